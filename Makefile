@@ -1,0 +1,40 @@
+# The front door. Everything real is in meson.build and scripts/; this file gives it short names.
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@scripts/packages.sh check build
+	@meson setup $(BUILD) --buildtype=debugoptimized --prefix=$(PREFIX) >/dev/null
+
+deps:
+	@scripts/packages.sh install
+
+demo:
+	@scripts/packages.sh install-if-root build demo
+	@$(MAKE) --no-print-directory all
+	@examples/demo.sh $(BUILD)/memleak
+
+test:
+	@scripts/packages.sh install-if-root
+	@scripts/test.sh
+
+bench:
+	@scripts/packages.sh install-if-root
+	@$(MAKE) --no-print-directory all
+	@bench/run.sh $(BUILD)/memleak
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR)) >/dev/null
+	@echo "installed memleak below $(DESTDIR)$(PREFIX)"
+
+format:
+	@scripts/format.sh fix
+
+clean:
+	@rm -rf $(BUILD) build-*
+
+.PHONY: all deps demo test bench install format clean

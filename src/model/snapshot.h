@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * The books of one moment, as a tracer hands them over: plain data, nothing symbolized.
+ *
+ * A *site* is one stack of one process: everything allocated through exactly these calls.
+ */
+#ifndef ML_MODEL_SNAPSHOT_H
+#define ML_MODEL_SNAPSHOT_H
+
+#include "base/array.h"
+#include "shared/counters.h"
+#include "shared/walk_end.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct ml_module; /* elf/module.h; opaque here */
+
+/** Whose code a frame is. */
+enum ml_frame_kind {
+	ML_FRAME_NATIVE,
+	ML_FRAME_JIT, /**< executable memory without a file */
+	ML_FRAME_KERNEL,
+	ML_FRAME_PYTHON,
+	ML_FRAME_JAVA,
+};
+
+/** One address of a stack, put into its module while the module was known. */
+struct ml_stack_frame {
+	uint64_t ip;		  /**< as in the process: a return address unless !is_call */
+	struct ml_module *module; /**< borrowed from the tracer; NULL when nothing was mapped there */
+	uint64_t address;	  /**< ELF address of ip in `module` */
+	enum ml_frame_kind kind;
+	bool is_call; /**< the call is in the instruction before ip */
+};
+
+/** A stack, innermost (the caller of the allocator) first. */
+struct ml_stack {
+	uint64_t id;
+	pid_t pid; /**< whose; 0 for the kernel's */
+	enum ml_walk_end end;
+	uint32_t count;
+	struct ml_stack_frame *frames;
+};
+
+/** One block that is allocated. */
+struct ml_block {
+	uint64_t address;
+	uint64_t size;	/**< bytes asked for */
+	uint64_t stack; /**< id of its stack */
+	uint64_t born_ns; /**< CLOCK_MONOTONIC */
+	pid_t pid;
+	pid_t tid;
+};
+
+/** The books of one site. "Shown" figures are those of blocks that pass the age filter. */
+struct ml_site_books {
+	uint64_t stack; /**< id of its stack; unique in a snapshot */
+	uint64_t allocs;
+	uint64_t frees;
+	uint64_t alloc_bytes;	/**< ever allocated */
+	uint64_t free_bytes;	/**< ever freed */
+	uint64_t live_bytes;	/**< allocated now, any age */
+	uint64_t live_count;
+	uint64_t shown_bytes;	/**< allocated now and old enough */
+	uint64_t shown_count;
+	uint64_t oldest_born_ns; /**< birth of the oldest block alive; 0 when unknown or none */
+	uint64_t newest_born_ns;
+};
+
+struct ml_snapshot {
+	uint64_t time_ns; /**< CLOCK_MONOTONIC */
+	ML_ARRAY(struct ml_site_books) sites; /**< in no order; also sites with nothing alive */
+	ML_ARRAY(struct ml_block) blocks;     /**< old enough ones, when asked for */
+	uint64_t allocs;	 /**< successful allocations seen */
+	uint64_t frees;		 /**< frees of blocks we know */
+	uint64_t untracked_frees; /**< frees of blocks from before we came (or not sampled) */
+	uint64_t counters[ML_COUNTER_COUNT];
+};
+
+/** What a caller wants of a snapshot. */
+struct ml_snapshot_filter {
+	uint64_t min_age_ns; /**< blocks younger than this are alive but not shown */
+	bool want_blocks;    /**< fill `blocks` */
+	bool want_ages;	     /**< false (--combined-only): do not read single blocks; shown = live */
+};
+
+static inline void ml_snapshot_deinit(struct ml_snapshot *snapshot)
+{
+	ml_array_free(&snapshot->sites);
+	ml_array_free(&snapshot->blocks);
+}
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * A frozen report: sorted, symbolized, judged. The only thing renderers see.
+ */
+#ifndef ML_REPORT_REPORT_H
+#define ML_REPORT_REPORT_H
+
+#include "model/snapshot.h"
+#include "model/verdict.h"
+#include "symbols/symbolizer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <time.h>
+
+/** One frame as shown; strings are escaped when printed, not here. */
+struct ml_report_frame {
+	uint64_t ip;
+	const char *symbol;	/**< demangled; NULL when unknown */
+	const char *short_symbol; /**< for the text report */
+	uint64_t offset;	/**< from the symbol's start; from the module's when symbol is NULL */
+	const char *module;	/**< name without directory; "unknown" when nothing was mapped */
+	const char *build_id;	/**< hex or NULL */
+	const char *file;	/**< NULL when unknown */
+	int line;		/**< 0 when unknown */
+	bool is_inlined;
+	enum ml_frame_kind kind;
+};
+
+struct ml_report_site {
+	uint64_t id;
+	pid_t pid;
+	const char *comm; /**< of pid, for reports of several processes */
+	uint64_t bytes, count; /**< outstanding and old enough */
+	uint64_t allocs, frees;
+	int64_t oldest_ms, newest_ms; /**< ages; -1 when unknown */
+	struct ml_verdict verdict;
+	enum ml_walk_end end;
+	ML_ARRAY(struct ml_report_frame) frames;
+	ML_ARRAY(struct ml_block) blocks; /**< with -a, oldest first */
+};
+
+/** How allocations were chosen. */
+enum ml_sampling_mode { ML_SAMPLING_ALL, ML_SAMPLING_NTH, ML_SAMPLING_BYTES };
+
+struct ml_report {
+	/* the target */
+	bool is_kernel;
+	pid_t pid;
+	const char *comm, *exe, *container; /**< NULL when unknown */
+	const char *backend;
+	enum ml_sampling_mode sampling;
+	uint64_t sampling_n;
+	/* the moment */
+	struct timespec time; /**< CLOCK_REALTIME */
+	uint64_t now_ns;      /**< CLOCK_MONOTONIC of the snapshot */
+	double elapsed_s;
+	bool is_final;
+	const char *end_reason; /**< why it is the last ("the target ended"), or NULL */
+	/* the books */
+	uint64_t outstanding_bytes, outstanding_count; /**< sums over all sites, not only those shown */
+	uint64_t allocs, frees, untracked_frees;
+	uint64_t counters[ML_COUNTER_COUNT];
+	double target_cpu_fraction; /**< < 0 unknown */
+	double tool_cpu_s, events_per_s;
+	/* the sites, best first; every site with something to show */
+	ML_ARRAY(struct ml_report_site) sites;
+	size_t top; /**< how many the text report shows */
+	bool show_blocks;
+	bool is_many_processes; /**< name the process of each site */
+};
+
+enum ml_report_sort { ML_SORT_SIZE, ML_SORT_COUNT };
+
+/** What build needs besides the snapshot. All borrowed. */
+struct ml_report_input {
+	const struct ml_snapshot *snapshot;
+	const struct ml_timeline *timeline; /**< already holds the snapshot */
+	struct ml_symbolizer *symbolizer;
+	/** The stack of an id, NULL when lost. */
+	const struct ml_stack *(*stack)(void *context, uint64_t id);
+	/** comm and inner pid of a traced process. */
+	const char *(*comm)(void *context, pid_t pid);
+	pid_t (*inner_pid)(void *context, pid_t pid);
+	void *context;
+	enum ml_report_sort sort;
+	/** Sites to symbolize; those behind stay without frames when 0 < this < sites. 0 = all. */
+	size_t symbolize_limit;
+};
+
+/**
+ * Fills sites (sorted), totals and counters of @p report from @p input; the other members are the
+ * caller's to set. Frames of the allocator itself and of operator new in front are dropped. Sites
+ * that become the same after that are merged. Strings of frames live with the symbolizer and
+ * @p report.
+ */
+void ml_report_build(const struct ml_report_input *input, struct ml_report *report);
+void ml_report_deinit(struct ml_report *report);
+
+/** A way to write reports. Each format is one file with one of these. */
+struct ml_report_format {
+	const char *name; /**< as in --format */
+	void (*write)(FILE *out, const struct ml_report *report);
+};
+
+extern const struct ml_report_format ml_report_text;
+extern const struct ml_report_format ml_report_json;
+extern const struct ml_report_format ml_report_folded;
+
+/** The format called @p name, or NULL. */
+const struct ml_report_format *ml_report_format_named(const char *name);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/**
+ * The compiled unwind table: what remains of .eh_frame when only rip, rsp and rbp matter.
+ *
+ * Rows are sorted by pc; a row holds from its pc to the next row's. A page index gives, for every
+ * KiB of text, the rows that start in it, so that a search is at most a few probes.
+ * The rules are those of the x86-64 psABI (DWARF register 7 = rsp, 6 = rbp, 16 = return address).
+ */
+#ifndef ML_SHARED_UNWIND_ROWS_H
+#define ML_SHARED_UNWIND_ROWS_H
+
+#include "shared/types.h"
+
+#define ML_UNWIND_PAGE_SHIFT 10
+
+/* How the CFA (the caller's rsp) is found: low 4 bits of ml_unwind_row.rules. */
+#define ML_CFA_NONE	 0u /* no unwind information here */
+#define ML_CFA_RSP	 1u /* rsp + 8 * cfa_words */
+#define ML_CFA_RBP	 2u /* rbp + 8 * cfa_words */
+#define ML_CFA_DEREF_RBP 3u /* *(rbp + 8 * cfa_words): realigned frames */
+#define ML_CFA_PLT	 4u /* rsp + 8, + 8 more from byte 11 of each 16-byte PLT entry on */
+#define ML_CFA_SIGNAL	 5u /* a signal frame: registers are in the ucontext at rsp */
+#define ML_CFA_END	 6u /* the return address is undefined: the outermost frame */
+#define ML_CFA_BAD	 7u /* a rule these rows cannot tell */
+#define ML_CFA_DEREF_RSP 8u /* *(rsp + 8 * cfa_words) + 8: OpenSSL's assembly */
+
+/* Where the caller's rbp is: high 4 bits of ml_unwind_row.rules. */
+#define ML_RBP_SAME  0u /* unchanged */
+#define ML_RBP_CFA   1u /* at CFA + 8 * rbp_words */
+#define ML_RBP_RBP   2u /* at rbp + 8 * rbp_words */
+#define ML_RBP_UNDEF 3u /* lost */
+
+struct ml_unwind_row {
+	uint32_t pc;	   /**< ELF address relative to the table's base */
+	int16_t cfa_words; /**< offset of the CFA rule, in 8-byte words */
+	uint8_t rules;	   /**< ML_CFA_* | ML_RBP_* << 4 */
+	int8_t rbp_words;  /**< offset of the rbp rule, in 8-byte words */
+};
+
+_Static_assert(sizeof(struct ml_unwind_row) == 8, "rows fill a BPF array of 64-bit values");
+
+#endif

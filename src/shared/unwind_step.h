@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/**
+ * One step of a stack walk, the same code in the kernel and in the tool's tests.
+ *
+ * Whoever includes this defines beforehand
+ *     ML_UNWIND_READ(memory, address, out)
+ * which reads the 64-bit word at @p address into *@p out and gives 0, or non-zero for a fault.
+ */
+#ifndef ML_SHARED_UNWIND_STEP_H
+#define ML_SHARED_UNWIND_STEP_H
+
+#include "shared/unwind_rows.h"
+#include "shared/walk_end.h"
+
+struct ml_unwind_regs {
+	uint64_t ip;
+	uint64_t sp;
+	uint64_t bp;
+	uint32_t is_call; /**< ip is a return address: the call is in the instruction before it */
+	uint32_t reserved;
+};
+
+/* Offsets in struct ucontext_t of the x86-64 Linux signal frame, from the rsp at __restore_rt. */
+#define ML_SIGNAL_RBP 120
+#define ML_SIGNAL_RSP 160
+#define ML_SIGNAL_RIP 168
+
+/* A frame pointer further away than this is not one. */
+#define ML_FRAME_POINTER_REACH (1u << 20)
+
+#define ML_ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/** Follows the frame pointer: for code without rows (JIT). */
+ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_frame_pointer(struct ml_unwind_regs *regs,
+							     void *memory)
+{
+	uint64_t bp = regs->bp, ra, saved;
+
+	if (bp < regs->sp || bp - regs->sp > ML_FRAME_POINTER_REACH || (bp & 7))
+		return ML_WALK_NO_UNWIND_INFO;
+	if (ML_UNWIND_READ(memory, bp, &saved) || ML_UNWIND_READ(memory, bp + 8, &ra))
+		return ML_WALK_FAULT;
+	if (!ra)
+		return ML_WALK_COMPLETE;
+	regs->bp = saved;
+	regs->sp = bp + 16;
+	regs->ip = ra;
+	regs->is_call = 1;
+	return ML_WALK_MORE;
+}
+
+/** Takes the registers out of the signal frame at rsp. */
+ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_signal(struct ml_unwind_regs *regs, void *memory)
+{
+	uint64_t base = regs->sp, ip, sp, bp;
+
+	if (ML_UNWIND_READ(memory, base + ML_SIGNAL_RBP, &bp) ||
+	    ML_UNWIND_READ(memory, base + ML_SIGNAL_RSP, &sp) ||
+	    ML_UNWIND_READ(memory, base + ML_SIGNAL_RIP, &ip))
+		return ML_WALK_FAULT;
+	regs->bp = bp;
+	regs->sp = sp;
+	regs->ip = ip;
+	regs->is_call = 0;
+	return ML_WALK_MORE;
+}
+
+/** The CFA of @p row; 0 when it cannot be told (never a real CFA), -1 as *@p fault on a fault. */
+ML_ALWAYS_INLINE uint64_t ml_unwind_cfa(struct ml_unwind_row row, const struct ml_unwind_regs *regs,
+					void *memory, int *fault)
+{
+	int64_t offset = (int64_t)row.cfa_words * 8;
+	uint64_t cfa = 0;
+
+	switch (row.rules & 15) {
+	case ML_CFA_RSP:
+		return regs->sp + offset;
+	case ML_CFA_RBP:
+		return regs->bp + offset;
+	case ML_CFA_PLT:
+		return regs->sp + 8 + ((regs->ip & 15) >= 11 ? 8 : 0);
+	case ML_CFA_DEREF_RBP:
+		*fault = ML_UNWIND_READ(memory, regs->bp + offset, &cfa);
+		return cfa;
+	case ML_CFA_DEREF_RSP:
+		*fault = ML_UNWIND_READ(memory, regs->sp + offset, &cfa);
+		return cfa + 8;
+	default:
+		return 0;
+	}
+}
+
+/** Goes to the caller's frame by @p row, the row in effect at regs->ip - regs->is_call. */
+ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_row(struct ml_unwind_row row,
+						   struct ml_unwind_regs *regs, void *memory)
+{
+	uint32_t rule = row.rules & 15, rbp_rule = row.rules >> 4;
+	int fault = 0;
+
+	if (rule == ML_CFA_SIGNAL)
+		return ml_unwind_signal(regs, memory);
+	if (rule == ML_CFA_END)
+		return ML_WALK_COMPLETE;
+	if (rule == ML_CFA_NONE || rule == ML_CFA_BAD)
+		return ML_WALK_NO_UNWIND_INFO;
+
+	uint64_t cfa = ml_unwind_cfa(row, regs, memory, &fault);
+	uint64_t ra, bp = regs->bp;
+
+	if (fault)
+		return ML_WALK_FAULT;
+	if (rbp_rule == ML_RBP_CFA)
+		fault = ML_UNWIND_READ(memory, cfa + (int64_t)row.rbp_words * 8, &bp);
+	else if (rbp_rule == ML_RBP_RBP)
+		fault = ML_UNWIND_READ(memory, regs->bp + (int64_t)row.rbp_words * 8, &bp);
+	if (fault || ML_UNWIND_READ(memory, cfa - 8, &ra))
+		return ML_WALK_FAULT;
+	if (!ra)
+		return ML_WALK_COMPLETE;
+	regs->bp = bp;
+	regs->sp = cfa;
+	regs->ip = ra;
+	regs->is_call = 1;
+	return ML_WALK_MORE;
+}
+
+#endif

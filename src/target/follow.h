@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * Children of a process, found at birth: ptrace (PTRACE_SEIZE with the fork, vfork, clone and exec
+ * options) stops a new process before it runs a single instruction.
+ *
+ * The tracees run freely otherwise; signals are passed on unchanged, group stops stay stopped
+ * (PTRACE_LISTEN). If the tool dies the kernel lets go of all of them.
+ */
+#ifndef ML_TARGET_FOLLOW_H
+#define ML_TARGET_FOLLOW_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct ml_follow;
+
+/** What happens to the followed; the process is stopped while a callback runs. */
+struct ml_follow_events {
+	/** @p child was just born of @p parent; it shares memory (@p is_vfork) until it execs. */
+	void (*forked)(void *context, pid_t parent, pid_t child, bool is_vfork);
+	/** @p pid has a new image: called at the exec and again after each executable mapping of its
+	 * start-up (@p is_exec is true for the first). */
+	void (*mapped)(void *context, pid_t pid, bool is_exec);
+	/** @p pid is gone. */
+	void (*exited)(void *context, pid_t pid);
+};
+
+/** Follows @p pid, all its threads and whatever they start. @p events and @p context are borrowed. */
+struct ml_error *ml_follow_start(pid_t pid, const struct ml_follow_events *events, void *context,
+				 struct ml_follow **out);
+
+/** Adds a process that already exists (a child found in /proc). */
+struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid);
+
+/** Handles whatever waitpid() has for us, without waiting: to be called at each SIGCHLD. */
+void ml_follow_dispatch(struct ml_follow *follow);
+
+/** Lets go of everything followed. NULL is fine. */
+void ml_follow_stop(struct ml_follow *follow);
+
+#endif

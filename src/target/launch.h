@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * A command started so that its very first allocation can be traced.
+ *
+ * The child is stopped by ptrace at its exec; ml_launch_run() lets it go from mapping to mapping
+ * until its entry point, and tells of each executable file mapped on the way, with the child stopped
+ * before any code of it ran. Then ptrace lets go of it.
+ */
+#ifndef ML_TARGET_LAUNCH_H
+#define ML_TARGET_LAUNCH_H
+
+#include "base/error.h"
+
+#include <sys/types.h>
+
+struct ml_launch;
+
+/**
+ * Forks and execs @p argv (PATH is searched; NULL-terminated) with the caller's environment,
+ * descriptors and signal mask @p mask (NULL: the present one), stopped right after the exec.
+ * ML_ERROR_USAGE when it cannot be executed: names the file and errno's meaning.
+ */
+struct ml_error *ml_launch_start(char *const argv[], const void *mask, struct ml_launch **out);
+
+/** The child's pid. */
+pid_t ml_launch_pid(const struct ml_launch *launch);
+
+/** Called with the child stopped after something executable was mapped; non-NULL ends the start. */
+typedef struct ml_error *ml_launch_mapped(void *context);
+
+/**
+ * Runs the child up to its entry point, calling @p mapped once at the exec stop and once after each
+ * executable mapping, then lets it run free. When @p mapped fails, the child is killed and the error
+ * returned. A child that ends on the way is no error: its end is seen by its pidfd.
+ */
+struct ml_error *ml_launch_run(struct ml_launch *launch, ml_launch_mapped *mapped, void *context);
+
+/** Kills the child when it was never let go. NULL is fine. */
+void ml_launch_destroy(struct ml_launch *launch);
+
+/**
+ * Cuts a command line into words as a shell would: blanks, '…', "…", \x. Nothing is expanded.
+ * @p words (NULL-terminated) is one block for free(). ML_ERROR_USAGE on an open quote or no word.
+ */
+struct ml_error *ml_launch_words(const char *command, char ***words);
+
+#endif
