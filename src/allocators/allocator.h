@@ -15,48 +15,51 @@
 
 /** A function to probe. */
 struct ml_allocator_function {
-	const char *name;   /**< as in the file; owned by the module */
+	const char *name; /**< as in the file; owned by the module */
 	enum ml_role role;
-	uint64_t address;   /**< ELF address of its first byte */
-	uint64_t probe;	    /**< ELF address to probe: arguments and rsp as at the first byte */
-	bool is_emulated;   /**< the kernel emulates the instruction at `probe` (no single step) */
+	uint64_t address; /**< ELF address of its first byte */
+	uint64_t probe;   /**< ELF address to probe: arguments and rsp as at the first byte */
+	bool is_emulated; /**< the kernel emulates the instruction at `probe` (no single step) */
 };
 
 /** What one module brings. */
 struct ml_allocator {
 	struct ml_module *module; /**< referenced */
-	const char *kind;	  /**< "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "static", "user" */
+	const char
+		*kind; /**< "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "static", "user" */
 	ML_ARRAY(struct ml_allocator_function) functions; /**< one per address */
 };
 
 /** The user's words on the matter. All may be NULL/empty. */
 struct ml_allocator_options {
-	const char *object;	   /**< -O: only modules of this name or path are looked at */
+	const char *object;         /**< -O: only modules of this name or path are looked at */
 	const char *symbols_prefix; /**< -S: also PREFIXmalloc, PREFIXfree, … */
-	const char *const *alloc_fns; /**< --alloc-fn NAME[:SIZE_ARG[:COUNT_ARG]]; NULL-terminated */
-	const char *const *free_fns;  /**< --free-fn NAME; NULL-terminated */
+	const char *const
+		*alloc_fns;          /**< --alloc-fn NAME[:SIZE_ARG[:COUNT_ARG]]; NULL-terminated */
+	const char *const *free_fns; /**< --free-fn NAME; NULL-terminated */
 };
 
 /** A mapped module, in link order, as offered to ml_allocators_find(). */
 struct ml_allocator_candidate {
 	struct ml_module *module; /**< borrowed */
-	bool is_main;		  /**< the program itself */
+	bool is_main;             /**< the program itself */
 };
 
 struct ml_allocators {
 	ML_ARRAY(struct ml_allocator) list;
-	char *looked_at; /**< "redis-server, libc.so.6, …": for the error when nothing is found; owned */
+	char *looked_at; /**< "redis-server, libc.so.6, …": for the error when nothing is found;
+			    owned */
 };
 
 /**
  * Finds the functions that allocate for a program made of @p candidates.
  *
- * The first module in link order that defines a name (malloc, free, …) is the one the program calls;
- * the C library's own copies are probed too when something else replaced them, since
- * the library may still call them itself. operator new/delete are probed only where they do not
- * call malloc themselves (jemalloc's, tcmalloc's, mimalloc's), so that nothing is counted twice.
- * Symbols of the same address are one function.
- * Finding nothing is not an error here: the list is then empty.
+ * The first module in link order that defines a name (malloc, free, …) is the one the program
+ * calls; the C library's own copies are probed too when something else replaced them, since the
+ * library may still call them itself. operator new/delete are probed only where they do not call
+ * malloc themselves (jemalloc's, tcmalloc's, mimalloc's), so that nothing is counted twice. Symbols
+ * of the same address are one function. Finding nothing is not an error here: the list is then
+ * empty.
  */
 struct ml_error *ml_allocators_find(const struct ml_allocator_candidate *candidates, size_t count,
 				    const struct ml_allocator_options *options,

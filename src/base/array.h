@@ -13,11 +13,11 @@
 #include <stdlib.h>
 
 /** An array type: `items` (owned), `count` in use, `capacity` allocated. All-zero is empty. */
-#define ML_ARRAY(type)           \
-	struct {                 \
-		type *items;     \
-		size_t count;    \
-		size_t capacity; \
+#define ML_ARRAY(type)                                                                             \
+	struct {                                                                                   \
+		type *items;                                                                       \
+		size_t count;                                                                      \
+		size_t capacity;                                                                   \
 	}
 
 /** A zeroed block of @p size bytes; ends the process when there is no memory. */
@@ -30,28 +30,28 @@ char *ml_strdup(const char *text);
 void *ml_grow(void *items, size_t *capacity, size_t need, size_t size);
 
 /** A pointer to a new element at the end, its contents undefined. */
-#define ml_array_push(array)                                                                \
-	((array)->items = ml_grow((array)->items, &(array)->capacity, (array)->count + 1,   \
-				  sizeof(*(array)->items)),                                 \
+#define ml_array_push(array)                                                                       \
+	((array)->items = ml_grow((array)->items, &(array)->capacity, (array)->count + 1,          \
+				  sizeof(*(array)->items)),                                        \
 	 &(array)->items[(array)->count++])
 
 /** Room for @p need elements in all. */
-#define ml_array_reserve(array, need)                                                \
-	((array)->items = ml_grow((array)->items, &(array)->capacity, (need),        \
-				  sizeof(*(array)->items)))
+#define ml_array_reserve(array, need)                                                              \
+	((array)->items =                                                                          \
+		 ml_grow((array)->items, &(array)->capacity, (need), sizeof(*(array)->items)))
 
 /** Runs the block once for every element, with @p it pointing at it. */
-#define ml_array_each(it, array)                                                     \
-	for (__typeof__((array)->items) it = (array)->items,                         \
-					it##_end = (array)->items + (array)->count;  \
+#define ml_array_each(it, array)                                                                   \
+	for (__typeof__((array)->items) it = (array)->items,                                       \
+					it##_end = (array)->items + (array)->count;                \
 	     it != it##_end; it++)
 
 /** Frees the elements' memory (not what they point to) and makes the array empty. */
-#define ml_array_free(array)                                                         \
-	do {                                                                         \
-		free((array)->items);                                                \
-		(array)->items = NULL;                                               \
-		(array)->count = (array)->capacity = 0;                              \
+#define ml_array_free(array)                                                                       \
+	do {                                                                                       \
+		free((array)->items);                                                              \
+		(array)->items = NULL;                                                             \
+		(array)->count = (array)->capacity = 0;                                            \
 	} while (0)
 
 #endif

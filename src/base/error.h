@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * Errors of the cold paths: an object that says what failed, on what and why, wrapped on its way up.
+ * Errors of the cold paths: an object that says what failed, on what and why, wrapped on its way
+ * up.
  *
  * A function that can fail returns `struct ml_error *`: NULL is success, anything else is owned by
  * the caller, who wraps it, returns it, prints it or frees it. Outputs are untouched on failure.
@@ -10,10 +11,11 @@
 
 /** What sort of failure it is; decides the exit status and what a caller may try instead. */
 enum ml_error_kind {
-	ML_ERROR_USAGE,	      /**< the user's words cannot be taken: exit status 2 */
-	ML_ERROR_SYSTEM,      /**< the kernel or the machine said no */
-	ML_ERROR_TARGET,      /**< the process named cannot be looked at: gone, a zombie, not permitted */
-	ML_ERROR_FORMAT,      /**< a file or memory of the target is not what it should be */
+	ML_ERROR_USAGE,  /**< the user's words cannot be taken: exit status 2 */
+	ML_ERROR_SYSTEM, /**< the kernel or the machine said no */
+	ML_ERROR_TARGET, /**< the process named cannot be looked at: gone, a zombie, not permitted
+			  */
+	ML_ERROR_FORMAT, /**< a file or memory of the target is not what it should be */
 	ML_ERROR_UNSUPPORTED, /**< this machine lacks a feature; another way may exist */
 };
 

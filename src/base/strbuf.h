@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 struct ml_strbuf {
-	char *text;	 /**< NUL-terminated when not NULL; owned */
-	size_t length;	 /**< bytes without the NUL */
+	char *text;      /**< NUL-terminated when not NULL; owned */
+	size_t length;   /**< bytes without the NUL */
 	size_t capacity; /**< bytes allocated */
 };
 
@@ -18,7 +18,8 @@ void ml_strbuf_putc(struct ml_strbuf *buf, char c);
 void ml_strbuf_printf(struct ml_strbuf *buf, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/** Adds @p text with control bytes (C0, DEL, C1 in UTF-8) as \xNN, so that no terminal obeys them. */
+/** Adds @p text with control bytes (C0, DEL, C1 in UTF-8) as \xNN, so that no terminal obeys them.
+ */
 void ml_strbuf_escaped(struct ml_strbuf *buf, const char *text);
 
 /** The text, never NULL. Lives until the next change. */

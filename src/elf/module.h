@@ -2,9 +2,9 @@
 /**
  * One ELF file, opened once: identity, segments, symbols, build-id.
  *
- * Everything in the file is hostile. Reading goes through libelf without mapping the file, so that a
- * file truncated while we read it is an error and not a SIGBUS.
- * "Address" in this header is an ELF virtual address (st_value, before relocation).
+ * Everything in the file is hostile. Reading goes through libelf without mapping the file, so that
+ * a file truncated while we read it is an error and not a SIGBUS. "Address" in this header is an
+ * ELF virtual address (st_value, before relocation).
  */
 #ifndef ML_ELF_MODULE_H
 #define ML_ELF_MODULE_H
@@ -21,10 +21,10 @@ struct ml_module;
 /** A function or other named address range. @p name is owned by the module. */
 struct ml_symbol {
 	uint64_t address;
-	uint64_t size; /**< 0 when the file does not say */
+	uint64_t size;    /**< 0 when the file does not say */
 	const char *name; /**< mangled, without @VERSION */
 	bool is_dynamic;  /**< from .dynsym: a public name */
-	bool is_ifunc;	  /**< STT_GNU_IFUNC: the address is a resolver's */
+	bool is_ifunc;    /**< STT_GNU_IFUNC: the address is a resolver's */
 };
 
 /**
@@ -72,7 +72,8 @@ bool ml_module_read(const struct ml_module *module, uint64_t address, void *buff
  */
 bool ml_module_symbol_at(struct ml_module *module, uint64_t address, struct ml_symbol *out);
 
-/** Calls @p visit for every defined function symbol (.dynsym, then .symtab, then .gnu_debugdata). */
+/** Calls @p visit for every defined function symbol (.dynsym, then .symtab, then .gnu_debugdata).
+ */
 void ml_module_each_function(struct ml_module *module,
 			     void (*visit)(const struct ml_symbol *symbol, void *context),
 			     void *context);

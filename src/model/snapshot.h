@@ -28,9 +28,10 @@ enum ml_frame_kind {
 
 /** One address of a stack, put into its module while the module was known. */
 struct ml_stack_frame {
-	uint64_t ip;		  /**< as in the process: a return address unless !is_call */
-	struct ml_module *module; /**< borrowed from the tracer; NULL when nothing was mapped there */
-	uint64_t address;	  /**< ELF address of ip in `module` */
+	uint64_t ip; /**< as in the process: a return address unless !is_call */
+	struct ml_module
+		*module;  /**< borrowed from the tracer; NULL when nothing was mapped there */
+	uint64_t address; /**< ELF address of ip in `module` */
 	enum ml_frame_kind kind;
 	bool is_call; /**< the call is in the instruction before ip */
 };
@@ -47,8 +48,8 @@ struct ml_stack {
 /** One block that is allocated. */
 struct ml_block {
 	uint64_t address;
-	uint64_t size;	/**< bytes asked for */
-	uint64_t stack; /**< id of its stack */
+	uint64_t size;    /**< bytes asked for */
+	uint64_t stack;   /**< id of its stack */
 	uint64_t born_ns; /**< CLOCK_MONOTONIC */
 	pid_t pid;
 	pid_t tid;
@@ -59,22 +60,22 @@ struct ml_site_books {
 	uint64_t stack; /**< id of its stack; unique in a snapshot */
 	uint64_t allocs;
 	uint64_t frees;
-	uint64_t alloc_bytes;	/**< ever allocated */
-	uint64_t free_bytes;	/**< ever freed */
-	uint64_t live_bytes;	/**< allocated now, any age */
+	uint64_t alloc_bytes; /**< ever allocated */
+	uint64_t free_bytes;  /**< ever freed */
+	uint64_t live_bytes;  /**< allocated now, any age */
 	uint64_t live_count;
-	uint64_t shown_bytes;	/**< allocated now and old enough */
+	uint64_t shown_bytes; /**< allocated now and old enough */
 	uint64_t shown_count;
 	uint64_t oldest_born_ns; /**< birth of the oldest block alive; 0 when unknown or none */
 	uint64_t newest_born_ns;
 };
 
 struct ml_snapshot {
-	uint64_t time_ns; /**< CLOCK_MONOTONIC */
+	uint64_t time_ns;                     /**< CLOCK_MONOTONIC */
 	ML_ARRAY(struct ml_site_books) sites; /**< in no order; also sites with nothing alive */
 	ML_ARRAY(struct ml_block) blocks;     /**< old enough ones, when asked for */
-	uint64_t allocs;	 /**< successful allocations seen */
-	uint64_t frees;		 /**< frees of blocks we know */
+	uint64_t allocs;                      /**< successful allocations seen */
+	uint64_t frees;                       /**< frees of blocks we know */
 	uint64_t untracked_frees; /**< frees of blocks from before we came (or not sampled) */
 	uint64_t counters[ML_COUNTER_COUNT];
 };
@@ -83,7 +84,7 @@ struct ml_snapshot {
 struct ml_snapshot_filter {
 	uint64_t min_age_ns; /**< blocks younger than this are alive but not shown */
 	bool want_blocks;    /**< fill `blocks` */
-	bool want_ages;	     /**< false (--combined-only): do not read single blocks; shown = live */
+	bool want_ages; /**< false (--combined-only): do not read single blocks; shown = live */
 };
 
 static inline void ml_snapshot_deinit(struct ml_snapshot *snapshot)

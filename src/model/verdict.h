@@ -16,9 +16,9 @@ enum ml_verdict_class {
 
 struct ml_verdict {
 	enum ml_verdict_class class;
-	double confidence;	    /**< 0 … 1 */
+	double confidence;         /**< 0 … 1 */
 	double growth_bytes_per_s; /**< robust slope of the live bytes; 0 when unknown */
-	char why[200];		    /**< one sentence for people */
+	char why[200];             /**< one sentence for people */
 };
 
 /** The JSON name of @p class. */

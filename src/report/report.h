@@ -18,13 +18,13 @@
 /** One frame as shown; strings are escaped when printed, not here. */
 struct ml_report_frame {
 	uint64_t ip;
-	const char *symbol;	/**< demangled; NULL when unknown */
+	const char *symbol;       /**< demangled; NULL when unknown */
 	const char *short_symbol; /**< for the text report */
-	uint64_t offset;	/**< from the symbol's start; from the module's when symbol is NULL */
-	const char *module;	/**< name without directory; "unknown" when nothing was mapped */
-	const char *build_id;	/**< hex or NULL */
-	const char *file;	/**< NULL when unknown */
-	int line;		/**< 0 when unknown */
+	uint64_t offset;      /**< from the symbol's start; from the module's when symbol is NULL */
+	const char *module;   /**< name without directory; "unknown" when nothing was mapped */
+	const char *build_id; /**< hex or NULL */
+	const char *file;     /**< NULL when unknown */
+	int line;             /**< 0 when unknown */
 	bool is_inlined;
 	enum ml_frame_kind kind;
 };
@@ -32,7 +32,7 @@ struct ml_report_frame {
 struct ml_report_site {
 	uint64_t id;
 	pid_t pid;
-	const char *comm; /**< of pid, for reports of several processes */
+	const char *comm;      /**< of pid, for reports of several processes */
 	uint64_t bytes, count; /**< outstanding and old enough */
 	uint64_t allocs, frees;
 	int64_t oldest_ms, newest_ms; /**< ages; -1 when unknown */
@@ -60,7 +60,8 @@ struct ml_report {
 	bool is_final;
 	const char *end_reason; /**< why it is the last ("the target ended"), or NULL */
 	/* the books */
-	uint64_t outstanding_bytes, outstanding_count; /**< sums over all sites, not only those shown */
+	uint64_t outstanding_bytes,
+		outstanding_count; /**< sums over all sites, not only those shown */
 	uint64_t allocs, frees, untracked_frees;
 	uint64_t counters[ML_COUNTER_COUNT];
 	double target_cpu_fraction; /**< < 0 unknown */

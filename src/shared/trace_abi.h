@@ -8,28 +8,29 @@
 #include "shared/types.h"
 #include "shared/unwind_rows.h"
 
-#define ML_STACK_DEPTH	  127u /**< frames kept of a stack, as bcc's default */
-#define ML_PROCESS_MAPS	  512u /**< executable mappings of one process in the kernel's table */
-#define ML_WINDOW_WORDS	  256u /**< words of stack copied at once: one 2 KiB window */
-#define ML_STACK_ID_NONE  1u   /**< the id of "stack lost" */
+#define ML_STACK_DEPTH   127u /**< frames kept of a stack, as bcc's default */
+#define ML_PROCESS_MAPS  512u /**< executable mappings of one process in the kernel's table */
+#define ML_WINDOW_WORDS  256u /**< words of stack copied at once: one 2 KiB window */
+#define ML_STACK_ID_NONE 1u   /**< the id of "stack lost" */
 
 /** What a probed function does: which arguments mean what. The low 8 bits of a probe's cookie. */
 enum ml_role {
 	ML_ROLE_NONE,
-	ML_ROLE_MALLOC,		/**< f(size) */
-	ML_ROLE_CALLOC,		/**< f(count, size) */
-	ML_ROLE_REALLOC,	/**< f(old, size) */
-	ML_ROLE_REALLOCARRAY,	/**< f(old, count, size) */
+	ML_ROLE_MALLOC,         /**< f(size) */
+	ML_ROLE_CALLOC,         /**< f(count, size) */
+	ML_ROLE_REALLOC,        /**< f(old, size) */
+	ML_ROLE_REALLOCARRAY,   /**< f(old, count, size) */
 	ML_ROLE_POSIX_MEMALIGN, /**< f(out, alignment, size): int, the block in *out */
-	ML_ROLE_ALIGNED_ALLOC,	/**< f(alignment, size) */
-	ML_ROLE_FREE,		/**< f(block, ...) */
-	ML_ROLE_MMAP,		/**< f(hint, length, ...) */
-	ML_ROLE_MUNMAP,		/**< f(address, length) */
-	ML_ROLE_MREMAP,		/**< f(old, old_length, new_length, flags, ...) */
+	ML_ROLE_ALIGNED_ALLOC,  /**< f(alignment, size) */
+	ML_ROLE_FREE,           /**< f(block, ...) */
+	ML_ROLE_MMAP,           /**< f(hint, length, ...) */
+	ML_ROLE_MUNMAP,         /**< f(address, length) */
+	ML_ROLE_MREMAP,         /**< f(old, old_length, new_length, flags, ...) */
 	ML_ROLE_COUNT,
 };
 
-/* Cookie of a probe: role, and how many arguments come before the usual ones (je_tcache variants). */
+/* Cookie of a probe: role, and how many arguments come before the usual ones (je_tcache variants).
+ */
 #define ML_COOKIE_ROLE(cookie) ((uint32_t)(cookie)&0xffu)
 /* The function's id, for --trace: bits 8 to 23. */
 #define ML_COOKIE_FUNCTION(cookie) ((uint32_t)((cookie) >> 8) & 0xffffu)
@@ -38,8 +39,8 @@ enum ml_role {
 /** A stack as the kernel recorded it: raw addresses, innermost first. */
 struct ml_stack_record {
 	uint32_t count; /**< entries of ip in use */
-	uint32_t end;	/**< enum ml_walk_end */
-	uint32_t tgid;	/**< whose stack; 0 for the kernel's */
+	uint32_t end;   /**< enum ml_walk_end */
+	uint32_t tgid;  /**< whose stack; 0 for the kernel's */
 	uint32_t reserved;
 	uint64_t ip[ML_STACK_DEPTH]; /**< the first is the return address of the allocating call */
 };
@@ -52,9 +53,9 @@ struct ml_live_key {
 
 /** A block that is allocated now. The weights differ from (size, 1) only when sampling by bytes. */
 struct ml_live_record {
-	uint64_t size;	       /**< bytes asked for */
+	uint64_t size;         /**< bytes asked for */
 	uint64_t weight_bytes; /**< bytes it stands for */
-	uint64_t stack;	       /**< stack id */
+	uint64_t stack;        /**< stack id */
 	uint64_t born_ns;      /**< CLOCK_MONOTONIC at the successful return */
 	uint32_t tid;
 	uint32_t weight_count; /**< blocks it stands for */
@@ -75,7 +76,7 @@ struct ml_map_event {
 	uint64_t length;
 	uint64_t old_address; /**< mremap only */
 	uint64_t old_length;  /**< mremap only */
-	uint64_t stack;	      /**< stack id; 0 for munmap */
+	uint64_t stack;       /**< stack id; 0 for munmap */
 	uint32_t tgid;
 	uint32_t tid;
 	uint32_t role; /**< ML_ROLE_MMAP, ML_ROLE_MUNMAP or ML_ROLE_MREMAP */
@@ -99,11 +100,12 @@ struct ml_call_event {
 struct ml_process_map {
 	uint64_t start;
 	uint64_t end;
-	uint64_t bias;	     /**< start of the table's pcs: runtime address = bias + row.pc */
+	uint64_t bias;       /**< start of the table's pcs: runtime address = bias + row.pc */
 	uint32_t page_first; /**< index of the module's first page in the page table */
-	uint32_t page_count; /**< pages; 0 when the module has no rows (frame pointers are followed) */
+	uint32_t page_count; /**< pages; 0 when the module has no rows (frame pointers are followed)
+			      */
 	uint32_t page_base;  /**< number of the first page: (pc >> ML_UNWIND_PAGE_SHIFT) - this */
-	uint32_t flags;	     /**< ML_PROCESS_MAP_* */
+	uint32_t flags;      /**< ML_PROCESS_MAP_* */
 };
 
 /** The mapping belongs to an allocator or the C library: an mmap called from it is its own. */
@@ -117,12 +119,12 @@ struct ml_process_maps {
 
 /** What the user asked for; one entry of an array map, set before anything is attached. */
 struct ml_trace_config {
-	uint64_t min_size;     /**< --min-size, 0 = none */
-	uint64_t max_size;     /**< --max-size, UINT64_MAX = none */
-	uint64_t sample_every; /**< --sample-rate: every Nth allocation; 1 = all */
-	uint64_t sample_bytes; /**< --sample-bytes: mean bytes between samples; 0 = off */
-	uint32_t depth;	       /**< frames kept, 1 … ML_STACK_DEPTH */
-	uint32_t trace_calls;  /**< --trace: each call is an event */
+	uint64_t min_size;      /**< --min-size, 0 = none */
+	uint64_t max_size;      /**< --max-size, UINT64_MAX = none */
+	uint64_t sample_every;  /**< --sample-rate: every Nth allocation; 1 = all */
+	uint64_t sample_bytes;  /**< --sample-bytes: mean bytes between samples; 0 = off */
+	uint32_t depth;         /**< frames kept, 1 … ML_STACK_DEPTH */
+	uint32_t trace_calls;   /**< --trace: each call is an event */
 	uint32_t combined_only; /**< --combined-only: no table of live blocks is shown */
 	uint32_t reserved;
 };

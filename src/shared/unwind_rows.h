@@ -14,14 +14,14 @@
 #define ML_UNWIND_PAGE_SHIFT 10
 
 /* How the CFA (the caller's rsp) is found: low 4 bits of ml_unwind_row.rules. */
-#define ML_CFA_NONE	 0u /* no unwind information here */
-#define ML_CFA_RSP	 1u /* rsp + 8 * cfa_words */
-#define ML_CFA_RBP	 2u /* rbp + 8 * cfa_words */
+#define ML_CFA_NONE      0u /* no unwind information here */
+#define ML_CFA_RSP       1u /* rsp + 8 * cfa_words */
+#define ML_CFA_RBP       2u /* rbp + 8 * cfa_words */
 #define ML_CFA_DEREF_RBP 3u /* *(rbp + 8 * cfa_words): realigned frames */
-#define ML_CFA_PLT	 4u /* rsp + 8, + 8 more from byte 11 of each 16-byte PLT entry on */
-#define ML_CFA_SIGNAL	 5u /* a signal frame: registers are in the ucontext at rsp */
-#define ML_CFA_END	 6u /* the return address is undefined: the outermost frame */
-#define ML_CFA_BAD	 7u /* a rule these rows cannot tell */
+#define ML_CFA_PLT       4u /* rsp + 8, + 8 more from byte 11 of each 16-byte PLT entry on */
+#define ML_CFA_SIGNAL    5u /* a signal frame: registers are in the ucontext at rsp */
+#define ML_CFA_END       6u /* the return address is undefined: the outermost frame */
+#define ML_CFA_BAD       7u /* a rule these rows cannot tell */
 #define ML_CFA_DEREF_RSP 8u /* *(rsp + 8 * cfa_words) + 8: OpenSSL's assembly */
 
 /* Where the caller's rbp is: high 4 bits of ml_unwind_row.rules. */
@@ -31,9 +31,9 @@
 #define ML_RBP_UNDEF 3u /* lost */
 
 struct ml_unwind_row {
-	uint32_t pc;	   /**< ELF address relative to the table's base */
+	uint32_t pc;       /**< ELF address relative to the table's base */
 	int16_t cfa_words; /**< offset of the CFA rule, in 8-byte words */
-	uint8_t rules;	   /**< ML_CFA_* | ML_RBP_* << 4 */
+	uint8_t rules;     /**< ML_CFA_* | ML_RBP_* << 4 */
 	int8_t rbp_words;  /**< offset of the rbp rule, in 8-byte words */
 };
 

@@ -28,7 +28,7 @@ struct ml_unwind_regs {
 /* A frame pointer further away than this is not one. */
 #define ML_FRAME_POINTER_REACH (1u << 20)
 
-#define ML_ALWAYS_INLINE static inline __attribute__((always_inline))
+#define ML_ALWAYS_INLINE       static inline __attribute__((always_inline))
 
 /** Follows the frame pointer: for code without rows (JIT). */
 ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_frame_pointer(struct ml_unwind_regs *regs,

@@ -12,12 +12,12 @@
 
 /** One frame as shown. Strings live as long as the symbolizer. */
 struct ml_symbol_frame {
-	const char *symbol;	 /**< demangled, templates in full; NULL when unknown */
-	const char *mangled;	 /**< as in the file; NULL when unknown */
-	uint64_t offset;	 /**< of the address from the symbol's start */
-	const char *file;	 /**< source file as DWARF names it, NULL when unknown */
-	int line;		 /**< 0 when unknown */
-	bool is_inlined;	 /**< inlined into the next frame of the list */
+	const char *symbol;  /**< demangled, templates in full; NULL when unknown */
+	const char *mangled; /**< as in the file; NULL when unknown */
+	uint64_t offset;     /**< of the address from the symbol's start */
+	const char *file;    /**< source file as DWARF names it, NULL when unknown */
+	int line;            /**< 0 when unknown */
+	bool is_inlined;     /**< inlined into the next frame of the list */
 };
 
 struct ml_symbol_frames {
@@ -31,9 +31,9 @@ struct ml_symbolizer *ml_symbolizer_create(bool use_dwarf);
 void ml_symbolizer_destroy(struct ml_symbolizer *symbolizer);
 
 /**
- * The frames at ELF address @p address of @p module. With @p is_call the address is a return address:
- * the line is the call's, the offset stays that of @p address. Results are cached by module and
- * address. @p out is emptied first; without any name it holds one frame of NULLs.
+ * The frames at ELF address @p address of @p module. With @p is_call the address is a return
+ * address: the line is the call's, the offset stays that of @p address. Results are cached by
+ * module and address. @p out is emptied first; without any name it holds one frame of NULLs.
  */
 void ml_symbolizer_lookup(struct ml_symbolizer *symbolizer, struct ml_module *module,
 			  uint64_t address, bool is_call, struct ml_symbol_frames *out);

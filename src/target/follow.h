@@ -20,14 +20,15 @@ struct ml_follow;
 struct ml_follow_events {
 	/** @p child was just born of @p parent; it shares memory (@p is_vfork) until it execs. */
 	void (*forked)(void *context, pid_t parent, pid_t child, bool is_vfork);
-	/** @p pid has a new image: called at the exec and again after each executable mapping of its
-	 * start-up (@p is_exec is true for the first). */
+	/** @p pid has a new image: called at the exec and again after each executable mapping of
+	 * its start-up (@p is_exec is true for the first). */
 	void (*mapped)(void *context, pid_t pid, bool is_exec);
 	/** @p pid is gone. */
 	void (*exited)(void *context, pid_t pid);
 };
 
-/** Follows @p pid, all its threads and whatever they start. @p events and @p context are borrowed. */
+/** Follows @p pid, all its threads and whatever they start. @p events and @p context are borrowed.
+ */
 struct ml_error *ml_follow_start(pid_t pid, const struct ml_follow_events *events, void *context,
 				 struct ml_follow **out);
 

@@ -3,8 +3,8 @@
  * A command started so that its very first allocation can be traced.
  *
  * The child is stopped by ptrace at its exec; ml_launch_run() lets it go from mapping to mapping
- * until its entry point, and tells of each executable file mapped on the way, with the child stopped
- * before any code of it ran. Then ptrace lets go of it.
+ * until its entry point, and tells of each executable file mapped on the way, with the child
+ * stopped before any code of it ran. Then ptrace lets go of it.
  */
 #ifndef ML_TARGET_LAUNCH_H
 #define ML_TARGET_LAUNCH_H
@@ -30,8 +30,8 @@ typedef struct ml_error *ml_launch_mapped(void *context);
 
 /**
  * Runs the child up to its entry point, calling @p mapped once at the exec stop and once after each
- * executable mapping, then lets it run free. When @p mapped fails, the child is killed and the error
- * returned. A child that ends on the way is no error: its end is seen by its pidfd.
+ * executable mapping, then lets it run free. When @p mapped fails, the child is killed and the
+ * error returned. A child that ends on the way is no error: its end is seen by its pidfd.
  */
 struct ml_error *ml_launch_run(struct ml_launch *launch, ml_launch_mapped *mapped, void *context);
 

@@ -15,11 +15,11 @@ struct ml_mapping {
 	uint64_t start;
 	uint64_t end;
 	uint64_t offset; /**< in the file, bytes */
-	uint64_t inode;	 /**< 0 for anonymous memory */
+	uint64_t inode;  /**< 0 for anonymous memory */
 	dev_t device;
 	bool is_readable, is_writable, is_executable, is_shared;
 	bool is_deleted; /**< " (deleted)" was behind the path */
-	char *path;	 /**< as printed, octal escapes undone, "" when none; owned */
+	char *path;      /**< as printed, octal escapes undone, "" when none; owned */
 };
 
 struct ml_maps {

@@ -49,8 +49,9 @@ struct ml_error *ml_process_refresh(struct ml_process *process);
 struct ml_error *ml_process_maps(const struct ml_process *process, struct ml_maps *out);
 
 /**
- * Opens the file behind @p mapping for reading: by /proc/PID/map_files (the very inode, whatever the
- * namespace, also deleted), else by path inside the process's root, checked to be the same inode.
+ * Opens the file behind @p mapping for reading: by /proc/PID/map_files (the very inode, whatever
+ * the namespace, also deleted), else by path inside the process's root, checked to be the same
+ * inode.
  * @p fd is the caller's. The vDSO and other memory without a file are ML_ERROR_UNSUPPORTED.
  */
 struct ml_error *ml_process_open_mapping(const struct ml_process *process,

@@ -2,8 +2,8 @@
 /**
  * The one interface to everything that keeps books of allocations: bpf, kernel, later the agent.
  *
- * Life: create (loads programs and tables, touches nothing) → add processes (attaches) → snapshots →
- * detach → destroy. The books stay readable after detach and after the target's end.
+ * Life: create (loads programs and tables, touches nothing) → add processes (attaches) → snapshots
+ * → detach → destroy. The books stay readable after detach and after the target's end.
  */
 #ifndef ML_TRACE_TRACER_H
 #define ML_TRACE_TRACER_H
@@ -20,16 +20,16 @@
 /** What the user asked of a tracer. Pointers are borrowed for the tracer's life. */
 struct ml_tracer_options {
 	uint64_t min_size, max_size; /**< inclusive; max 0 = none */
-	uint64_t sample_every;	     /**< 0 or 1 = all */
-	uint64_t sample_bytes;	     /**< 0 = off */
-	uint32_t max_depth;	     /**< 0 = ML_STACK_DEPTH */
-	uint32_t max_stacks;	     /**< 0 = default */
-	uint32_t max_blocks;	     /**< 0 = default */
-	bool trace_calls;	     /**< --trace */
-	bool combined_only;	     /**< --combined-only */
-	bool wa_missing_free;	     /**< -F, kernel only */
-	bool percpu;		     /**< -P, kernel only */
-	bool verbose;		     /**< diagnostics of libbpf to stderr */
+	uint64_t sample_every;       /**< 0 or 1 = all */
+	uint64_t sample_bytes;       /**< 0 = off */
+	uint32_t max_depth;          /**< 0 = ML_STACK_DEPTH */
+	uint32_t max_stacks;         /**< 0 = default */
+	uint32_t max_blocks;         /**< 0 = default */
+	bool trace_calls;            /**< --trace */
+	bool combined_only;          /**< --combined-only */
+	bool wa_missing_free;        /**< -F, kernel only */
+	bool percpu;                 /**< -P, kernel only */
+	bool verbose;                /**< diagnostics of libbpf to stderr */
 	struct ml_allocator_options allocators;
 	/** Something the user should know but that stops nothing ("…: 2 functions not probed"). */
 	void (*note)(void *context, const char *text);
@@ -59,7 +59,8 @@ struct ml_tracer_ops {
 	const char *name; /**< "bpf", "kernel" */
 	/** Attaches to @p process; its maps are read here. Only user tracers (else NULL). */
 	struct ml_error *(*add_process)(struct ml_tracer *tracer, struct ml_process *process);
-	/** New mappings may have appeared in @p pid (dlopen, exec): look again. NULL for the kernel. */
+	/** New mappings may have appeared in @p pid (dlopen, exec): look again. NULL for the
+	 * kernel. */
 	struct ml_error *(*refresh_process)(struct ml_tracer *tracer, pid_t pid);
 	/** @p pid ended or exec'ed: its links go; what it leaked stays in the books if @p keep. */
 	void (*remove_process)(struct ml_tracer *tracer, pid_t pid, bool keep);

@@ -12,13 +12,14 @@
 
 /** The table of one module. pcs are relative to `base`, so that 32 bits do for any load address. */
 struct ml_unwind_rows {
-	uint64_t base; /**< ELF address of pc 0: the lowest executable segment, rounded down to a page */
+	uint64_t base; /**< ELF address of pc 0: the lowest executable segment, rounded down to a
+			  page */
 	struct ml_unwind_row *rows; /**< sorted by pc; owned */
 	size_t count;
-	/** pages[i]: index of the first row with pc >= (page_base + i) << ML_UNWIND_PAGE_SHIFT; owned.
-	 * page_count + 1 entries, the last one is `count`. */
+	/** pages[i]: index of the first row with pc >= (page_base + i) << ML_UNWIND_PAGE_SHIFT;
+	 * owned. page_count + 1 entries, the last one is `count`. */
 	uint32_t *pages;
-	uint32_t page_base;  /**< number of the page of the first row */
+	uint32_t page_base; /**< number of the page of the first row */
 	uint32_t page_count;
 	size_t bad_count; /**< rows of kind ML_CFA_BAD: rules the rows cannot tell */
 };
