@@ -1,0 +1,174 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Every test there is. The last line is "N passed, N failed, N skipped"; exit status 0 only if none
+# failed.
+#
+# It never hangs: every step has a session of its own, a log file for its output and a time limit,
+# and is polled, never waited for. A process that cannot even be killed (state D) is left behind
+# and counts as a failure.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+deadline_s=$((17 * 60))
+work=build-test
+logs=$work/logs
+results=$work/results # one line a test: passed|failed|skipped NAME
+rm -rf "$logs" "$results"
+mkdir -p "$logs"
+: >"$results"
+step_name=
+step_group=
+exec </dev/null
+
+# Started processes outside their step's session: lines "PID START_TIME", written by the tests.
+export MEMLEAK_TEST_PIDS=$PWD/$work/pids
+: >"$MEMLEAK_TEST_PIDS"
+
+kill_leftovers() {
+	local pid start now
+	while read -r pid start; do
+		now=$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f20) || continue
+		[ -n "$now" ] && [ "$now" = "$start" ] && kill -KILL "$pid" 2>/dev/null
+	done <"$MEMLEAK_TEST_PIDS"
+	: >"$MEMLEAK_TEST_PIDS"
+}
+
+kill_step() {
+	[ -n "$step_group" ] && kill -KILL -- "-$step_group" 2>/dev/null
+	kill_leftovers
+}
+
+summary() {
+	local passed failed skipped
+	passed=$(grep -c '^passed ' "$results")
+	failed=$(grep -c '^failed ' "$results")
+	skipped=$(grep -c '^skipped ' "$results")
+	if [ "$failed" -gt 0 ]; then
+		echo "failed:"
+		sed -n 's/^failed /  /p' "$results"
+		echo "logs: $logs"
+	fi
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+abandon() {
+	kill_step
+	echo "failed $1" >>"$results"
+	echo "$1"
+	summary
+	exit 1
+}
+trap 'abandon "interrupted during: $step_name"' INT TERM HUP
+
+# start LOG RC COMMAND...: runs COMMAND in a session of its own; its status will be in file RC.
+start() {
+	local log=$1 rc=$2
+	shift 2
+	rm -f "$rc" "$rc.pid"
+	(
+		setsid "$@" &
+		echo $! >"$rc.pid"
+		wait $!
+		echo $? >"$rc.new"
+		mv "$rc.new" "$rc"
+	) </dev/null >"$log" 2>&1 &
+	disown
+}
+
+# step NAME LIMIT_S COMMAND...: returns the command's status, 124 when it took too long.
+step() {
+	local name=$1 limit_s=$2 log rc begin=$SECONDS status
+	shift 2
+	step_name=$name
+	log=$logs/${name//[ \/]/_}.log
+	rc=$work/rc
+	start "$log" "$rc" timeout -k 5 "$limit_s" "$@"
+	step_group=
+	while [ ! -e "$rc" ]; do
+		sleep 0.2
+		[ -n "$step_group" ] || step_group=$(cat "$rc.pid" 2>/dev/null)
+		if [ $SECONDS -ge $deadline_s ]; then
+			tail -n 20 "$log"
+			abandon "the whole run took over $((deadline_s / 60)) minutes, in: $name"
+		fi
+		# timeout's own KILL came 5 s after the limit: what is still there cannot be ended.
+		[ $((SECONDS - begin)) -lt $((limit_s + 15)) ] || break
+	done
+	status=$(cat "$rc" 2>/dev/null || echo 124)
+	kill_step
+	[ "$status" -eq 137 ] && status=124
+	echo "$name: $(step_outcome "$status" "$limit_s") ($((SECONDS - begin)) s)"
+	return "$status"
+}
+
+step_outcome() {
+	case $1 in
+	0) echo "done" ;;
+	124) echo "stopped after its limit of $2 s" ;;
+	*) echo "status $1" ;;
+	esac
+}
+
+# check NAME LIMIT_S COMMAND...: a step that is one test.
+check() {
+	local name=$1
+	if step "$@"; then
+		echo "passed $name" >>"$results"
+		return 0
+	fi
+	echo "failed $name" >>"$results"
+	tail -n 25 "$logs/${name//[ \/]/_}.log"
+	return 1
+}
+
+# build DIRECTORY COMPILER OPTION...: configures once and builds.
+build() {
+	local directory=$1 compiler=$2
+	shift 2
+	[ -e "$directory/build.ninja" ] || CC=$compiler meson setup "$directory" "$@" || return
+	ninja -C "$directory"
+}
+export -f build
+
+unit_tests() {
+	local directory=build-asan before
+	export ASAN_OPTIONS=halt_on_error=1:detect_stack_use_after_return=1
+	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	before=$(wc -l <"$results")
+	rm -f "$directory/meson-logs/testlog.json"
+	step "unit tests" 180 meson test -C "$directory" --no-rebuild --print-errorlogs
+	/usr/bin/python3 scripts/unit_results.py "$directory/meson-logs/testlog.json" >>"$results"
+	tail -n +"$((before + 1))" "$results" | grep -q '^failed ' &&
+		grep -E '^not ok|runtime error|ERROR: |SUMMARY' "$logs/unit_tests.log" | head -n 40
+}
+
+integration_tests() {
+	local status before unfinished
+	export MEMLEAK=${MEMLEAK:-$PWD/build/memleak}
+	export MEMLEAK_TEST_RESULTS=$PWD/$results
+	before=$(wc -l <"$results")
+	step "integration tests" 480 /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+		--tb=short tests/integration
+	status=$?
+	# 5: nothing collected. Failures proper are already in the results, one line each.
+	if [ $status -gt 1 ]; then
+		unfinished=$(tail -n 1 "$MEMLEAK_TEST_RESULTS.running" 2>/dev/null)
+		echo "failed integration tests did not finish (status $status) ${unfinished:-}" >>"$results"
+	fi
+	tail -n +"$((before + 1))" "$results" | grep -q '^failed ' &&
+		tail -n 150 "$logs/integration_tests.log"
+}
+
+check "make" 300 make all
+check "build with gcc, warnings are errors" 300 \
+	bash -c 'build build-gcc gcc -Dwerror=true'
+check "build with clang, warnings are errors, sanitizers" 400 \
+	bash -c 'build build-asan clang -Dwerror=true -Dunit_tests=true \
+		-Db_sanitize=address,undefined -Db_lundef=false' &&
+	unit_tests
+check "layers" 30 scripts/layers.sh
+check "format" 60 scripts/format.sh check
+[ -x build/memleak ] && integration_tests
+step_name=summary
+summary
