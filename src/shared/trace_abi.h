@@ -5,6 +5,7 @@
 #ifndef ML_SHARED_TRACE_ABI_H
 #define ML_SHARED_TRACE_ABI_H
 
+#include "shared/counters.h"
 #include "shared/types.h"
 #include "shared/unwind_rows.h"
 
@@ -48,7 +49,7 @@ struct ml_stack_record {
 struct ml_live_key {
 	uint64_t address;
 	uint32_t tgid;
-	uint32_t reserved;
+	uint32_t reserved; /**< 0; for the kernel (tgid 0) the kind of block */
 };
 
 /** A block that is allocated now. The weights differ from (size, 1) only when sampling by bytes. */
@@ -67,6 +68,12 @@ struct ml_site_record {
 	uint64_t frees;
 	uint64_t alloc_bytes;
 	uint64_t free_bytes;
+};
+
+/** Slots of the counters table that come after those of enum ml_counter. */
+enum ml_books_slot {
+	ML_SLOT_UNTRACKED_FREES = ML_COUNTER_COUNT, /**< frees of blocks we do not know */
+	ML_SLOT_COUNT,
 };
 
 /** A direct mmap, munmap or mremap that succeeded. */
