@@ -51,7 +51,10 @@ ino_t ml_module_inode(const struct ml_module *module);
 const uint8_t *ml_module_build_id(const struct ml_module *module, size_t *size);
 /** The build-id as lower-case hex, NULL when there is none. Lives with the module. */
 const char *ml_module_build_id_hex(const struct ml_module *module);
-/** True for ET_EXEC and for ET_DYN with PT_INTERP or DF_1_PIE: a program, not a library. */
+/**
+ * A program, not a library: ET_EXEC, or ET_DYN with DF_1_PIE, or with PT_INTERP and without
+ * DT_SONAME (libc.so.6 has both).
+ */
 bool ml_module_is_executable(const struct ml_module *module);
 /** True when the file asks for no dynamic linker: a static or static-pie program. */
 bool ml_module_is_static(const struct ml_module *module);
@@ -71,6 +74,12 @@ bool ml_module_read(const struct ml_module *module, uint64_t address, void *buff
  * underscores over others. Symbols are read at the first call and kept sorted.
  */
 bool ml_module_symbol_at(struct ml_module *module, uint64_t address, struct ml_symbol *out);
+
+/**
+ * Adds the .symtab of the separate debug file @p fd (taken over, also on failure) called @p path
+ * to the symbols. That it belongs to the module is for the caller to check. Once a module.
+ */
+struct ml_error *ml_module_add_symbols(struct ml_module *module, int fd, const char *path);
 
 /** Calls @p visit for every defined function symbol (.dynsym, then .symtab, then .gnu_debugdata).
  */

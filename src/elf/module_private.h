@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** The inside of struct ml_module, for the files of this folder only. */
+#ifndef ML_ELF_MODULE_PRIVATE_H
+#define ML_ELF_MODULE_PRIVATE_H
+
+#include "base/array.h"
+#include "elf/build_id.h"
+#include "elf/image.h"
+#include "elf/module.h"
+#include "elf/symbol_table.h"
+
+#include <libelf.h>
+
+/** A section read once; bytes is NULL when it could not be. */
+struct ml_loaded_section {
+	const Elf64_Shdr *header;
+	uint8_t *bytes; /**< owned */
+	size_t size;
+};
+
+struct ml_module {
+	unsigned int references;
+	char *path; /**< owned */
+	dev_t device;
+	ino_t inode;
+	struct ml_image image;
+	Elf *elf;
+	bool has_interpreter;
+	bool is_executable;
+	struct ml_build_id build_id;
+	struct ml_symbol_table symbols;
+	bool has_symbols; /**< symbols have been read */
+	ML_ARRAY(struct ml_loaded_section) sections;
+};
+
+/** Frees the sections that ml_module_section() loaded. */
+void ml_module_free_sections(struct ml_module *module);
+
+#endif
