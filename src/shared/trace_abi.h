@@ -35,7 +35,10 @@ enum ml_role {
 #define ML_COOKIE_ROLE(cookie) ((uint32_t)(cookie)&0xffu)
 /* The function's id, for --trace: bits 8 to 23. */
 #define ML_COOKIE_FUNCTION(cookie) ((uint32_t)((cookie) >> 8) & 0xffffu)
-#define ML_COOKIE(role, function)  ((uint64_t)(role) | (uint64_t)(function) << 8)
+/* The process, as the tool sees its pid: the upper half. */
+#define ML_COOKIE_PROCESS(cookie) ((uint32_t)((cookie) >> 32))
+#define ML_COOKIE(role, function, process) \
+	((uint64_t)(role) | (uint64_t)(function) << 8 | (uint64_t)(process) << 32)
 
 /** A stack as the kernel recorded it: raw addresses, innermost first. */
 struct ml_stack_record {
@@ -73,6 +76,7 @@ struct ml_site_record {
 /** Slots of the counters table that come after those of enum ml_counter. */
 enum ml_books_slot {
 	ML_SLOT_UNTRACKED_FREES = ML_COUNTER_COUNT, /**< frees of blocks we do not know */
+	ML_SLOT_EVENTS,				    /**< probe hits */
 	ML_SLOT_COUNT,
 };
 

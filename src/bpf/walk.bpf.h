@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/**
+ * The stack walk in the kernel: rows of the process's modules, one window of stack copied at once.
+ *
+ * Part of user.bpf.c, which defines the maps, struct thread_state and count() before. The walk runs
+ * at an allocating function's return, so the first frame is the caller.
+ *
+ * Shapes the verifier forces: bpf_loop() instead of a loop (1 M instructions otherwise); searches are global
+ * functions (not static), verified once whatever their arguments; an index is masked right
+ * before use behind an empty asm, because clang otherwise drops a bound it can prove and the verifier
+ * cannot.
+ */
+/* One word of the stack of @memory (a struct thread_state), from the window where it can be. The value
+ * passes through an empty asm: clang would otherwise choose between the addresses of the window's word
+ * and of the local one, and the verifier of Linux 6.18 fails on that ("stack slot 1, total slots 0"). */
+static __always_inline int read_word(void *memory, uint64_t address, uint64_t *out)
+{
+	struct thread_state *thread = memory;
+	uint64_t offset = address - thread->window_base, value = 0;
+
+	if (offset > (ML_WINDOW_WORDS - 1) * 8 || (offset & 7)) {
+		/* Reads go up the stack: the next ones are likely right above. */
+		if ((address & 7) || bpf_probe_read_user(thread->window, sizeof(thread->window),
+							 (void *)address)) {
+			if (bpf_probe_read_user(&value, sizeof(value), (void *)address))
+				return 1;
+			UNPROVABLE(value);
+			*out = value;
+			return 0;
+		}
+		thread->window_base = address;
+		offset = 0;
+	}
+	offset >>= 3;
+	UNPROVABLE(offset);
+	value = thread->window[offset & (ML_WINDOW_WORDS - 1)];
+	UNPROVABLE(value);
+	*out = value;
+	return 0;
+}
+
+#define ML_UNWIND_READ(memory, address, out) read_word(memory, address, out)
+#include "shared/unwind_step.h"
+
+_Static_assert((ML_WINDOW_WORDS & (ML_WINDOW_WORDS - 1)) == 0, "masks need a power of two");
+_Static_assert((ML_PROCESS_MAPS & (ML_PROCESS_MAPS - 1)) == 0, "masks need a power of two");
+
+/* Index of the mapping that holds @ip, or -1. */
+__noinline int map_index(struct ml_process_maps *maps, uint64_t ip)
+{
+	if (!maps)
+		return -1;
+
+	uint32_t low = 0, high = maps->count;
+
+	if (high > ML_PROCESS_MAPS)
+		high = ML_PROCESS_MAPS;
+	for (int i = 0; i < 10 && low < high; i++) { /* 2^10 > ML_PROCESS_MAPS */
+		uint32_t middle = (low + high) >> 1;
+
+		if (middle >= ML_PROCESS_MAPS)
+			break;
+
+		struct ml_process_map *map = &maps->map[middle];
+
+		if (ip < map->start)
+			high = middle;
+		else if (ip >= map->end)
+			low = middle + 1;
+		else
+			return (int)middle;
+	}
+	return -1;
+}
+
+static __always_inline struct ml_process_map *find_map(struct ml_process_maps *maps, uint64_t ip)
+{
+	uint64_t index = (uint32_t)map_index(maps, ip);
+
+	if (index == (uint32_t)-1)
+		return NULL;
+	UNPROVABLE(index);
+	return &maps->map[index & (ML_PROCESS_MAPS - 1)];
+}
+
+/* The last row in [low, high) whose pc is not above @pc; a page of 1 KiB has at most 1024 rows. */
+__noinline uint64_t find_row(uint32_t low, uint32_t high, uint32_t pc)
+{
+	uint64_t *row;
+
+	for (int i = 0; i < 12 && low + 1 < high; i++) {
+		uint32_t middle = (low + high) >> 1;
+
+		row = bpf_map_lookup_elem(&rows, &middle);
+		if (!row)
+			break;
+		if ((uint32_t)*row <= pc)
+			low = middle;
+		else
+			high = middle;
+	}
+	row = bpf_map_lookup_elem(&rows, &low);
+	return row ? *row : 0;
+}
+
+struct walk {
+	struct thread_state *thread;
+	struct ml_process_maps *maps;
+	struct ml_process_map *map; /* of the frame before: most callers are near */
+	struct ml_unwind_regs regs;
+	uint64_t hash;
+	uint32_t depth;
+	uint32_t count;
+	uint32_t end;
+};
+
+/* The row in effect at @pc; a row of kind ML_CFA_NONE when there is none. */
+static __always_inline struct ml_unwind_row row_at(const struct ml_process_map *map, uint64_t ip)
+{
+	union {
+		uint64_t word;
+		struct ml_unwind_row row;
+	} found = {};
+	uint32_t pc = (uint32_t)(ip - map->bias);
+	uint32_t page = (pc >> ML_UNWIND_PAGE_SHIFT) - map->page_base;
+
+	if (page >= map->page_count)
+		return found.row;
+
+	uint32_t key = map->page_first + page;
+	uint64_t *range = bpf_map_lookup_elem(&pages, &key);
+
+	/* The row before the page's first is in effect at its start. A table begins with an empty row. */
+	if (range)
+		found.word = find_row((uint32_t)*range - 1, (uint32_t)(*range >> 32), pc);
+	return found.row;
+}
+
+static long walk_frame(uint32_t index, void *context)
+{
+	struct walk *walk = context;
+	struct thread_state *thread = walk->thread;
+	struct ml_process_maps *maps = walk->maps;
+
+	if (!thread || !maps || index >= ML_STACK_DEPTH || index >= walk->depth) {
+		walk->end = ML_WALK_DEPTH;
+		return 1;
+	}
+
+	uint64_t ip = walk->regs.ip, at = ip - walk->regs.is_call;
+	struct ml_process_map *map = walk->map;
+
+	thread->stack.ip[index] = ip;
+	walk->count = index + 1;
+	walk->hash = (walk->hash ^ ip) * 0x9e3779b97f4a7c15ull;
+	walk->hash ^= walk->hash >> 29;
+
+	if (!map || at < map->start || at >= map->end) {
+		map = find_map(maps, at);
+		walk->map = map;
+	}
+	if (map && map->page_count)
+		walk->end = ml_unwind_by_row(row_at(map, at), &walk->regs, thread);
+	else
+		walk->end = ml_unwind_by_frame_pointer(&walk->regs, thread);
+	return walk->end != ML_WALK_MORE;
+}
+
+static __always_inline void count_end(uint32_t end)
+{
+	if (end == ML_WALK_FAULT)
+		count(ML_COUNTER_STACKS_FAULT);
+	else if (end == ML_WALK_NO_UNWIND_INFO)
+		count(ML_COUNTER_STACKS_NO_UNWIND_INFO);
+	else if (end == ML_WALK_DEPTH)
+		count(ML_COUNTER_STACKS_DEPTH);
+}
+
+/* Walks the stack of @ctx (at a return), keeps it, and gives its id. */
+static __always_inline uint64_t record_stack(struct pt_regs *ctx, struct thread_state *thread,
+					     const struct ml_trace_config *cfg, uint32_t process)
+{
+	struct walk walk = {
+		.thread = thread,
+		.maps = bpf_map_lookup_elem(&processes, &process),
+		.regs = {.ip = ctx->ip, .sp = ctx->sp, .bp = ctx->bp, .is_call = 1},
+		.hash = process,
+		.depth = cfg->depth,
+		.end = ML_WALK_NO_UNWIND_INFO,
+	};
+
+	thread->window_base = ctx->sp;
+	if (bpf_probe_read_user(thread->window, sizeof(thread->window), (void *)ctx->sp))
+		thread->window_base = 1; /* matches no aligned address: read word by word */
+	if (walk.maps)
+		bpf_loop(ML_STACK_DEPTH + 1, walk_frame, &walk, 0);
+	count_end(walk.end);
+
+	uint64_t id = walk.hash | 2; /* never ML_STACK_ID_NONE, never 0 */
+
+	if (bpf_map_lookup_elem(&sites, &id))
+		return id;
+	thread->stack.count = walk.count;
+	thread->stack.end = walk.end;
+	thread->stack.tgid = process;
+	thread->stack.reserved = 0;
+	if (!bpf_map_lookup_elem(&stacks, &id) &&
+	    bpf_map_update_elem(&stacks, &id, &thread->stack, BPF_NOEXIST) == -7 /* E2BIG */)
+		count(ML_COUNTER_STACK_TABLE_FULL);
+	return id;
+}
