@@ -42,8 +42,8 @@ void *ml_grow(void *items, size_t *capacity, size_t need, size_t size);
 
 /** Runs the block once for every element, with @p it pointing at it. */
 #define ml_array_each(it, array)                                                                   \
-	for (__typeof__(&(array)->items[0]) it = (array)->items,                                       \
-					it##_end = (array)->items + (array)->count;                \
+	for (__typeof__((array)->items + 0) it = (array)->items,                                   \
+					    it##_end = (array)->items + (array)->count;            \
 	     it != it##_end; it++)
 
 /** Frees the elements' memory (not what they point to) and makes the array empty. */

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* Mappings that have gone and are still remembered; a JIT that maps for ever must not fill memory. */
+/* Mappings that have gone and are still remembered; a JIT that maps for ever must not fill memory.
+ */
 #define GONE_LIMIT 4096
 
 static bool is_code(const struct ml_mapping *mapping)
@@ -39,13 +40,12 @@ static bool is_same(const struct ml_code *code, const struct ml_mapping *mapping
 	return !mapping->inode || (ml_module_inode(code->module) == mapping->inode);
 }
 
-struct ml_code_change ml_code_map_compare(const struct ml_code_map *map,
-					  const struct ml_maps *maps)
+struct ml_code_change ml_code_map_compare(const struct ml_code_map *map, const struct ml_maps *maps)
 {
 	struct ml_code_change change = {0};
 	size_t same = 0;
 
-	ml_array_each(mapping, &maps->list) {
+	ml_array_each (mapping, &maps->list) {
 		if (!is_code(mapping))
 			continue;
 
@@ -103,7 +103,7 @@ void ml_code_map_update(struct ml_code_map *map, struct ml_module_cache *cache,
 {
 	struct ml_code_map fresh = {.unreadable = map->unreadable};
 
-	ml_array_each(mapping, &maps->list) {
+	ml_array_each (mapping, &maps->list) {
 		if (!is_code(mapping))
 			continue;
 
@@ -121,7 +121,7 @@ void ml_code_map_update(struct ml_code_map *map, struct ml_module_cache *cache,
 		*ml_array_push(&fresh.list) = now;
 	}
 	fresh.mapped_count = fresh.list.count;
-	ml_array_each(code, &map->list) {
+	ml_array_each (code, &map->list) {
 		if (code->start == code->end)
 			continue;
 		*ml_array_push(&fresh.list) = *code;

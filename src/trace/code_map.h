@@ -15,14 +15,15 @@
 struct ml_code {
 	uint64_t start, end;
 	uint64_t bias; /**< runtime address − ELF address */
-	struct ml_module *module; /**< borrowed from the cache; NULL for memory without a file (JIT) */
-	bool is_mapped;		  /**< false once it is gone: kept to name old stacks */
+	struct ml_module
+		*module; /**< borrowed from the cache; NULL for memory without a file (JIT) */
+	bool is_mapped;  /**< false once it is gone: kept to name old stacks */
 };
 
 struct ml_code_map {
 	ML_ARRAY(struct ml_code) list; /**< mapped ones sorted by start, then the gone ones */
-	size_t mapped_count;	       /**< how many in front are mapped */
-	uint64_t unreadable;	       /**< files that could not be opened as ELF */
+	size_t mapped_count;           /**< how many in front are mapped */
+	uint64_t unreadable;           /**< files that could not be opened as ELF */
 };
 
 /** What a look at the maps found changed. */

@@ -14,7 +14,7 @@
 
 struct entry {
 	dev_t device;
-	uint64_t inode; /* 0: the vDSO */
+	uint64_t inode;           /* 0: the vDSO */
 	struct ml_module *module; /* owned reference; NULL when it cannot be opened */
 };
 
@@ -31,7 +31,7 @@ void ml_module_cache_destroy(struct ml_module_cache *cache)
 {
 	if (!cache)
 		return;
-	ml_array_each(entry, &cache->entries)
+	ml_array_each (entry, &cache->entries)
 		ml_module_unref(entry->module);
 	ml_array_free(&cache->entries);
 	free(cache);
@@ -68,9 +68,8 @@ static struct ml_error *open_module(const struct ml_process *process,
 				    const struct ml_mapping *mapping, struct ml_module **out)
 {
 	int fd = -1;
-	struct ml_error *error = is_vdso(mapping)
-					 ? copy_vdso(process, mapping, &fd)
-					 : ml_process_open_mapping(process, mapping, &fd);
+	struct ml_error *error = is_vdso(mapping) ? copy_vdso(process, mapping, &fd)
+						  : ml_process_open_mapping(process, mapping, &fd);
 
 	return error ? error : ml_module_open(fd, mapping->path, out);
 }
@@ -79,7 +78,7 @@ struct ml_error *ml_module_cache_get(struct ml_module_cache *cache,
 				     const struct ml_process *process,
 				     const struct ml_mapping *mapping, struct ml_module **out)
 {
-	ml_array_each(entry, &cache->entries) {
+	ml_array_each (entry, &cache->entries) {
 		if (entry->device != mapping->device || entry->inode != mapping->inode)
 			continue;
 		if (!entry->module)

@@ -14,9 +14,9 @@ struct ml_module_cache *ml_module_cache_create(void);
 void ml_module_cache_destroy(struct ml_module_cache *cache);
 
 /**
- * The module behind @p mapping of @p process; borrowed, lives as long as the cache. The vDSO is read
- * out of the process's memory. A file that cannot be opened or is no ELF is an error the first time
- * and ML_ERROR_FORMAT "…: seen before" later, so that it is not tried at every look.
+ * The module behind @p mapping of @p process; borrowed, lives as long as the cache. The vDSO is
+ * read out of the process's memory. A file that cannot be opened or is no ELF is an error the first
+ * time and ML_ERROR_FORMAT "…: seen before" later, so that it is not tried at every look.
  */
 struct ml_error *ml_module_cache_get(struct ml_module_cache *cache,
 				     const struct ml_process *process,

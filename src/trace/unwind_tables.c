@@ -17,7 +17,7 @@ struct stored {
 };
 
 struct ml_unwind_tables {
-	uint64_t *rows;	 /* the kernel's memory, mapped */
+	uint64_t *rows; /* the kernel's memory, mapped */
 	uint64_t *pages;
 	size_t row_limit, page_limit;
 	size_t row_count, page_count;
@@ -126,7 +126,7 @@ void ml_unwind_tables_describe(struct ml_unwind_tables *tables, struct ml_module
 {
 	struct stored *place = NULL;
 
-	ml_array_each(stored, &tables->modules)
+	ml_array_each (stored, &tables->modules)
 		if (stored->module == module)
 			place = stored;
 	if (!place)

@@ -9,7 +9,8 @@
 
 struct ml_unwind_tables;
 
-/** @p rows_fd and @p pages_fd: mmapable array maps of 64-bit values with these numbers of entries. */
+/** @p rows_fd and @p pages_fd: mmapable array maps of 64-bit values with these numbers of entries.
+ */
 struct ml_error *ml_unwind_tables_create(int rows_fd, size_t row_limit, int pages_fd,
 					 size_t page_limit, struct ml_unwind_tables **out);
 void ml_unwind_tables_destroy(struct ml_unwind_tables *tables);

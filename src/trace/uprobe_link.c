@@ -95,13 +95,14 @@ uint32_t ml_link_attach_type(enum ml_link_kind kind)
 
 static struct ml_error *explain(int err, const struct ml_probe_set *set)
 {
-	struct ml_error *error = ml_error_errno(err, "cannot probe %s in process %d",
-						set->file_name, set->pid);
+	struct ml_error *error =
+		ml_error_errno(err, "cannot probe %s in process %d", set->file_name, set->pid);
 
 	switch (err) {
 	case EINVAL:
-		return ml_error_wrap(error, "another tool may hold a probe with a reference counter "
-					    "on the same instruction (see dmesg); end it first");
+		return ml_error_wrap(error,
+				     "another tool may hold a probe with a reference counter "
+				     "on the same instruction (see dmesg); end it first");
 	case EPERM:
 	case EACCES:
 		return ml_error_wrap(error, "run as root, or with CAP_BPF and CAP_PERFMON");
@@ -190,14 +191,15 @@ static struct ml_error *attach_perf(struct ml_links *links, int program_fd, bool
 		return error;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", set->file_fd);
 	for (size_t i = 0; i < set->count; i++) {
-		int event = open_perf_probe(type, is_return ? return_bit : 0, path,
-					    set->offsets[i], set->pid);
+		int event = open_perf_probe(type, is_return ? return_bit : 0, path, set->offsets[i],
+					    set->pid);
 
 		if (event < 0)
 			return explain(errno, set);
 		*ml_array_push(&links->fds) = event;
 
-		LIBBPF_OPTS(bpf_link_create_opts, options, .perf_event.bpf_cookie = set->cookies[i]);
+		LIBBPF_OPTS(bpf_link_create_opts, options,
+			    .perf_event.bpf_cookie = set->cookies[i]);
 		int link = bpf_link_create(program_fd, event, BPF_PERF_EVENT, &options);
 
 		if (link < 0)

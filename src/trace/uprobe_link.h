@@ -3,8 +3,8 @@
  * Probes on functions of a process, by the best kind of link the kernel has.
  *
  * *session* (Linux 6.13): one program for entry and return, the return skipped at the entry's word;
- * *multi* (6.6): many probes a link; *perf* (5.15, for cookies): one link a probe, slow to take out.
- * libbpf 1.1.2 knows the last only, so the others are made by bpf(BPF_LINK_CREATE).
+ * *multi* (6.6): many probes a link; *perf* (5.15, for cookies): one link a probe, slow to take
+ * out. libbpf 1.1.2 knows the last only, so the others are made by bpf(BPF_LINK_CREATE).
  */
 #ifndef ML_TRACE_UPROBE_LINK_H
 #define ML_TRACE_UPROBE_LINK_H
@@ -30,9 +30,9 @@ uint32_t ml_link_attach_type(enum ml_link_kind kind);
 
 /** Where to probe: byte offsets in the file behind `file_fd`, and each probe's cookie. */
 struct ml_probe_set {
-	int file_fd;		 /**< borrowed */
+	int file_fd;           /**< borrowed */
 	const char *file_name; /**< for errors */
-	pid_t pid;		 /**< only this process */
+	pid_t pid;             /**< only this process */
 	const uint64_t *offsets;
 	const uint64_t *cookies;
 	size_t count;
