@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Limits, results and fixtures for all integration tests."""
+import concurrent.futures
+import faulthandler
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import helpers
+
+TEST_LIMIT_S = 60
+
+
+class TookTooLong(Exception):
+    """A test ran over its limit."""
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "limit(seconds): time limit of a test, %d by default"
+                            % TEST_LIMIT_S)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """Each test, with its fixtures, has a limit: an exception first, the end of pytest after."""
+    marker = item.get_closest_marker("limit")
+    limit_s = marker.args[0] if marker else TEST_LIMIT_S
+
+    def on_alarm(number, frame):
+        raise TookTooLong("over %d s" % limit_s)
+
+    note_running(item.nodeid)
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(limit_s)
+    faulthandler.dump_traceback_later(limit_s + 30, exit=True, file=sys.__stderr__)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+    signal.alarm(0)
+
+
+def note_running(nodeid):
+    path = os.environ.get("MEMLEAK_TEST_RESULTS")
+    if path:
+        with open(path + ".running", "w", encoding="utf-8") as running:
+            running.write(nodeid + "\n")
+
+
+def pytest_runtest_logreport(report):
+    """One line a test for the runner, written at once: it survives the end of pytest."""
+    path = os.environ.get("MEMLEAK_TEST_RESULTS")
+    if not path or (report.when != "call" and report.outcome == "passed"):
+        return
+    with open(path, "a", encoding="utf-8") as results:
+        results.write("%s %s\n" % (report.outcome, report.nodeid))
+
+
+GLIBC = ["gcc", "-std=gnu11", "-O2", "-g", "-fomit-frame-pointer", "-pthread", "-w"]
+MUSL = ["musl-gcc", "-std=gnu11", "-O2", "-g", "-fomit-frame-pointer", "-w"]
+
+
+def source(name):
+    return os.path.join(helpers.TARGETS, name)
+
+
+def builds():
+    """{name: compiler command without -o NAME}."""
+    commands = {}
+    for file in sorted(os.listdir(helpers.TARGETS)):
+        name, extension = os.path.splitext(file)
+        if extension == ".c" and not name.startswith("lib"):
+            commands[name] = GLIBC + [source(file), "-ldl"]
+    commands["libleaky.so"] = GLIBC + ["-shared", "-fPIC", source("libleaky.c")]
+    commands["new_delete"] = ["g++", "-std=c++17", "-O2", "-g", "-fomit-frame-pointer", "-w",
+                              source("new_delete.cc")]
+    allocators = source("allocators.c")
+    commands["allocators-static"] = GLIBC + ["-static", allocators]
+    commands["allocators-musl"] = MUSL + [allocators]
+    commands["allocators-musl-static"] = MUSL + ["-static", allocators]
+    commands["allocators-jemalloc"] = GLIBC + [allocators, "-ljemalloc"]
+    commands["allocators-tcmalloc"] = GLIBC + ["-fno-builtin", allocators, "-ltcmalloc_minimal"]
+    commands["allocators-mimalloc"] = GLIBC + [allocators, "-lmimalloc"]
+    commands["app"] = ["gcc", "-g", "-O0", "-pthread",
+                       os.path.join(helpers.ROOT, "examples", "app.c")]
+    commands["app_fixed"] = ["gcc", "-g", "-O0", "-pthread",
+                             os.path.join(helpers.ROOT, "examples", "app_fixed.c")]
+    return commands
+
+
+def compile_one(directory, name, command):
+    return subprocess.run(command + ["-o", os.path.join(directory, name)], timeout=60,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+
+
+class Programs:
+    """The built targets by name. A target that could not be built fails the test that uses it."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.extra = {}  # made by tests: name -> path
+        with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+            self.results = {name: pool.submit(compile_one, directory, name, command)
+                            for name, command in builds().items()}
+
+    def __getitem__(self, name):
+        if name in self.extra:
+            return self.extra[name]
+        result = self.results[name].result()
+        assert result.returncode == 0, "%s was not built: %s" % (name, result.stdout)
+        return os.path.join(self.directory, name)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    return Programs(str(tmp_path_factory.mktemp("targets")))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def memleak_is_built():
+    assert os.access(helpers.MEMLEAK, os.X_OK), "%s is missing: run make" % helpers.MEMLEAK
+    assert os.geteuid() == 0, "these tests trace processes: they need root"
+
+
+class Bench:
+    """What a test starts goes through this; everything is ended at the test's end."""
+
+    def __init__(self, directory, programs):
+        self.directory = directory
+        self.programs = programs
+        self.started = []
+
+    def _keep(self, program):
+        self.started.append(program)
+        return program
+
+    def _name(self, kind):
+        return "%s-%d" % (kind, len(self.started))
+
+    def target(self, name, *arguments, env=None):
+        return self._keep(helpers.Target([self.programs[name], *arguments], self.directory,
+                                         self._name(name), env=env))
+
+    def program(self, argv, **kwargs):
+        return self._keep(helpers.Program(argv, self.directory, self._name("program"), **kwargs))
+
+    def memleak(self, *arguments, **kwargs):
+        return self._keep(helpers.Memleak([str(word) for word in arguments], self.directory,
+                                          self._name("memleak"), **kwargs))
+
+    def attach(self, pid, *options, interval="0.3"):
+        """memleak --json with every block of any age, attached."""
+        run = self.memleak("--json", "-o", "0", *options, "-p", pid, interval)
+        run.wait_attached()
+        return run
+
+    def trace(self, name, *arguments, options=(), env=None, seconds=helpers.START_S):
+        """Attaches to target @name, lets it work: (its truth, the final report, the target)."""
+        target = self.target(name, *arguments, env=env)
+        run = self.attach(target.pid, *options)
+        truth = target.work(seconds)
+        run.interrupt()
+        report = run.final()
+        report.check_totals()
+        return truth, report, target
+
+    def run(self, *arguments, seconds=20, **kwargs):
+        return helpers.run_memleak([str(word) for word in arguments], self.directory,
+                                   seconds=seconds, name=self._name("memleak"), **kwargs)
+
+    @staticmethod
+    def pause(seconds):
+        time.sleep(seconds)
+
+    def close(self):
+        for program in reversed(self.started):
+            program.kill()
+
+
+@pytest.fixture
+def bench(tmp_path, programs):
+    bench = Bench(str(tmp_path), programs)
+    yield bench
+    bench.close()
+    shutil.rmtree(tmp_path, ignore_errors=True)

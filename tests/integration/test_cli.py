@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line: what is refused, how, and what is understood."""
+import os
+
+import pytest
+
+import helpers
+
+USAGE, CANNOT = 2, 3
+
+BAD = [
+    (["--no-such-option"], USAGE, "no-such-option"),
+    (["-p"], USAGE, "p"),
+    (["-p", "abc"], USAGE, "abc"),
+    (["-p", "-5"], USAGE, "-5"),
+    (["-p", "0"], USAGE, "0"),
+    (["-p", "99999999999999999999"], USAGE, "99999999999999999999"),
+    (["-p", "4194305"], CANNOT, "4194305"),
+    (["-p", "1", "abc"], USAGE, "abc"),
+    (["-p", "1", "-1"], USAGE, "1"),
+    (["-p", "1", "0"], USAGE, "0"),
+    (["-p", "1", "1", "x"], USAGE, "x"),
+    (["-p", "1", "1", "1", "1"], USAGE, "1"),
+    (["-p", "1", "-c", "sleep 1"], USAGE, "-c"),
+    (["-T", "-1", "-p", "1"], USAGE, "-1"),
+    (["-T", "many", "-p", "1"], USAGE, "many"),
+    (["-z", "20", "-Z", "10", "-p", "1"], USAGE, "20"),
+    (["-s", "0", "-p", "1"], USAGE, "0"),
+    (["-o", "old", "-p", "1"], USAGE, "old"),
+    (["--sort", "colour", "-p", "1"], USAGE, "colour"),
+    (["--format", "carrier-pigeon", "-p", "1"], USAGE, "carrier-pigeon"),
+    (["--backend", "magic", "-p", "1"], USAGE, "magic"),
+    (["-c", ""], USAGE, ""),
+    (["-c", "sleep 'open"], USAGE, "quote"),
+    (["-c", "/no/such/command"], CANNOT, "/no/such/command"),
+    (["--", "no-such-command-anywhere"], CANNOT, "no-such-command-anywhere"),
+    (["-w", "/no/such/folder/report", "-p", "1", "1", "1"], CANNOT, "/no/such/folder/report"),
+]
+
+
+@pytest.mark.parametrize("arguments, status, word", BAD, ids=[" ".join(bad[0]) for bad in BAD])
+def test_bad_input(bench, arguments, status, word):
+    got, out, err = bench.run(*arguments)
+    # A command that cannot be started may count as bad usage too.
+    assert got == status or (got == USAGE and arguments[0] in ("-c", "--")), err
+    assert out == ""
+    lines = err.splitlines()
+    assert 1 <= len(lines) <= 2, err
+    assert lines[0].startswith("memleak: ")
+    assert word in err
+
+
+def test_help(bench):
+    status, out, err = bench.run("--help")
+    assert status == 0 and err == ""
+    for option in ("--pid", "--show-allocs", "--older", "--command", "--combined-only", "--json",
+                   "--wa-missing-free", "--sample-rate", "--top", "--min-size", "--max-size",
+                   "--obj", "--percpu", "--sort", "--symbols-prefix", "--follow"):
+        assert option in out, option
+
+
+def test_version(bench):
+    status, out, err = bench.run("--version")
+    assert status == 0 and err == ""
+    assert out.startswith("memleak ") and len(out.splitlines()) == 1
+
+
+def test_combined_short_options(bench):
+    target = bench.target("big")
+    run = bench.memleak("-ap%d" % target.pid, "-o0", "0.3")
+    run.wait_attached()
+    target.work()
+    run.interrupt()
+    assert "\taddr = " in run.out()
+
+
+@pytest.mark.parametrize("words", [
+    ["-c", "'{0}' 'two words' \"x'y\" plain"],
+    ["--", "{0}", "two words", "x'y", "plain"],
+])
+def test_command_words(bench, tmp_path, words):
+    script = tmp_path / "show words"
+    script.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\" >'{0}/words'\nsleep 1\n"
+                      .format(tmp_path))
+    script.chmod(0o755)
+    separator = words.index("--") if "--" in words else len(words)
+    run = bench.memleak("0.3", *[word.format(script) for word in words]) \
+        if separator == 0 else bench.memleak(*[word.format(script) for word in words], "0.3")
+    assert run.wait() == 0, run.err()
+    assert (tmp_path / "words").read_text().splitlines() == ["two words", "x'y", "plain"]
+
+
+def test_command_by_path_search_and_first_allocation(bench):
+    """Allocations of the command's very start are seen, and PATH is searched."""
+    directory = os.path.dirname(bench.programs["allocators"])
+    path = "%s:%s" % (directory, os.environ["PATH"])
+    run = bench.memleak("--json", "-o", "0", "5", "--", "allocators", env={"PATH": path})
+    assert run.wait() in (0, 4)
+    report = run.final()
+    assert report.site("leak_malloc") == (2323, 23)
+
+
+def test_command_gets_its_exit_and_output(bench):
+    run = bench.memleak("-o", "0", "0.3", "--", "sh", "-c", "sleep 1; echo said by the command")
+    assert run.wait() == 0
+    assert "said by the command" in run.out()
+
+
+def test_count_ends_it(bench):
+    target = bench.target("big")
+    status, out, err = bench.run("-p", target.pid, "0.2", "3")
+    assert status == 0, err
+    assert out.count("outstanding allocations") == 3
+    assert target.is_running()
+
+
+def test_fail_on_leak(bench):
+    target = bench.target("ticker")
+    status, _, err = bench.run("--fail-on-leak", "-o", "0", "-p", target.pid, "0.5", "8")
+    assert status in (0, 1), err
+    quiet = bench.program([bench.programs["app_fixed"]])
+    assert bench.run("--fail-on-leak", "-p", quiet.pid, "0.5", "2")[0] == 0
+
+
+def test_output_file(bench, tmp_path):
+    target = bench.target("big")
+    report = tmp_path / "report.json"
+    status, out, err = bench.run("--json", "-w", report, "-p", target.pid, "0.2", "1")
+    assert status == 0, err
+    assert out == ""
+    assert report.read_text().startswith("{")
+
+
+def test_runs_from_anywhere(bench):
+    """Nothing of the source tree or the working directory is needed."""
+    run = bench.program(["env", "-i", helpers.MEMLEAK, "--version"])
+    assert run.wait() == 0

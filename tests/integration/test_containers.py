@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Targets whose files the host cannot see by their names."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import helpers
+
+CONTAINER = os.path.join(helpers.ROOT, "examples", "run_in_container.sh")
+
+
+@pytest.fixture
+def container(bench):
+    """start(program, argument…): the host pid of /app in a container of its own."""
+    def start(program, *arguments):
+        shell = bench.program([CONTAINER, program, *arguments])
+
+        def pid():
+            assert shell.is_running(), shell.err()
+            return re.search(r"^host pid (\d+)$", shell.out(), re.MULTILINE)
+        return int(helpers.wait_for(pid, helpers.START_S, "the container runs").group(1))
+    return start
+
+
+def frames_of(report, function):
+    return report.sites_of(function)[0]["frames"]
+
+
+def test_example_in_container(bench, container):
+    pid = container(bench.programs["app"])
+    assert not os.path.exists("/app")
+    run = bench.attach(pid, interval="0.5")
+    bench.pause(3)
+    run.interrupt()
+    report = run.final()
+    report.check_totals()
+    bytes_, count = report.site("fibonacci")
+    assert count >= 2 and bytes_ == count * 8192
+    frames = frames_of(report, "fibonacci")
+    assert [frame["symbol"] for frame in frames[:2]] == ["fibonacci", "child"]
+    assert frames[0]["file"].endswith("app.c") and frames[0]["module"] == "app"
+    with open(os.path.join(helpers.ROOT, "examples", "app.c"), encoding="ascii") as source:
+        assert "calloc" in source.readlines()[frames[0]["line"] - 1]
+    site = report.sites_of("fibonacci")[0]
+    assert site["stack_end"] == "complete"
+    assert any(frame["module"].startswith("libc") for frame in frames), "its own libc's frames"
+
+
+def test_example_as_text(bench, container):
+    """The layout everybody knows from bcc's memleak."""
+    pid = container(bench.programs["app"])
+    status, out, err = bench.run("-a", "-p", pid, "3", "1")
+    assert status == 0, err
+    assert re.search(r"^Attaching to pid %d, Ctrl\+C to quit\.$" % pid, out, re.MULTILINE)
+    assert re.search(r"^\taddr = [0-9a-f]+ size = 8192\n"
+                     r"(\taddr = [0-9a-f]+ size = 8192\n)*"
+                     r"\t\d+ bytes in \d+ allocations from stack\n"
+                     r"\t\tfibonacci\+0x[0-9a-f]+ app\.c:\d+ \[app\]\n"
+                     r"\t\tchild\+0x[0-9a-f]+ app\.c:\d+ \[app\]\n"
+                     r"\t\tstart_thread\+0x[0-9a-f]+ .*\[libc\.so\.6\]$", out, re.MULTILINE), out
+
+
+def test_static_program_in_container(bench, container):
+    subprocess.run(["gcc", "-g", "-O0", "-static", "-pthread", "-w",
+                    os.path.join(helpers.ROOT, "examples", "app.c"),
+                    "-o", os.path.join(bench.directory, "static-app")],
+                   check=True, timeout=60, stdin=subprocess.DEVNULL)
+    run = bench.attach(container(os.path.join(bench.directory, "static-app")), interval="0.5")
+    bench.pause(2.5)
+    run.interrupt()
+    bytes_, count = run.final().site("fibonacci")
+    assert count >= 1 and bytes_ == count * 8192
+
+
+def test_chroot(bench):
+    """A changed root in the host's own mount namespace: paths in maps are the host's."""
+    root = os.path.join(bench.directory, "root")
+    os.makedirs(os.path.join(root, "lib64"))
+    program = bench.programs["app"]
+    shutil.copy(program, os.path.join(root, "app"))
+    libraries = subprocess.run(["ldd", program], check=True, timeout=20, capture_output=True,
+                               text=True, stdin=subprocess.DEVNULL).stdout
+    for library in re.findall(r"(/\S+)", libraries):
+        os.makedirs(root + os.path.dirname(library), exist_ok=True)
+        shutil.copy(library, root + library)
+    target = bench.program(["chroot", root, "/app"])
+    helpers.wait_for(lambda: target.out(), helpers.START_S, "the target runs")
+    run = bench.attach(target.pid, interval="0.5")
+    bench.pause(2.5)
+    run.interrupt()
+    assert run.final().site("fibonacci")[1] >= 1
+    assert frames_of(run.final(), "fibonacci")[0]["file"].endswith("app.c")
+
+
+def test_deleted_binary(bench, tmp_path):
+    """The program's file was replaced since it started, as upgrades do."""
+    copy = tmp_path / "app"
+    shutil.copy(bench.programs["app"], copy)
+    target = bench.program([copy])
+    helpers.wait_for(lambda: target.out(), helpers.START_S, "the target runs")
+    copy.unlink()
+    copy.write_bytes(b"something else")
+    run = bench.attach(target.pid, interval="0.5")
+    bench.pause(2.5)
+    run.interrupt()
+    frames = frames_of(run.final(), "fibonacci")
+    assert frames[0]["symbol"] == "fibonacci" and frames[0]["file"].endswith("app.c")
+
+
+def test_container_is_named(bench, container):
+    """The target member carries the pid the host knows."""
+    pid = container(bench.programs["app"])
+    run = bench.attach(pid)
+    run.interrupt()
+    assert run.final()["target"]["pid"] == pid
+    assert run.final()["target"]["comm"] == "app"
