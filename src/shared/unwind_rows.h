@@ -17,18 +17,28 @@
 #define ML_CFA_NONE      0u /* no unwind information here */
 #define ML_CFA_RSP       1u /* rsp + 8 * cfa_words */
 #define ML_CFA_RBP       2u /* rbp + 8 * cfa_words */
-#define ML_CFA_DEREF_RBP 3u /* *(rbp + 8 * cfa_words): realigned frames */
-#define ML_CFA_PLT       4u /* rsp + 8, + 8 more from byte 11 of each 16-byte PLT entry on */
+#define ML_CFA_DEREF_RBP 3u /* *(rbp + 8 * offset) + 8 * addend: realigned frames */
+#define ML_CFA_PLT       4u /* rsp + 8, + 8 more from byte cfa_words of each 16-byte entry on */
 #define ML_CFA_SIGNAL    5u /* a signal frame: registers are in the ucontext at rsp */
 #define ML_CFA_END       6u /* the return address is undefined: the outermost frame */
 #define ML_CFA_BAD       7u /* a rule these rows cannot tell */
-#define ML_CFA_DEREF_RSP 8u /* *(rsp + 8 * cfa_words) + 8: OpenSSL's assembly */
+#define ML_CFA_DEREF_RSP 8u /* *(rsp + 8 * offset) + 8 * addend: OpenSSL's assembly */
+
+/* cfa_words of the two DEREF rules holds both numbers, each of 8 bits with a sign. */
+#define ML_DEREF_WORDS(offset, addend) ((int16_t)((addend)*256 + ((offset)&255)))
+#define ML_DEREF_OFFSET(cfa_words)     ((int8_t)((cfa_words)&255))
+#define ML_DEREF_ADDEND(cfa_words)     ((int8_t)((cfa_words) >> 8))
 
 /* Where the caller's rbp is: high 4 bits of ml_unwind_row.rules. */
 #define ML_RBP_SAME  0u /* unchanged */
 #define ML_RBP_CFA   1u /* at CFA + 8 * rbp_words */
 #define ML_RBP_RBP   2u /* at rbp + 8 * rbp_words */
 #define ML_RBP_UNDEF 3u /* lost */
+
+/* Offsets in struct ucontext_t of the x86-64 Linux signal frame, from the rsp at __restore_rt. */
+#define ML_SIGNAL_RBP 120
+#define ML_SIGNAL_RSP 160
+#define ML_SIGNAL_RIP 168
 
 struct ml_unwind_row {
 	uint32_t pc;       /**< ELF address relative to the table's base */

@@ -20,11 +20,6 @@ struct ml_unwind_regs {
 	uint32_t reserved;
 };
 
-/* Offsets in struct ucontext_t of the x86-64 Linux signal frame, from the rsp at __restore_rt. */
-#define ML_SIGNAL_RBP 120
-#define ML_SIGNAL_RSP 160
-#define ML_SIGNAL_RIP 168
-
 /* A frame pointer further away than this is not one. */
 #define ML_FRAME_POINTER_REACH (1u << 20)
 
@@ -65,26 +60,28 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_signal(struct ml_unwind_regs *regs, 
 	return ML_WALK_MORE;
 }
 
-/** The CFA of @p row; 0 when it cannot be told (never a real CFA), -1 as *@p fault on a fault. */
+/** The CFA of @p row; 0 when it cannot be told (never a real CFA). Sets *@p fault on a fault. */
 ML_ALWAYS_INLINE uint64_t ml_unwind_cfa(struct ml_unwind_row row, const struct ml_unwind_regs *regs,
 					void *memory, int *fault)
 {
-	int64_t offset = (int64_t)row.cfa_words * 8;
+	int64_t offset = (int64_t)ML_DEREF_OFFSET(row.cfa_words) * 8;
+	int64_t addend = (int64_t)ML_DEREF_ADDEND(row.cfa_words) * 8;
+	int64_t plain = (int64_t)row.cfa_words * 8;
 	uint64_t cfa = 0;
 
 	switch (row.rules & 15) {
 	case ML_CFA_RSP:
-		return regs->sp + offset;
+		return regs->sp + plain;
 	case ML_CFA_RBP:
-		return regs->bp + offset;
+		return regs->bp + plain;
 	case ML_CFA_PLT:
-		return regs->sp + 8 + ((regs->ip & 15) >= 11 ? 8 : 0);
+		return regs->sp + 8 + ((int16_t)(regs->ip & 15) >= row.cfa_words ? 8 : 0);
 	case ML_CFA_DEREF_RBP:
 		*fault = ML_UNWIND_READ(memory, regs->bp + offset, &cfa);
-		return cfa;
+		return cfa + addend;
 	case ML_CFA_DEREF_RSP:
 		*fault = ML_UNWIND_READ(memory, regs->sp + offset, &cfa);
-		return cfa + 8;
+		return cfa + addend;
 	default:
 		return 0;
 	}
@@ -109,10 +106,16 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_row(struct ml_unwind_row row,
 
 	if (fault)
 		return ML_WALK_FAULT;
+	/* The stack grows down and in words: a CFA that does not rise is a wrong one, and would let
+	 * the walk go round in circles. */
+	if (cfa <= regs->sp || (cfa & 7))
+		return ML_WALK_NO_UNWIND_INFO;
 	if (rbp_rule == ML_RBP_CFA)
 		fault = ML_UNWIND_READ(memory, cfa + (int64_t)row.rbp_words * 8, &bp);
 	else if (rbp_rule == ML_RBP_RBP)
 		fault = ML_UNWIND_READ(memory, regs->bp + (int64_t)row.rbp_words * 8, &bp);
+	else if (rbp_rule == ML_RBP_UNDEF)
+		bp = 0; /* never a stack address: whoever needs it stops */
 	if (fault || ML_UNWIND_READ(memory, cfa - 8, &ra))
 		return ML_WALK_FAULT;
 	if (!ra)

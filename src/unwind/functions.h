@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** The functions of a module that have CFI, and the few others whose frames are known. */
+#ifndef ML_UNWIND_FUNCTIONS_H
+#define ML_UNWIND_FUNCTIONS_H
+
+#include "base/array.h"
+#include "base/u64map.h"
+#include "unwind/cfi.h"
+#include "unwind/code.h"
+#include "unwind/frame.h"
+
+/** A CIE with the rules its instructions leave: where each of its FDEs starts from. */
+struct ml_function_cie {
+	const struct ml_cfi_section *section;
+	struct ml_cfi_cie cie;
+	struct ml_frame initial;
+};
+
+/* Values of ml_function.cie for functions without CFI: one row of that ML_CFA_* kind. */
+#define ML_FUNCTION_MARK(cfa) (UINT32_MAX - (cfa))
+
+/** Code [pc, end), relative to the base of the code. */
+struct ml_function {
+	uint32_t pc;
+	uint32_t end;
+	uint32_t record; /**< offset of the FDE in the section of its CIE */
+	uint32_t cie;    /**< index of the CIE, or ML_FUNCTION_MARK() */
+};
+
+/** All functions; all-zero is empty. */
+struct ml_functions {
+	ML_ARRAY(struct ml_function) list; /**< sorted by pc once ml_functions_sort() ran */
+	ML_ARRAY(struct ml_function_cie) cies;
+	size_t damaged_count; /**< records that could not be read */
+};
+
+/**
+ * Adds the FDEs of @p section, which must live as long as @p functions, in no order. Those that
+ * start inside a function that is sorted in already are left out.
+ */
+void ml_functions_add_section(struct ml_functions *functions, const struct ml_code *code,
+			      const struct ml_cfi_section *section);
+
+/** Adds the one-row function [start, start + size) unless @p start has CFI. */
+void ml_functions_add_mark(struct ml_functions *functions, const struct ml_code *code,
+			   uint64_t start, uint64_t size, uint32_t cfa);
+
+/**
+ * Sorts by pc and cuts overlaps the way libgcc's search resolves them: at any pc the function that
+ * started last counts (of equal starts, the first in the section).
+ */
+void ml_functions_sort(struct ml_functions *functions);
+
+/** Whether a sorted function covers @p address. */
+bool ml_functions_cover(const struct ml_functions *functions, const struct ml_code *code,
+			uint64_t address);
+
+void ml_functions_deinit(struct ml_functions *functions);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "unwind/outermost.h"
+
+#include "base/file.h"
+
+/* The entry code of every C library is shorter; used when the symbol has no size. */
+#define ENTRY_SIZE 64
+
+/* More code than a C library without CFI has (musl: 0.6 MB). */
+#define SCAN_LIMIT (32u << 20)
+
+/* x86-64 `call rel32`: opcode and a signed 32-bit distance from its end. */
+#define CALL_OPCODE 0xe8
+#define CALL_SIZE   5
+
+/**
+ * Code where a stack begins. musl is built without CFI (its configure adds
+ * -fno-asynchronous-unwind-tables), and without local symbols when it is installed.
+ */
+struct pattern {
+	const char *bytes;
+	size_t size;
+	const char *callee; /**< function called right after the bytes; NULL: any code */
+	uint32_t cfa;       /**< ML_CFA_* of the mark */
+};
+
+#define PATTERN(bytes, callee, cfa)                                                                \
+	{                                                                                          \
+		bytes, sizeof(bytes) - 1, callee, cfa                                              \
+	}
+
+static const struct pattern patterns[] = {
+	/* src/env/__libc_start_main.c: exit(main(…)): mov %eax,%edi; call exit */
+	PATTERN("\x89\xc7", "exit", ML_CFA_END),
+	/* src/thread/pthread_create.c, start: mov %rax,%rdi; call pthread_exit */
+	PATTERN("\x48\x89\xc7", "pthread_exit", ML_CFA_END),
+	/* the same for C11 threads: movslq %eax,%rdi */
+	PATTERN("\x48\x63\xf8", "pthread_exit", ML_CFA_END),
+	/* src/thread/x86_64/clone.s: xor %ebp,%ebp; pop %rdi; call *%r9 */
+	PATTERN("\x31\xed\x5f\x41\xff\xd1", NULL, ML_CFA_END),
+	/* src/signal/x86_64/restore.s: mov $15,%rax; syscall */
+	PATTERN("\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05", NULL, ML_CFA_SIGNAL),
+};
+
+static bool calls(const uint8_t *at, const uint8_t *end, uint64_t address, uint64_t callee)
+{
+	int32_t distance;
+
+	if (end - at < CALL_SIZE || *at != CALL_OPCODE)
+		return false;
+	memcpy(&distance, at + 1, sizeof(distance));
+	return address + CALL_SIZE + (uint64_t)(int64_t)distance == callee;
+}
+
+/** Marks every place in @p bytes (at ELF address @p address) where @p pattern stands. */
+static void pattern_mark(const struct pattern *pattern, const uint8_t *bytes, size_t size,
+			 uint64_t address, uint64_t callee, const struct ml_code *code,
+			 struct ml_functions *functions)
+{
+	const uint8_t *end = bytes + size, *at = bytes;
+
+	while ((at = memmem(at, (size_t)(end - at), pattern->bytes, pattern->size))) {
+		uint64_t start = address + (uint64_t)(at - bytes);
+
+		at += pattern->size;
+		if (pattern->callee && !calls(at, end, start + pattern->size, callee))
+			continue;
+		/* From one byte before on: a return address is looked up in the call before it. */
+		ml_functions_add_mark(functions, code, start - 1, pattern->size + 1, pattern->cfa);
+	}
+}
+
+static void segment_mark(struct ml_module *module, const struct ml_code *code, size_t segment,
+			 struct ml_functions *functions)
+{
+	uint64_t start = code->segments[segment].start;
+	uint64_t size = code->segments[segment].end - start;
+	ML_FREE_CLEANUP uint8_t *bytes = NULL;
+
+	if (size > SCAN_LIMIT)
+		return;
+	bytes = ml_alloc(size);
+	if (!ml_module_read(module, start, bytes, size))
+		return;
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		struct ml_symbol callee = {0};
+
+		if (patterns[i].callee &&
+		    !ml_module_function_named(module, patterns[i].callee, &callee))
+			continue;
+		pattern_mark(&patterns[i], bytes, size, start, callee.address, code, functions);
+	}
+}
+
+void ml_outermost_mark(struct ml_module *module, const struct ml_code *code,
+		       struct ml_functions *functions)
+{
+	static const char *const names[] = {"_start", "clone3", "__clone", "__clone3"};
+	uint64_t size = ENTRY_SIZE;
+	struct ml_symbol symbol;
+
+	if (!code->entry || ml_functions_cover(functions, code, code->entry))
+		return;
+	if (ml_module_symbol_at(module, code->entry, &symbol) && symbol.address == code->entry &&
+	    symbol.size)
+		size = symbol.size;
+	ml_functions_add_mark(functions, code, code->entry, size, ML_CFA_END);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (ml_module_function_named(module, names[i], &symbol) && symbol.size)
+			ml_functions_add_mark(functions, code, symbol.address, symbol.size,
+					      ML_CFA_END);
+	}
+	for (size_t i = 0; i < code->count; i++)
+		segment_mark(module, code, i, functions);
+}

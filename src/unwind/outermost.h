@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** Outermost frames of programs whose C library carries no CFI (musl): where a walk is complete. */
+#ifndef ML_UNWIND_OUTERMOST_H
+#define ML_UNWIND_OUTERMOST_H
+
+#include "unwind/functions.h"
+
+/**
+ * When the entry point of @p module has no CFI, marks it and the other places of its start-up code
+ * where stacks begin: the calls of main and of a thread's function, and the return of signal
+ * handlers. @p functions must be sorted, and is afterwards.
+ */
+void ml_outermost_mark(struct ml_module *module, const struct ml_code *code,
+		       struct ml_functions *functions);
+
+#endif
