@@ -19,7 +19,7 @@ struct ml_mapping {
 	dev_t device;
 	bool is_readable, is_writable, is_executable, is_shared;
 	bool is_deleted; /**< " (deleted)" was behind the path */
-	char *path;      /**< as printed, octal escapes undone, "" when none; owned */
+	char *path;      /**< as printed, the escape \012 undone, "" when none; owned */
 };
 
 struct ml_maps {
@@ -35,6 +35,9 @@ struct ml_error *ml_maps_parse(const char *text, struct ml_maps *out);
 
 /** Reads and parses the maps of @p pid. An empty file (process gone, zombie) is ML_ERROR_TARGET. */
 struct ml_error *ml_maps_read(pid_t pid, struct ml_maps *out);
+
+/** The same from @p proc_fd, a descriptor of /proc/PID: never of a later process of that pid. */
+struct ml_error *ml_maps_read_at(int proc_fd, pid_t pid, struct ml_maps *out);
 
 /** The mapping that holds @p address, or NULL. */
 const struct ml_mapping *ml_maps_find(const struct ml_maps *maps, uint64_t address);

@@ -24,7 +24,10 @@ struct ml_error *ml_process_open(pid_t pid, struct ml_process **out);
 void ml_process_close(struct ml_process *process);
 
 pid_t ml_process_pid(const struct ml_process *process);
-/** Becomes readable when the process ends: for epoll. Borrowed. */
+/**
+ * Becomes readable when the process ends: for epoll. Borrowed. -1 on Linux < 5.3, which has no
+ * pidfd_open(): ask ml_process_is_alive() from time to time there.
+ */
 int ml_process_pidfd(const struct ml_process *process);
 /** Clock ticks after boot at which it started (field 22 of /proc/PID/stat). */
 uint64_t ml_process_start_time(const struct ml_process *process);
@@ -50,8 +53,9 @@ struct ml_error *ml_process_maps(const struct ml_process *process, struct ml_map
 
 /**
  * Opens the file behind @p mapping for reading: by /proc/PID/map_files (the very inode, whatever
- * the namespace, also deleted), else by path inside the process's root, checked to be the same
- * inode.
+ * the namespace, also deleted; needs CAP_CHECKPOINT_RESTORE), else by path inside the process's
+ * root, checked to have the same inode number. The device is not compared: stat() and maps name
+ * different ones for a file on overlayfs or btrfs.
  * @p fd is the caller's. The vDSO and other memory without a file are ML_ERROR_UNSUPPORTED.
  */
 struct ml_error *ml_process_open_mapping(const struct ml_process *process,

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "target/proc.h"
+
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* include/linux/sched.h; part of the ABI by field 9 of stat ("flags"). */
+#define PF_KTHREAD       0x00200000UL
+
+#define STATUS_BYTES_MAX ((size_t)1 << 20)
+
+bool ml_proc_stat_parse(const char *text, struct ml_proc_stat *out)
+{
+	const char *comm_end = strrchr(text, ')');
+	unsigned long flags;
+	struct ml_proc_stat stat;
+
+	/* Fields 3, 9, 20 and 22. */
+	if (!comm_end || sscanf(comm_end + 1,
+				" %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				"%*d %ld %*d %lu",
+				&stat.state, &flags, &stat.threads, &stat.start_time) != 4)
+		return false;
+	stat.is_kernel = flags & PF_KTHREAD;
+	*out = stat;
+	return true;
+}
+
+/* What stands behind @p key at the start of a line, or NULL. */
+static const char *find_key(const char *text, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, key, length))
+			return line + length;
+	}
+	return NULL;
+}
+
+long ml_proc_status_number(const char *text, const char *key, int index, long missing)
+{
+	const char *at = find_key(text, key);
+	const char *end = at ? strchrnul(at, '\n') : NULL;
+	long value = missing;
+
+	for (int i = 0; at && at < end; i++) {
+		char *next;
+		long number = strtol(at, &next, 10);
+
+		if (next == at || next > end)
+			break;
+		if (i == index)
+			return number;
+		value = number;
+		at = next;
+	}
+	return index < 0 ? value : missing;
+}
+
+static long thread_number(pid_t tid, const char *key)
+{
+	ML_FREE_CLEANUP char *text = NULL;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+
+	ML_ERROR_CLEANUP struct ml_error *error =
+		ml_file_read(AT_FDCWD, path, STATUS_BYTES_MAX, &text, NULL);
+
+	return error ? 0 : ml_proc_status_number(text, key, 0, 0);
+}
+
+pid_t ml_proc_tgid(pid_t tid)
+{
+	return (pid_t)thread_number(tid, "Tgid:");
+}
+
+pid_t ml_proc_tracer(pid_t tid)
+{
+	return (pid_t)thread_number(tid, "TracerPid:");
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** The texts of /proc/PID/status and /proc/PID/stat. */
+#ifndef ML_TARGET_PROC_H
+#define ML_TARGET_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** What this project needs of /proc/PID/stat (proc_pid_stat(5)). */
+struct ml_proc_stat {
+	char state;          /**< field 3 */
+	bool is_kernel;      /**< PF_KTHREAD of field 9 */
+	long threads;        /**< field 20 */
+	uint64_t start_time; /**< field 22, clock ticks after boot */
+};
+
+/** Parses a stat file; comm may hold blanks and parentheses. False when it is not one. */
+bool ml_proc_stat_parse(const char *text, struct ml_proc_stat *out);
+
+/**
+ * The number at place @p index (0 the first, negative counts from the end: -1 the last) behind
+ * @p key (with its colon) in a status file; @p missing when it is not there.
+ */
+long ml_proc_status_number(const char *text, const char *key, int index, long missing);
+
+/** The process that thread @p tid belongs to, 0 when there is no such thread. */
+pid_t ml_proc_tgid(pid_t tid);
+
+/** pid of the tracer of thread @p tid, 0 when there is none. */
+pid_t ml_proc_tracer(pid_t tid);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The files of a process, opened without ever leaving its root or waking a device. */
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "target/process_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static char *escaped(const char *path)
+{
+	struct ml_strbuf text = {0};
+
+	ml_strbuf_escaped(&text, path);
+	return ml_strbuf_take(&text);
+}
+
+/*
+ * Opens for reading what @p path_fd (O_PATH) stands for, if that is a regular file. Looking first
+ * matters: merely opening a FIFO or a device can change it.
+ */
+static struct ml_error *reopen_regular(int path_fd, const char *path, int *fd)
+{
+	ML_FREE_CLEANUP char *shown = escaped(path);
+	char self[32];
+	struct stat info;
+
+	if (fstat(path_fd, &info))
+		return ml_error_errno(errno, "cannot look at %s", shown);
+	if (!S_ISREG(info.st_mode))
+		return ml_error_new(ML_ERROR_UNSUPPORTED, "%s is not a regular file", shown);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", path_fd);
+
+	int opened = open(self, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (opened < 0)
+		return ml_error_errno(errno, "cannot open %s", shown);
+	*fd = opened;
+	return NULL;
+}
+
+struct ml_error *ml_process_open_file(const struct ml_process *process, const char *path, int *fd)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	ML_FREE_CLEANUP char *shown = escaped(path);
+	ML_FD_CLEANUP int root = openat(process->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0 && (errno == EACCES || errno == EPERM))
+		return ml_process_denied(process);
+	if (root < 0)
+		return ml_error_errno(errno, "cannot open the root directory of process %d",
+				      process->pid);
+
+	ML_FD_CLEANUP int path_fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+
+	if (path_fd < 0 && errno == ENOSYS)
+		return ml_error_new(ML_ERROR_UNSUPPORTED,
+				    "cannot open %s safely: openat2() needs Linux 5.6", shown);
+	if (path_fd < 0)
+		return ml_error_errno(errno, "cannot open %s in the root of process %d", shown,
+				      process->pid);
+	return reopen_regular(path_fd, path, fd);
+}
+
+/* Whether the mapping still stands in the maps of now. */
+static bool is_still_mapped(const struct ml_process *process, const struct ml_mapping *mapping)
+{
+	struct ml_maps maps;
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
+
+	if (error)
+		return false;
+
+	const struct ml_mapping *now = ml_maps_find(&maps, mapping->start);
+	bool is_same = now && now->inode == mapping->inode && now->device == mapping->device &&
+		       now->start == mapping->start && now->end == mapping->end;
+
+	ml_maps_deinit(&maps);
+	return is_same;
+}
+
+static bool has_inode(int fd, uint64_t inode)
+{
+	struct stat info;
+
+	return !fstat(fd, &info) && info.st_ino == inode;
+}
+
+/* By address. False when this kernel or our rights do not allow it, or the mapping is another. */
+static bool open_by_address(const struct ml_process *process, const struct ml_mapping *mapping,
+			    int *fd)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, mapping->start,
+		 mapping->end);
+
+	ML_FD_CLEANUP int path_fd = openat(process->proc_fd, name, O_PATH | O_CLOEXEC);
+
+	if (path_fd < 0)
+		return false;
+	/*
+	 * overlayfs may show another inode number here than in maps (always before Linux 6.8, with
+	 * xino later); then the map itself tells whether the mapping was replaced meanwhile.
+	 */
+	if (!has_inode(path_fd, mapping->inode) && !is_still_mapped(process, mapping))
+		return false;
+
+	ML_ERROR_CLEANUP struct ml_error *error = reopen_regular(path_fd, mapping->path, fd);
+
+	return !error;
+}
+
+/*
+ * The mapping's path as the process sees it. The kernel prints it from the reader's root, which
+ * shows the whole way into a chroot.
+ */
+static const char *path_in_root(const struct ml_process *process, const char *path)
+{
+	char root[PATH_MAX];
+	ssize_t length = readlinkat(process->proc_fd, "root", root, sizeof(root));
+
+	if (length > 1 && length < (ssize_t)sizeof(root) && !strncmp(path, root, (size_t)length) &&
+	    path[length] == '/')
+		return path + length;
+	return path;
+}
+
+struct ml_error *ml_process_open_mapping(const struct ml_process *process,
+					 const struct ml_mapping *mapping, int *fd)
+{
+	ML_FREE_CLEANUP char *shown = escaped(mapping->path);
+
+	if (!mapping->inode)
+		return ml_error_new(ML_ERROR_UNSUPPORTED, "%s has no file behind it",
+				    *shown ? shown : "anonymous memory");
+	if (open_by_address(process, mapping, fd))
+		return NULL;
+	if (mapping->path[0] != '/')
+		return ml_error_new(ML_ERROR_UNSUPPORTED, "%s is no file of a directory tree",
+				    shown);
+
+	ML_FD_CLEANUP int opened = -1;
+	struct ml_error *error =
+		ml_process_open_file(process, path_in_root(process, mapping->path), &opened);
+
+	if (error && mapping->is_deleted)
+		return ml_error_wrap(error, "deleted file: only root can open it");
+	if (error)
+		return error;
+	if (!has_inode(opened, mapping->inode))
+		return ml_error_new(ML_ERROR_TARGET,
+				    "%s is another file now than the one process %d has mapped%s",
+				    shown, process->pid,
+				    geteuid() ? ": root (sudo) can open the mapped one" : "");
+	*fd = opened;
+	opened = -1;
+	return NULL;
+}

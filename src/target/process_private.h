@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** struct ml_process, shared by the files that implement target/process.h. */
+#ifndef ML_TARGET_PROCESS_PRIVATE_H
+#define ML_TARGET_PROCESS_PRIVATE_H
+
+#include "target/process.h"
+
+/** Longest text of a small /proc file: status lists up to 65536 groups, cgroup one path a line. */
+#define ML_PROC_TEXT_MAX ((size_t)1 << 20)
+
+struct ml_process {
+	pid_t pid;
+	int proc_fd; /**< /proc/PID: stays this process's, whoever has the number later; owned */
+	int pidfd;   /**< owned, -1 when the kernel has none */
+	uint64_t start_time;
+	char *comm; /**< owned */
+	char *exe;  /**< owned */
+	char *container;
+	pid_t inner_pid;
+	pid_t tracer;
+	int seccomp;
+};
+
+/** "1234 (comm)", comm escaped; the caller's to free. */
+char *ml_process_label(const struct ml_process *process);
+
+/** Why the kernel denies us @p process: whose it is and what would help. */
+struct ml_error *ml_process_denied(const struct ml_process *process);
+
+#endif
