@@ -6,13 +6,13 @@
  * the process (as the tool numbers it, so that pid namespaces do not matter).
  *
  * An allocating function is probed at its entry and at its return. Which of the two a session
- * program runs for is told by the instruction pointer: bpf_session_is_return() would do too, but its
- * prototype changed in Linux 7.0.
+ * program runs for is told by the instruction pointer: bpf_session_is_return() would do too, but
+ * its prototype changed in Linux 7.0.
  *
- * Rules of the books (docs/ARCHITECTURE.md): a nested call is the outer one's business; a failed call
- * changes nothing; the block a realloc replaces leaves the table before the call, because another
- * thread may be given its address before the return; mmap called by an allocator or the C library
- * itself is not the program's.
+ * Rules of the books (docs/ARCHITECTURE.md): a nested call is the outer one's business; a failed
+ * call changes nothing; the block a realloc replaces leaves the table before the call, because
+ * another thread may be given its address before the return; mmap called by an allocator or the C
+ * library itself is not the program's.
  */
 #include "vmlinux.h"
 
@@ -27,11 +27,11 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* A thread's call in progress, and the scratch of its stack walk. Task storage, not per-CPU: a uprobe
- * program can be preempted and another thread's run on the same CPU. Fits in a page with the storage
- * header, so that the allocation is dependable. */
+/* A thread's call in progress, and the scratch of its stack walk. Task storage, not per-CPU: a
+ * uprobe program can be preempted and another thread's run on the same CPU. Fits in a page with the
+ * storage header, so that the allocation is dependable. */
 struct thread_state {
-	uint64_t outer_sp; /* rsp at the entry of the call in progress, 0 = none */
+	uint64_t outer_sp;   /* rsp at the entry of the call in progress, 0 = none */
 	uint64_t trampoline; /* where the kernel redirects hijacked returns to; 0 = not seen yet */
 	uint64_t size;
 	uint64_t pointer; /* the old block, the out argument, or the range */
@@ -39,9 +39,9 @@ struct thread_state {
 	uint64_t entry_ns;
 	struct ml_live_record old; /* what realloc took out */
 	uint64_t weight_bytes;
-	int64_t byte_budget; /* --sample-bytes: bytes until the next sample */
+	int64_t byte_budget;   /* --sample-bytes: bytes until the next sample */
 	uint32_t weight_count; /* 0: the call is not sampled */
-	uint32_t nth;	       /* --sample-rate: allocations since the last kept */
+	uint32_t nth;          /* --sample-rate: allocations since the last kept */
 	uint32_t role;
 	uint32_t has_old;
 	uint64_t window_base; /* address of window[0] */
@@ -138,10 +138,10 @@ struct {
 
 /**
  * Keeps a program on the kernel's stack. Since Linux 6.13 a program of our type is given a private
- * stack, one per CPU, but uprobe programs have no guard against running twice on one CPU: preempted,
- * two threads would share it and the kernel crashes. A program with a tail call gets none
- * (check_max_stack_depth() in kernel/bpf/verifier.c); this one is never taken, for a context is never
- * NULL, which neither the compiler nor the verifier knows.
+ * stack, one per CPU, but uprobe programs have no guard against running twice on one CPU:
+ * preempted, two threads would share it and the kernel crashes. A program with a tail call gets
+ * none (check_max_stack_depth() in kernel/bpf/verifier.c); this one is never taken, for a context
+ * is never NULL, which neither the compiler nor the verifier knows.
  */
 static __always_inline void keep_kernel_stack(struct pt_regs *ctx)
 {
@@ -185,10 +185,10 @@ static __always_inline uint64_t exponential_q16(void)
 	uint64_t x = bpf_get_prandom_u32() | 1, shifted = x;
 	uint32_t top = 31;
 
-#define STEP(mask, bits)                        \
-	if (!(shifted & (mask))) {              \
-		top -= (bits);                  \
-		shifted <<= (bits);             \
+#define STEP(mask, bits)                                                                           \
+	if (!(shifted & (mask))) {                                                                 \
+		top -= (bits);                                                                     \
+		shifted <<= (bits);                                                                \
 	}
 	STEP(0xffff0000u, 16)
 	STEP(0xff000000u, 8)
@@ -492,8 +492,8 @@ static __always_inline int call_begins(struct pt_regs *ctx, uint64_t cookie)
 		thread->weight_count = 1;
 	else
 		sample(thread, cfg, thread->size);
-	/* malloc itself calls nothing that is probed but mmap, which is known by its caller: when it is
-	 * not sampled its return need not be waited for. */
+	/* malloc itself calls nothing that is probed but mmap, which is known by its caller: when
+	 * it is not sampled its return need not be waited for. */
 	if (role == ML_ROLE_MALLOC && !thread->weight_count && !cfg->trace_calls)
 		return 1;
 	thread->has_old = 0;
@@ -585,7 +585,8 @@ static __always_inline void call_ends(struct pt_regs *ctx, uint64_t cookie)
 
 	if (!cfg || !thread || !thread->outer_sp)
 		return;
-	/* The return of a nested call: its rsp is not the one noted, plus the popped return address. */
+	/* The return of a nested call: its rsp is not the one noted, plus the popped return
+	 * address. */
 	if (ctx->sp != thread->outer_sp + 8)
 		return;
 	thread->outer_sp = 0;

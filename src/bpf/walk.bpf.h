@@ -5,14 +5,15 @@
  * Part of user.bpf.c, which defines the maps, struct thread_state and count() before. The walk runs
  * at an allocating function's return, so the first frame is the caller.
  *
- * Shapes the verifier forces: bpf_loop() instead of a loop (1 M instructions otherwise); searches are global
- * functions (not static), verified once whatever their arguments; an index is masked right
- * before use behind an empty asm, because clang otherwise drops a bound it can prove and the verifier
- * cannot.
+ * Shapes the verifier forces: bpf_loop() instead of a loop (1 M instructions otherwise); searches
+ * are global functions (not static), verified once whatever their arguments; an index is masked
+ * right before use behind an empty asm, because clang otherwise drops a bound it can prove and the
+ * verifier cannot.
  */
-/* One word of the stack of @memory (a struct thread_state), from the window where it can be. The value
- * passes through an empty asm: clang would otherwise choose between the addresses of the window's word
- * and of the local one, and the verifier of Linux 6.18 fails on that ("stack slot 1, total slots 0"). */
+/* One word of the stack of @memory (a struct thread_state), from the window where it can be. The
+ * value passes through an empty asm: clang would otherwise choose between the addresses of the
+ * window's word and of the local one, and the verifier of Linux 6.18 fails on that ("stack slot 1,
+ * total slots 0"). */
 static __always_inline int read_word(void *memory, uint64_t address, uint64_t *out)
 {
 	struct thread_state *thread = memory;
@@ -20,8 +21,8 @@ static __always_inline int read_word(void *memory, uint64_t address, uint64_t *o
 
 	if (offset > (ML_WINDOW_WORDS - 1) * 8 || (offset & 7)) {
 		/* Reads go up the stack: the next ones are likely right above. */
-		if ((address & 7) || bpf_probe_read_user(thread->window, sizeof(thread->window),
-							 (void *)address)) {
+		if ((address & 7) ||
+		    bpf_probe_read_user(thread->window, sizeof(thread->window), (void *)address)) {
 			if (bpf_probe_read_user(&value, sizeof(value), (void *)address))
 				return 1;
 			UNPROVABLE(value);
@@ -130,7 +131,8 @@ static __always_inline struct ml_unwind_row row_at(const struct ml_process_map *
 	uint32_t key = map->page_first + page;
 	uint64_t *range = bpf_map_lookup_elem(&pages, &key);
 
-	/* The row before the page's first is in effect at its start. A table begins with an empty row. */
+	/* The row before the page's first is in effect at its start. A table begins with an empty
+	 * row. */
 	if (range)
 		found.word = find_row((uint32_t)*range - 1, (uint32_t)(*range >> 32), pc);
 	return found.row;
@@ -150,7 +152,7 @@ static long walk_frame(uint32_t index, void *context)
 	uint64_t ip = walk->regs.ip, at = ip - walk->regs.is_call;
 	struct ml_process_map *map = walk->map;
 
-	thread->stack.ip[index] = ip;
+	thread->stack.ip[index] = walk->regs.is_call ? ip : ip | ML_STACK_IP_INTERRUPTED;
 	walk->count = index + 1;
 	walk->hash = (walk->hash ^ ip) * 0x9e3779b97f4a7c15ull;
 	walk->hash ^= walk->hash >> 29;

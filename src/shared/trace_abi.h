@@ -40,6 +40,9 @@ enum ml_role {
 #define ML_COOKIE(role, function, process) \
 	((uint64_t)(role) | (uint64_t)(function) << 8 | (uint64_t)(process) << 32)
 
+/** Set in an entry of a stack that is no return address: where a signal interrupted. */
+#define ML_STACK_IP_INTERRUPTED (1ull << 63)
+
 /** A stack as the kernel recorded it: raw addresses, innermost first. */
 struct ml_stack_record {
 	uint32_t count; /**< entries of ip in use */

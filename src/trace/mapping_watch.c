@@ -119,13 +119,17 @@ struct record {
 	struct perf_event_header header;
 	uint32_t pid, tid; /* MMAP2 and COMM; LOST: id */
 	uint64_t value;    /* LOST: how many; MMAP2: address */
+	uint64_t length, offset;
+	uint32_t major, minor;
+	uint64_t inode; /* MMAP2: 0 for memory without a file, which a JIT maps all the time */
 };
 
 static uint64_t handle(const struct record *record, ml_mapping_news *news, void *context)
 {
 	switch (record->header.type) {
 	case PERF_RECORD_MMAP2:
-		news(context, (pid_t)record->pid, false);
+		if (record->inode)
+			news(context, (pid_t)record->pid, false);
 		return 0;
 	case PERF_RECORD_COMM:
 		if (record->header.misc & PERF_RECORD_MISC_COMM_EXEC)

@@ -57,7 +57,12 @@ struct ml_tracer;
 /** How a tracer does it. Members are required unless said otherwise. */
 struct ml_tracer_ops {
 	const char *name; /**< "bpf", "kernel" */
-	/** Attaches to @p process; its maps are read here. Only user tracers (else NULL). */
+	/**
+	 * Attaches to @p process (borrowed until remove_process() or destroy()); its maps are read
+	 * here. Called again for a process it already has, it looks again. ML_ERROR_UNSUPPORTED
+	 * when no allocator is mapped (yet): the process is taken nevertheless, for it may be
+	 * starting. Only user tracers (else NULL).
+	 */
 	struct ml_error *(*add_process)(struct ml_tracer *tracer, struct ml_process *process);
 	/** New mappings may have appeared in @p pid (dlopen, exec): look again. NULL for the
 	 * kernel. */

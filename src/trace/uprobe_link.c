@@ -39,7 +39,6 @@ static int link_create(struct multi_attr *attr)
 	return (int)syscall(SYS_bpf, BPF_LINK_CREATE, attr, sizeof(*attr));
 }
 
-/* The least program: return 0. */
 static int load_trial(uint32_t attach_type)
 {
 	static const struct bpf_insn code[] = {
@@ -70,6 +69,11 @@ static bool has_link(uint32_t attach_type)
 	ML_FD_CLEANUP int link = link_create(&attr);
 
 	return link < 0 && errno == EBADF;
+}
+
+int ml_link_trial_program(enum ml_link_kind kind)
+{
+	return load_trial(ml_link_attach_type(kind));
 }
 
 enum ml_link_kind ml_link_kind_best(void)

@@ -28,6 +28,9 @@ const char *ml_link_kind_name(enum ml_link_kind kind);
 /** The expected_attach_type programs need to be loaded with for @p kind (0 for perf). */
 uint32_t ml_link_attach_type(enum ml_link_kind kind);
 
+/** Loads the least program ("return 0") for links of @p kind; a descriptor, negative on failure. */
+int ml_link_trial_program(enum ml_link_kind kind);
+
 /** Where to probe: byte offsets in the file behind `file_fd`, and each probe's cookie. */
 struct ml_probe_set {
 	int file_fd;           /**< borrowed */

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "trace/bpf_process.h"
+
+#include "base/file.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The C library's files: what they map is theirs, not the program's. */
+static bool is_c_library(const struct ml_module *module)
+{
+	static const char *const prefixes[] = {"libc.so", "libc-2.", "ld-linux",
+					       "ld-2.",   "ld-musl", "libpthread"};
+	const char *name = ml_module_name(module);
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+			return true;
+	return false;
+}
+
+/* A static program is allocator, C library and user in one: its mmaps are told apart by their
+ * callers' names instead. */
+static bool is_allocator(const struct ml_allocators *allocators, const struct ml_module *module)
+{
+	if (ml_module_is_static(module))
+		return false;
+	ml_array_each (allocator, &allocators->list)
+		if (allocator->module == module)
+			return true;
+	return is_c_library(module);
+}
+
+/* ---- the kernel's table of mappings --------------------------------------------------------- */
+
+static struct ml_error *tell_kernel(struct ml_bpf_process *process,
+				    const struct ml_bpf_attach *attach,
+				    const struct ml_allocators *allocators)
+{
+	ML_FREE_CLEANUP struct ml_process_maps *maps = ml_alloc(sizeof(*maps));
+	uint32_t key = (uint32_t)process->pid;
+
+	process->beyond_limit = 0;
+	for (size_t i = 0; i < process->code.mapped_count; i++) {
+		const struct ml_code *code = &process->code.list.items[i];
+
+		if (!code->module)
+			continue;
+		if (maps->count == ML_PROCESS_MAPS) {
+			process->beyond_limit++;
+			continue;
+		}
+
+		struct ml_process_map *map = &maps->map[maps->count++];
+
+		map->start = code->start;
+		map->end = code->end;
+		ml_unwind_tables_describe(attach->unwind, code->module, code->bias, map);
+		if (is_allocator(allocators, code->module))
+			map->flags |= ML_PROCESS_MAP_ALLOCATOR;
+	}
+	if (bpf_map_update_elem(attach->processes_fd, &key, maps, BPF_ANY))
+		return ml_error_errno(errno, "cannot tell the kernel the mappings of process %d",
+				      process->pid);
+	return NULL;
+}
+
+/* ---- probes -----------------------------------------------------------------------------------
+ */
+
+/* The functions of one module that are to be probed now, cut by what their probes do. */
+struct probe_list {
+	ML_ARRAY(uint64_t) offsets;
+	ML_ARRAY(uint64_t) cookies;
+	ML_ARRAY(const char *) names;
+};
+
+static void probe_list_free(struct probe_list *list)
+{
+	ml_array_free(&list->offsets);
+	ml_array_free(&list->cookies);
+	ml_array_free(&list->names);
+}
+
+static struct ml_probe_set part_of(const struct probe_list *list, const struct ml_module *module,
+				   pid_t pid, size_t first, size_t count)
+{
+	return (struct ml_probe_set){
+		.file_fd = ml_module_fd(module),
+		.file_name = ml_module_path(module),
+		.pid = pid,
+		.offsets = list->offsets.items + first,
+		.cookies = list->cookies.items + first,
+		.count = count,
+	};
+}
+
+/* Attaches the programs for allocating functions, or for freeing ones, to @set. */
+static struct ml_error *attach_set(struct ml_links *links, const struct ml_bpf_attach *attach,
+				   bool is_free, const struct ml_probe_set *set)
+{
+	enum ml_link_kind simple = attach->kind == ML_LINK_SESSION ? ML_LINK_MULTI : attach->kind;
+	struct ml_error *error;
+
+	if (is_free)
+		return ml_links_attach(links, simple, attach->free_fd, false, set);
+	if (attach->kind == ML_LINK_SESSION)
+		return ml_links_attach(links, ML_LINK_SESSION, attach->call_fd, false, set);
+	/* Return first: an entry seen without its return would look like a call that never ends. */
+	error = ml_links_attach(links, simple, attach->return_fd, true, set);
+	return error ? error : ml_links_attach(links, simple, attach->entry_fd, false, set);
+}
+
+static void note(const struct ml_bpf_attach *attach, const char *text)
+{
+	if (attach->options->note)
+		attach->options->note(attach->options->note_context, text);
+}
+
+/* All at once; when that is refused one by one, so that one bad function does not cost the others.
+ * An error only when none could be probed. */
+static struct ml_error *attach_list(struct ml_bpf_process *process,
+				    const struct ml_bpf_attach *attach,
+				    const struct ml_module *module, bool is_free,
+				    const struct probe_list *list)
+{
+	size_t count = list->offsets.count, done = 0;
+	struct ml_probe_set all = part_of(list, module, process->pid, 0, count);
+	struct ml_error *error = count ? attach_set(&process->links, attach, is_free, &all) : NULL;
+
+	if (!error || count < 2)
+		return error;
+	for (size_t i = 0; i < count; i++) {
+		struct ml_probe_set one = part_of(list, module, process->pid, i, 1);
+		struct ml_error *refused = attach_set(&process->links, attach, is_free, &one);
+
+		if (!refused) {
+			done++;
+			continue;
+		}
+		refused = ml_error_wrap(refused, "%s is not traced", list->names.items[i]);
+		note(attach, ml_error_message(refused));
+		ml_error_free(refused);
+		process->not_probed++;
+	}
+	if (!done)
+		return error;
+	ml_error_free(error);
+	return NULL;
+}
+
+static bool is_probed(const struct ml_bpf_process *process, const struct ml_module *module,
+		      uint64_t address)
+{
+	ml_array_each (probed, &process->probed)
+		if (probed->module == module && probed->address == address)
+			return true;
+	return false;
+}
+
+static void list_function(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
+			  const struct ml_module *module,
+			  const struct ml_allocator_function *function, struct probe_list *list)
+{
+	uint64_t offset;
+
+	if (!ml_module_offset_of_address(module, function->probe, &offset)) {
+		process->not_probed++;
+		return;
+	}
+	*ml_array_push(&list->offsets) = offset;
+	*ml_array_push(&list->names) = function->name;
+	*ml_array_push(&list->cookies) =
+		ML_COOKIE(function->role, ml_function_names_id(attach->functions, function->name),
+			  (uint32_t)process->pid);
+	*ml_array_push(&process->probed) =
+		(struct ml_probed){.module = module, .address = function->address};
+}
+
+/* Frees first: a block seen allocated but not seen freed would look like a leak. */
+static struct ml_error *probe_module(struct ml_bpf_process *process,
+				     const struct ml_bpf_attach *attach,
+				     const struct ml_allocator *allocator)
+{
+	struct probe_list calls = {0}, frees = {0};
+	struct ml_error *error;
+
+	ml_array_each (function, &allocator->functions) {
+		if (is_probed(process, allocator->module, function->address))
+			continue;
+		list_function(process, attach, allocator->module, function,
+			      function->role == ML_ROLE_FREE ? &frees : &calls);
+	}
+	error = attach_list(process, attach, allocator->module, true, &frees);
+	if (!error)
+		error = attach_list(process, attach, allocator->module, false, &calls);
+	probe_list_free(&calls);
+	probe_list_free(&frees);
+	return error;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------
+ */
+
+/* The modules in an order near to the link order: the program, then from high addresses (mapped
+ * first by the dynamic linker) to low ones. */
+static struct ml_allocator_candidate *candidates_of(const struct ml_bpf_process *process,
+						    size_t *count)
+{
+	const struct ml_code_map *code = &process->code;
+	struct ml_allocator_candidate *list = ml_alloc(sizeof(*list) * (code->mapped_count + 1));
+	size_t n = 0;
+
+	for (int wanted = 1; wanted >= 0; wanted--)
+		for (size_t i = code->mapped_count; i-- > 0;) {
+			struct ml_module *module = code->list.items[i].module;
+
+			if (!module || ml_module_is_executable(module) != (bool)wanted ||
+			    (n && list[n - 1].module == module))
+				continue;
+			list[n++] = (struct ml_allocator_candidate){.module = module,
+								    .is_main = wanted && !n};
+		}
+	*count = n;
+	return list;
+}
+
+static struct ml_error *find_allocators(const struct ml_bpf_process *process,
+					const struct ml_bpf_attach *attach,
+					struct ml_allocators *out)
+{
+	size_t count;
+	ML_FREE_CLEANUP struct ml_allocator_candidate *candidates = candidates_of(process, &count);
+
+	return ml_allocators_find(candidates, count, &attach->options->allocators, out);
+}
+
+static struct ml_error *no_allocator_error(const struct ml_bpf_process *process,
+					   const struct ml_allocators *allocators)
+{
+	return ml_error_new(ML_ERROR_UNSUPPORTED,
+			    "no allocation functions (malloc, free, …) found in process %d; looked "
+			    "at %s. Name them with -O FILE, -S PREFIX or --alloc-fn/--free-fn",
+			    process->pid,
+			    allocators->looked_at && *allocators->looked_at ? allocators->looked_at
+									    : "no file at all");
+}
+
+static struct ml_error *look_at(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
+				const struct ml_maps *maps)
+{
+	struct ml_allocators allocators = {0};
+	struct ml_error *error;
+
+	ml_code_map_update(&process->code, attach->modules, process->process, maps);
+	error = find_allocators(process, attach, &allocators);
+	if (error)
+		return error;
+	error = tell_kernel(process, attach, &allocators);
+	ml_array_each (allocator, &allocators.list)
+		if (!error)
+			error = probe_module(process, attach, allocator);
+	ml_allocators_deinit(&allocators);
+	return error;
+}
+
+struct ml_error *ml_bpf_process_look(struct ml_bpf_process *process,
+				     const struct ml_bpf_attach *attach,
+				     void (*before_removal)(void *context), void *context)
+{
+	struct ml_maps maps = {0};
+	struct ml_error *error = ml_process_maps(process->process, &maps);
+
+	if (error)
+		return error;
+
+	struct ml_code_change change = ml_code_map_compare(&process->code, &maps);
+
+	if (change.removed && before_removal)
+		before_removal(context);
+	if (change.added || change.removed)
+		error = look_at(process, attach, &maps);
+	ml_maps_deinit(&maps);
+	return error;
+}
+
+struct ml_error *ml_bpf_process_no_allocator(const struct ml_bpf_process *process,
+					     const struct ml_bpf_attach *attach)
+{
+	struct ml_allocators allocators = {0};
+	struct ml_error *error = find_allocators(process, attach, &allocators);
+
+	if (!error)
+		error = no_allocator_error(process, &allocators);
+	ml_allocators_deinit(&allocators);
+	return error;
+}
+
+bool ml_bpf_process_is_same_image(const struct ml_bpf_process *process)
+{
+	struct ml_maps maps = {0};
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process->process, &maps);
+
+	if (error)
+		return false;
+
+	struct ml_code_change change = ml_code_map_compare(&process->code, &maps);
+
+	ml_maps_deinit(&maps);
+	return !change.removed;
+}
+
+void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach)
+{
+	uint32_t key = (uint32_t)process->pid;
+
+	ml_links_close(&process->links);
+	ml_array_free(&process->probed);
+	bpf_map_delete_elem(attach->processes_fd, &key);
+	process->is_attached = false;
+}
+
+void ml_bpf_process_deinit(struct ml_bpf_process *process)
+{
+	ml_links_close(&process->links);
+	ml_array_free(&process->probed);
+	ml_code_map_deinit(&process->code);
+}

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** The tracer for processes: programs in the kernel keep the books, this file reads and feeds them.
+ */
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/u64map.h"
+#include "trace/bpf_books.h"
+#include "trace/bpf_calls.h"
+#include "trace/bpf_cost.h"
+#include "trace/bpf_forget.h"
+#include "trace/bpf_object.h"
+#include "trace/bpf_process.h"
+#include "trace/libc_internals.h"
+#include "trace/map_books.h"
+#include "trace/mapping_watch.h"
+#include "trace/stack_store.h"
+#include "trace/tracer.h"
+#include "trace/trap_cost.h"
+#include "user.skel.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+/* Sizes of the kernel's tables. Hashes grow as they fill (only their buckets are there from the
+ * start: 16 bytes an entry); the unwind tables are there whole: 8 MiB of rows, 2 MiB of pages. */
+#define DEFAULT_BLOCKS (1u << 21)
+#define DEFAULT_STACKS (1u << 16)
+#define ROW_LIMIT      (1u << 20)
+#define PAGE_LIMIT     (1u << 18)
+#define UNUSED_RING    4096u
+
+/* What the programs use; for messages on kernels without. */
+#define NEEDS "Linux 5.17 (bpf_loop, BPF cookies)"
+
+struct bpf_tracer {
+	struct ml_tracer tracer;
+	const struct ml_tracer_options *options;
+	struct ml_user_bpf *skeleton;
+	struct ml_bpf_books books;
+	struct ml_bpf_attach attach;
+	struct ml_function_names functions;
+	struct ml_map_books *map_books;
+	struct ml_stack_store *stacks;
+	struct ml_mapping_watch
+		*watch; /* NULL where perf does not let us: maps are read at snapshots */
+	struct ring_buffer *map_ring;
+	struct ml_bpf_calls *calls;
+	ML_ARRAY(struct ml_bpf_process *) processes;
+	ML_ARRAY(pid_t) news; /* processes whose maps changed */
+	ML_ARRAY(pid_t) execs;
+	uint64_t records_lost;
+	int epoll_fd;
+	int stats_fd;
+	double trap_ns;
+};
+
+static struct bpf_tracer *self(struct ml_tracer *tracer)
+{
+	return (struct bpf_tracer *)tracer;
+}
+
+static void note(const struct bpf_tracer *tracer, const char *text)
+{
+	if (tracer->options->note)
+		tracer->options->note(tracer->options->note_context, text);
+}
+
+static struct ml_bpf_process *process_of(const struct bpf_tracer *tracer, pid_t pid)
+{
+	/* The newest first: a pid can come back. */
+	for (size_t i = tracer->processes.count; i-- > 0;)
+		if (tracer->processes.items[i]->pid == pid)
+			return tracer->processes.items[i];
+	return NULL;
+}
+
+/* ---- stacks -----------------------------------------------------------------------------------
+ */
+
+static const struct ml_stack *resolve_stack(struct bpf_tracer *tracer, uint64_t id)
+{
+	const struct ml_stack *stack = ml_stack_store_get(tracer->stacks, id);
+	struct ml_stack_record record;
+
+	if (stack || !ml_bpf_books_stack(&tracer->books, id, &record))
+		return stack;
+
+	const struct ml_bpf_process *process = process_of(tracer, (pid_t)record.tgid);
+
+	return ml_stack_store_add(tracer->stacks, id, &record, process ? &process->code : NULL);
+}
+
+static const struct ml_stack *tracer_stack(struct ml_tracer *tracer, uint64_t id)
+{
+	return resolve_stack(self(tracer), id);
+}
+
+/* Names the addresses of all stacks while the code they run through is still known. */
+static void resolve_all(void *context)
+{
+	struct bpf_tracer *tracer = context;
+	uint64_t id, next;
+	int more = bpf_map_get_next_key(tracer->books.stacks_fd, NULL, &next);
+
+	while (!more) {
+		id = next;
+		resolve_stack(tracer, id);
+		more = bpf_map_get_next_key(tracer->books.stacks_fd, &id, &next);
+	}
+}
+
+/* ---- processes --------------------------------------------------------------------------------
+ */
+
+static struct ml_error *look(struct bpf_tracer *tracer, struct ml_bpf_process *process)
+{
+	return ml_bpf_process_look(process, &tracer->attach, resolve_all, tracer);
+}
+
+static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_process *target)
+{
+	struct bpf_tracer *tracer = self(base);
+	struct ml_bpf_process *process = process_of(tracer, ml_process_pid(target));
+
+	if (!process || process->process != target || !process->is_attached) {
+		process = ml_alloc(sizeof(*process));
+		process->process = target;
+		process->pid = ml_process_pid(target);
+		process->is_attached = true;
+		*ml_array_push(&tracer->processes) = process;
+	}
+
+	struct ml_error *error = look(tracer, process);
+
+	if (!error && !process->probed.count)
+		error = ml_bpf_process_no_allocator(process, &tracer->attach);
+	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
+		ml_bpf_process_detach(process, &tracer->attach);
+	return error;
+}
+
+static struct ml_error *tracer_refresh_process(struct ml_tracer *base, pid_t pid)
+{
+	struct bpf_tracer *tracer = self(base);
+	struct ml_bpf_process *process = process_of(tracer, pid);
+
+	return process && process->is_attached ? look(tracer, process) : NULL;
+}
+
+/* Everything booked of @pid is forgotten: its memory is gone. */
+static void forget_books(struct bpf_tracer *tracer, pid_t pid)
+{
+	resolve_all(tracer);
+	ml_bpf_forget(&tracer->books, pid);
+	ml_map_books_forget(tracer->map_books, pid);
+}
+
+static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
+{
+	struct bpf_tracer *tracer = self(base);
+	struct ml_bpf_process *process = process_of(tracer, pid);
+
+	if (!process)
+		return;
+	resolve_all(tracer);
+	if (process->is_attached)
+		ml_bpf_process_detach(process, &tracer->attach);
+	if (!keep)
+		forget_books(tracer, pid);
+}
+
+/* A new program in an old process: the old one's memory and probes are gone. */
+static void begin_anew(struct bpf_tracer *tracer, pid_t pid)
+{
+	struct ml_bpf_process *process = process_of(tracer, pid);
+
+	if (!process || !process->is_attached || ml_bpf_process_is_same_image(process))
+		return;
+
+	struct ml_process *target = process->process;
+
+	tracer_remove_process(&tracer->tracer, pid, false);
+
+	ML_ERROR_CLEANUP struct ml_error *stale = ml_process_refresh(target);
+	ML_ERROR_CLEANUP struct ml_error *error = tracer_add_process(&tracer->tracer, target);
+
+	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
+		error = ml_error_wrap(error, "process %d runs a new program, which is not traced",
+				      pid);
+		note(tracer, ml_error_message(error));
+	}
+}
+
+/* ---- news -------------------------------------------------------------------------------------
+ */
+
+static void hear(void *context, pid_t pid, bool is_exec)
+{
+	struct bpf_tracer *tracer = context;
+	struct ml_bpf_process *process = process_of(tracer, pid);
+
+	if (!process || !process->is_attached)
+		return;
+	if (is_exec)
+		*ml_array_push(&tracer->execs) = pid;
+	else if (!tracer->news.count || tracer->news.items[tracer->news.count - 1] != pid)
+		*ml_array_push(&tracer->news) = pid;
+}
+
+static void look_again(struct bpf_tracer *tracer, pid_t pid)
+{
+	ML_ERROR_CLEANUP struct ml_error *error = tracer_refresh_process(&tracer->tracer, pid);
+	struct ml_bpf_process *process = process_of(tracer, pid);
+
+	/* Gone in between is no news; the rest is said. */
+	if (error && ml_error_kind(error) != ML_ERROR_TARGET &&
+	    ml_error_kind(error) != ML_ERROR_UNSUPPORTED && ml_process_is_alive(process->process))
+		note(tracer, ml_error_message(error));
+}
+
+static void read_news(struct bpf_tracer *tracer)
+{
+	if (tracer->watch)
+		tracer->records_lost += ml_mapping_watch_read(tracer->watch, hear, tracer);
+	for (size_t i = 0; i < tracer->execs.count; i++)
+		begin_anew(tracer, tracer->execs.items[i]);
+	for (size_t i = 0; i < tracer->news.count; i++)
+		look_again(tracer, tracer->news.items[i]);
+	tracer->execs.count = tracer->news.count = 0;
+}
+
+/* Without news (no perf, or records lost) every process is looked at. */
+static void look_everywhere(struct bpf_tracer *tracer)
+{
+	for (size_t i = 0; i < tracer->processes.count; i++) {
+		struct ml_bpf_process *process = tracer->processes.items[i];
+
+		if (!process->is_attached || !ml_process_is_alive(process->process))
+			continue;
+		begin_anew(tracer, process->pid);
+		look_again(tracer, process->pid);
+	}
+}
+
+/* An mmap of a static program's own C library: told by the caller's name. */
+static bool is_library_mapping(struct bpf_tracer *tracer, const struct ml_map_event *event)
+{
+	const struct ml_stack *stack = event->stack ? resolve_stack(tracer, event->stack) : NULL;
+
+	return stack && stack->count && stack->frames[0].module &&
+	       ml_module_is_static(stack->frames[0].module) &&
+	       ml_libc_internal_at(stack->frames[0].module, stack->frames[0].address - 1);
+}
+
+static int take_map_event(void *context, void *data, size_t size)
+{
+	struct bpf_tracer *tracer = context;
+	const struct ml_map_event *event = data;
+
+	if (size >= sizeof(*event) && !is_library_mapping(tracer, event))
+		ml_map_books_add(tracer->map_books, event);
+	return 0;
+}
+
+static int tracer_event_fd(struct ml_tracer *tracer)
+{
+	return self(tracer)->epoll_fd;
+}
+
+static void tracer_dispatch(struct ml_tracer *base,
+			    void (*sink)(void *context, const struct ml_traced_call *call),
+			    void *context)
+{
+	struct bpf_tracer *tracer = self(base);
+
+	read_news(tracer);
+	ring_buffer__consume(tracer->map_ring);
+	if (tracer->calls && sink) {
+		ml_bpf_calls_set_functions(tracer->calls, tracer->functions.list.items,
+					   tracer->functions.list.count);
+		ml_bpf_calls_dispatch(tracer->calls, sink, context);
+	}
+}
+
+/* ---- snapshots --------------------------------------------------------------------------------
+ */
+
+static void add_counters(struct bpf_tracer *tracer, struct ml_snapshot *out)
+{
+	struct ml_bpf_cost cost;
+
+	ml_bpf_cost_read(tracer->skeleton->obj, &cost);
+	out->counters[ML_COUNTER_CALLS_MISSED] += cost.missed;
+	out->counters[ML_COUNTER_UNWIND_TABLE_FULL] +=
+		ml_unwind_tables_refused(tracer->attach.unwind);
+	for (size_t i = 0; i < tracer->processes.count; i++) {
+		const struct ml_bpf_process *process = tracer->processes.items[i];
+
+		out->counters[ML_COUNTER_MODULES_UNREADABLE] += process->code.unreadable;
+		out->counters[ML_COUNTER_MAPPINGS_BEYOND_LIMIT] += process->beyond_limit;
+		out->counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += process->not_probed;
+	}
+}
+
+static struct ml_error *tracer_snapshot(struct ml_tracer *base,
+					const struct ml_snapshot_filter *filter,
+					struct ml_snapshot *out)
+{
+	struct bpf_tracer *tracer = self(base);
+
+	read_news(tracer);
+	if (!tracer->watch || tracer->records_lost) {
+		tracer->records_lost = 0;
+		look_everywhere(tracer);
+	}
+	ring_buffer__consume(tracer->map_ring);
+	ml_map_books_settle(tracer->map_books);
+
+	struct ml_error *error = ml_bpf_books_snapshot(&tracer->books, filter, out);
+
+	if (error)
+		return error;
+	ml_map_books_snapshot(tracer->map_books, filter, out);
+	add_counters(tracer, out);
+	return NULL;
+}
+
+static void tracer_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
+{
+	struct bpf_tracer *tracer = self(base);
+	struct ml_bpf_cost cost;
+	uint64_t counters[ML_SLOT_COUNT] = {0};
+	ML_ERROR_CLEANUP struct ml_error *error = ml_bpf_books_counters(&tracer->books, counters);
+
+	ml_bpf_cost_read(tracer->skeleton->obj, &cost);
+	out->events = error ? 0 : counters[ML_SLOT_EVENTS];
+	out->target_cpu_s = -1;
+	if (tracer->stats_fd >= 0 && tracer->trap_ns >= 0)
+		out->target_cpu_s =
+			((double)cost.run_ns + (double)cost.runs * tracer->trap_ns) / 1e9;
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+static void tracer_detach(struct ml_tracer *base)
+{
+	struct bpf_tracer *tracer = self(base);
+
+	resolve_all(tracer);
+	for (size_t i = 0; i < tracer->processes.count; i++)
+		if (tracer->processes.items[i]->is_attached)
+			ml_bpf_process_detach(tracer->processes.items[i], &tracer->attach);
+}
+
+static void tracer_destroy(struct ml_tracer *base)
+{
+	struct bpf_tracer *tracer = self(base);
+
+	ml_array_each (process, &tracer->processes) {
+		ml_bpf_process_deinit(*process);
+		free(*process);
+	}
+	ml_array_free(&tracer->processes);
+	ml_array_free(&tracer->news);
+	ml_array_free(&tracer->execs);
+	ml_mapping_watch_close(tracer->watch);
+	ml_bpf_calls_close(tracer->calls);
+	ring_buffer__free(tracer->map_ring);
+	ml_map_books_destroy(tracer->map_books);
+	ml_stack_store_destroy(tracer->stacks);
+	ml_unwind_tables_destroy(tracer->attach.unwind);
+	ml_module_cache_destroy(tracer->attach.modules);
+	ml_function_names_deinit(&tracer->functions);
+	ml_user_bpf__destroy(tracer->skeleton);
+	ml_fd_close(&tracer->epoll_fd);
+	ml_fd_close(&tracer->stats_fd);
+	ml_bpf_log_stop();
+	free(tracer);
+}
+
+static const struct ml_tracer_ops bpf_ops = {
+	.name = "bpf",
+	.add_process = tracer_add_process,
+	.refresh_process = tracer_refresh_process,
+	.remove_process = tracer_remove_process,
+	.snapshot = tracer_snapshot,
+	.stack = tracer_stack,
+	.event_fd = tracer_event_fd,
+	.dispatch = tracer_dispatch,
+	.cost = tracer_cost,
+	.detach = tracer_detach,
+	.destroy = tracer_destroy,
+};
+
+/* Sizes the tables and chooses the programs for the kind of link. */
+static void prepare(struct bpf_tracer *tracer)
+{
+	const struct ml_tracer_options *options = tracer->options;
+	struct ml_user_bpf *skeleton = tracer->skeleton;
+	bool is_session = tracer->attach.kind == ML_LINK_SESSION;
+	enum ml_link_kind simple = is_session ? ML_LINK_MULTI : tracer->attach.kind;
+	uint32_t stacks = options->max_stacks ? options->max_stacks : DEFAULT_STACKS;
+	uint32_t blocks = options->max_blocks ? options->max_blocks : DEFAULT_BLOCKS;
+
+	bpf_map__set_max_entries(skeleton->maps.live, blocks);
+	bpf_map__set_max_entries(skeleton->maps.stacks, stacks);
+	bpf_map__set_max_entries(skeleton->maps.sites, stacks);
+	bpf_map__set_max_entries(skeleton->maps.rows, ROW_LIMIT);
+	bpf_map__set_max_entries(skeleton->maps.pages, PAGE_LIMIT);
+	if (!options->trace_calls)
+		bpf_map__set_max_entries(skeleton->maps.call_events, UNUSED_RING);
+	bpf_program__set_autoload(skeleton->progs.on_call, is_session);
+	bpf_program__set_autoload(skeleton->progs.on_entry, !is_session);
+	bpf_program__set_autoload(skeleton->progs.on_return, !is_session);
+	bpf_program__set_expected_attach_type(skeleton->progs.on_call,
+					      ml_link_attach_type(ML_LINK_SESSION));
+	bpf_program__set_expected_attach_type(skeleton->progs.on_entry,
+					      ml_link_attach_type(simple));
+	bpf_program__set_expected_attach_type(skeleton->progs.on_return,
+					      ml_link_attach_type(simple));
+	bpf_program__set_expected_attach_type(skeleton->progs.on_free, ml_link_attach_type(simple));
+}
+
+static struct ml_error *configure(struct bpf_tracer *tracer)
+{
+	const struct ml_tracer_options *options = tracer->options;
+	struct ml_trace_config config = {
+		.min_size = options->min_size,
+		.max_size = options->max_size ? options->max_size : UINT64_MAX,
+		.sample_every = options->sample_every ? options->sample_every : 1,
+		.sample_bytes = options->sample_bytes,
+		.depth = options->max_depth && options->max_depth < ML_STACK_DEPTH
+				 ? options->max_depth
+				 : ML_STACK_DEPTH,
+		.trace_calls = options->trace_calls,
+		.combined_only = options->combined_only,
+	};
+	uint32_t zero = 0;
+
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skeleton->maps.config), &zero, &config,
+				BPF_ANY))
+		return ml_error_errno(errno, "cannot configure the BPF programs");
+	return NULL;
+}
+
+static struct ml_error *load(struct bpf_tracer *tracer)
+{
+	tracer->attach.kind = ml_link_kind_best();
+	tracer->skeleton = ml_user_bpf__open();
+	if (!tracer->skeleton)
+		return ml_bpf_error(errno, "opening the BPF programs", NEEDS);
+	prepare(tracer);
+
+	struct ml_error *error = ml_bpf_load(tracer->skeleton->skeleton, NEEDS);
+
+	return error ? error : configure(tracer);
+}
+
+static void know_maps(struct bpf_tracer *tracer)
+{
+	struct ml_user_bpf *skeleton = tracer->skeleton;
+
+	tracer->books = (struct ml_bpf_books){
+		.sites_fd = bpf_map__fd(skeleton->maps.sites),
+		.live_fd = bpf_map__fd(skeleton->maps.live),
+		.stacks_fd = bpf_map__fd(skeleton->maps.stacks),
+		.counters_fd = bpf_map__fd(skeleton->maps.counters),
+		.counters_per_cpu = true,
+	};
+	tracer->attach.options = tracer->options;
+	tracer->attach.modules = ml_module_cache_create();
+	tracer->attach.functions = &tracer->functions;
+	tracer->attach.processes_fd = bpf_map__fd(skeleton->maps.processes);
+	tracer->attach.call_fd = bpf_program__fd(skeleton->progs.on_call);
+	tracer->attach.entry_fd = bpf_program__fd(skeleton->progs.on_entry);
+	tracer->attach.return_fd = bpf_program__fd(skeleton->progs.on_return);
+	tracer->attach.free_fd = bpf_program__fd(skeleton->progs.on_free);
+	tracer->map_books = ml_map_books_create();
+	tracer->stacks = ml_stack_store_create();
+}
+
+static struct ml_error *add_to_epoll(struct bpf_tracer *tracer, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	if (epoll_ctl(tracer->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return ml_error_errno(errno, "cannot wait for the kernel's events");
+	return NULL;
+}
+
+/* Mappings can also be learnt by looking, so a machine without perf events is no failure. */
+static struct ml_error *open_watch(struct bpf_tracer *tracer)
+{
+	ML_ERROR_CLEANUP struct ml_error *error = ml_mapping_watch_open(&tracer->watch);
+
+	if (!error)
+		return add_to_epoll(tracer, ml_mapping_watch_fd(tracer->watch));
+	if (tracer->options->verbose)
+		note(tracer, ml_error_message(error));
+	return NULL;
+}
+
+static struct ml_error *open_events(struct bpf_tracer *tracer)
+{
+	struct ml_user_bpf *skeleton = tracer->skeleton;
+	struct ml_error *error;
+
+	tracer->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (tracer->epoll_fd < 0)
+		return ml_error_errno(errno, "cannot make an epoll descriptor");
+	tracer->map_ring = ring_buffer__new(bpf_map__fd(skeleton->maps.map_events), take_map_event,
+					    tracer, NULL);
+	if (!tracer->map_ring)
+		return ml_error_errno(errno, "cannot map the ring of mmap events");
+	error = add_to_epoll(tracer, ring_buffer__epoll_fd(tracer->map_ring));
+	if (!error)
+		error = open_watch(tracer);
+	if (error || !tracer->options->trace_calls)
+		return error;
+	error = ml_bpf_calls_open(bpf_map__fd(skeleton->maps.call_events), NULL, 0, &tracer->calls);
+	return error ? error : add_to_epoll(tracer, ml_bpf_calls_fd(tracer->calls));
+}
+
+static struct ml_error *start(struct bpf_tracer *tracer)
+{
+	struct ml_error *error = load(tracer);
+
+	if (error)
+		return error;
+	know_maps(tracer);
+	error = ml_unwind_tables_create(bpf_map__fd(tracer->skeleton->maps.rows), ROW_LIMIT,
+					bpf_map__fd(tracer->skeleton->maps.pages), PAGE_LIMIT,
+					&tracer->attach.unwind);
+	if (error)
+		return error;
+	tracer->trap_ns = ml_trap_cost_ns(tracer->attach.kind);
+	tracer->stats_fd = ml_bpf_cost_start();
+	return open_events(tracer);
+}
+
+struct ml_error *ml_bpf_tracer_create(const struct ml_tracer_options *options,
+				      struct ml_tracer **out)
+{
+	struct ml_error *error = ml_bpf_support();
+
+	if (error)
+		return error;
+
+	struct bpf_tracer *tracer = ml_alloc(sizeof(*tracer));
+
+	tracer->tracer.ops = &bpf_ops;
+	tracer->options = options;
+	tracer->epoll_fd = tracer->stats_fd = -1;
+	ml_bpf_log_start(options);
+	error = start(tracer);
+	if (error) {
+		tracer_destroy(&tracer->tracer);
+		return error;
+	}
+	*out = &tracer->tracer;
+	return NULL;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** The C library's own mmaps in a static program, where its file does not tell it apart. */
+#ifndef ML_TRACE_LIBC_INTERNALS_H
+#define ML_TRACE_LIBC_INTERNALS_H
+
+#include "elf/module.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/**
+ * True when the function at ELF address @p address is one in which glibc or musl maps memory for
+ * its own use: arenas, big blocks, thread stacks, the dynamic linker, locale archives.
+ */
+bool ml_libc_internal_at(struct ml_module *module, uint64_t address);
+
+#endif

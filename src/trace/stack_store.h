@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** Stacks put into their modules, once each, by id. */
+#ifndef ML_TRACE_STACK_STORE_H
+#define ML_TRACE_STACK_STORE_H
+
+#include "model/snapshot.h"
+#include "shared/trace_abi.h"
+#include "trace/code_map.h"
+
+struct ml_stack_store;
+
+struct ml_stack_store *ml_stack_store_create(void);
+/** NULL is fine. */
+void ml_stack_store_destroy(struct ml_stack_store *store);
+
+/** The stack @p id, or NULL when it is not here yet. Lives with the store. */
+const struct ml_stack *ml_stack_store_get(const struct ml_stack_store *store, uint64_t id);
+
+/** Keeps @p record as stack @p id, its addresses named by @p code (NULL: the process is unknown).
+ */
+const struct ml_stack *ml_stack_store_add(struct ml_stack_store *store, uint64_t id,
+					  const struct ml_stack_record *record,
+					  const struct ml_code_map *code);
+
+#endif
