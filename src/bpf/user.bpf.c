@@ -129,12 +129,15 @@ struct {
 	__uint(max_entries, 1 << 22);
 } call_events SEC(".maps");
 
-struct {
+/* A program array takes programs of one attach type only, so the two kinds have one each. */
+struct nowhere {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, uint32_t);
 	__type(value, uint32_t);
-} nowhere SEC(".maps");
+};
+struct nowhere nowhere_from_call SEC(".maps");
+struct nowhere nowhere_from_free SEC(".maps");
 
 /**
  * Keeps a program on the kernel's stack. Since Linux 6.13 a program of our type is given a private
@@ -143,13 +146,13 @@ struct {
  * none (check_max_stack_depth() in kernel/bpf/verifier.c); this one is never taken, for a context
  * is never NULL, which neither the compiler nor the verifier knows.
  */
-static __always_inline void keep_kernel_stack(struct pt_regs *ctx)
+static __always_inline void keep_kernel_stack(struct pt_regs *ctx, void *nowhere)
 {
 	struct pt_regs *same = ctx;
 
 	UNPROVABLE(same);
 	if (!same)
-		bpf_tail_call(ctx, &nowhere, 0);
+		bpf_tail_call(ctx, nowhere, 0);
 }
 
 /* Adds one to @slot: an enum ml_counter or enum ml_books_slot. */
@@ -620,7 +623,7 @@ int on_call(struct pt_regs *ctx)
 {
 	uint64_t cookie = bpf_get_attach_cookie(ctx);
 
-	keep_kernel_stack(ctx);
+	keep_kernel_stack(ctx, &nowhere_from_call);
 	if (ctx->ip == bpf_get_func_ip(ctx))
 		return call_begins(ctx, cookie);
 	call_ends(ctx, cookie);
@@ -631,7 +634,7 @@ int on_call(struct pt_regs *ctx)
 SEC("uprobe")
 int on_entry(struct pt_regs *ctx)
 {
-	keep_kernel_stack(ctx);
+	keep_kernel_stack(ctx, &nowhere_from_call);
 	call_begins(ctx, bpf_get_attach_cookie(ctx));
 	return 0;
 }
@@ -639,7 +642,7 @@ int on_entry(struct pt_regs *ctx)
 SEC("uprobe")
 int on_return(struct pt_regs *ctx)
 {
-	keep_kernel_stack(ctx);
+	keep_kernel_stack(ctx, &nowhere_from_call);
 	call_ends(ctx, bpf_get_attach_cookie(ctx));
 	return 0;
 }
@@ -651,7 +654,7 @@ int on_free(struct pt_regs *ctx)
 	const struct ml_trace_config *cfg = trace_config();
 	struct ml_live_record record;
 
-	keep_kernel_stack(ctx);
+	keep_kernel_stack(ctx, &nowhere_from_free);
 	if (!address || !cfg)
 		return 0;
 	count(ML_SLOT_EVENTS);
