@@ -238,11 +238,14 @@ static __always_inline u64 stack_cut(const struct ml_kernel_config *cfg,
 				     struct stack_scratch *scratch, u32 frames, u64 call_site)
 {
 	struct ml_stack_record *record = &scratch->record;
-	u32 first = stack_first(scratch, call_site), used;
+	u32 first = stack_first(scratch, call_site);
 	u32 end = frames >= RAW_FRAMES - 1 ? ML_WALK_DEPTH : ML_WALK_COMPLETE;
 	u64 hash = 0x6d6c6b;
 
-	for (used = 0; used < ML_STACK_DEPTH; used++) {
+	/* The count is kept in memory, which the verifier does not follow: else all that comes
+	 * after the loop is walked once for every way out of it. */
+	record->count = 0;
+	for (u32 used = 0; used < ML_STACK_DEPTH; used++) {
 		if (first + used >= frames)
 			break;
 		if (used >= cfg->common.depth) {
@@ -256,9 +259,9 @@ static __always_inline u64 stack_cut(const struct ml_kernel_config *cfg,
 			break;
 		}
 		record->ip[used] = ip;
+		record->count = used + 1;
 		hash = hash_add(hash, ip);
 	}
-	record->count = used;
 	record->end = end;
 	record->tgid = 0;
 	record->reserved = 0;
