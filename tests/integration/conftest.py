@@ -152,7 +152,7 @@ class Bench:
         return self._keep(helpers.Memleak([str(word) for word in arguments], self.directory,
                                           self._name("memleak"), **kwargs))
 
-    def attach(self, pid, *options, interval="0.3"):
+    def attach(self, pid, *options, interval="5"):
         """memleak --json with every block of any age, attached."""
         run = self.memleak("--json", "-o", "0", *options, "-p", pid, interval)
         run.wait_attached()

@@ -212,14 +212,14 @@ class Memleak(Program):
         return reports[-1]
 
     def wait_attached(self, seconds=START_S):
-        """Waits for the first report: by then everything is attached."""
-        def has_reported():
-            if "{" in self.out() or "outstanding allocations" in self.out():
+        """Waits for the line that says that from here on everything is traced."""
+        def has_attached():
+            if "Attaching to " in self.out() + self.err():
                 return True
-            assert self.is_running(), "memleak ended with %s before its first report: %s" % (
+            assert self.is_running(), "memleak ended with %s before it attached: %s" % (
                 self.process.returncode, self.err())
             return False
-        wait_for(has_reported, seconds, "memleak %s reports" % " ".join(self.argv[1:]))
+        wait_for(has_attached, seconds, "memleak %s attaches" % " ".join(self.argv[1:]))
 
     def interrupt(self, number=signal.SIGINT):
         """Asks it to end; it must, with status 0."""
@@ -236,13 +236,6 @@ def run_memleak(arguments, directory, seconds=20, **kwargs):
         return status, run.out(), run.err()
     finally:
         run.kill()
-
-
-def next_report(run, seconds=START_S):
-    """Waits for a report that began after now (the one after the next may be needed)."""
-    seen = len(run.reports())
-    wait_for(lambda: len(run.reports()) >= seen + 2, seconds, "two more reports")
-    return run.reports()[-1]
 
 
 def read_some(descriptor, seconds):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How runs end, on either side; and that the target never notices."""
+import json
 import os
 import random
 import signal
 import subprocess
-import json
 
 import pytest
 
@@ -111,8 +111,9 @@ def test_target_end_is_said(bench):
 
 def test_target_gone_before_the_first_report(bench):
     program = bench.program(["sleep", "1.5"])
-    status, _, err = bench.run("-p", program.pid, "30")
-    assert status == 4, err
+    status, out, err = bench.run("-p", program.pid, "30")
+    # It may have got the chance of a last report; without any the status says so.
+    assert status == (0 if "outstanding allocations" in out else 4), err
 
 
 def test_target_execs(bench):
