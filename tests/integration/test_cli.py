@@ -137,3 +137,4 @@ def test_runs_from_anywhere(bench):
     """Nothing of the source tree or the working directory is needed."""
     run = bench.program(["env", "-i", helpers.MEMLEAK, "--version"])
     assert run.wait() == 0
+    assert run.out().startswith("memleak ")
