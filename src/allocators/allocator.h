@@ -25,8 +25,9 @@ struct ml_allocator_function {
 /** What one module brings. */
 struct ml_allocator {
 	struct ml_module *module; /**< referenced */
-	const char
-		*kind; /**< "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "static", "user" */
+	/** "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "static" (a static program's libc),
+	    "user" (only functions the user named) or "other" (defines malloc and free) */
+	const char *kind;
 	ML_ARRAY(struct ml_allocator_function) functions; /**< one per address */
 };
 
@@ -47,6 +48,7 @@ struct ml_allocator_candidate {
 
 struct ml_allocators {
 	ML_ARRAY(struct ml_allocator) list;
+	unsigned int unprobeable; /**< functions found that no probe can be placed in */
 	char *looked_at; /**< "redis-server, libc.so.6, …": for the error when nothing is found;
 			    owned */
 };
@@ -58,8 +60,9 @@ struct ml_allocators {
  * calls; the C library's own copies are probed too when something else replaced them, since the
  * library may still call them itself. operator new/delete are probed only where they do not call
  * malloc themselves (jemalloc's, tcmalloc's, mimalloc's), so that nothing is counted twice. Symbols
- * of the same address are one function. Finding nothing is not an error here: the list is then
- * empty.
+ * of the same address are one function, and one that only jumps to another probed function is left
+ * out. Finding nothing is not an error here: the list is then empty. A function or prefix the user
+ * named and no module has is ML_ERROR_USAGE.
  */
 struct ml_error *ml_allocators_find(const struct ml_allocator_candidate *candidates, size_t count,
 				    const struct ml_allocator_options *options,
@@ -72,5 +75,12 @@ void ml_allocators_deinit(struct ml_allocators *allocators);
  * reallocarray, xmalloc, g_malloc, std::allocator…): reports call its caller the site's owner.
  */
 bool ml_allocator_is_wrapper(const char *name);
+
+/**
+ * True when a function of this (mangled) name is the allocation function itself or its allocator's
+ * own glue (malloc, operator new, reallocarray, __libc_memalign…): reports drop such frames from
+ * the front of a stack. Every internal name is a wrapper's name too.
+ */
+bool ml_allocator_is_internal(const char *name);
 
 #endif
