@@ -209,7 +209,8 @@ static bool operator_find(const char *name, struct ml_role_name *out)
 			continue;
 		out->role = is_new ? ML_ROLE_MALLOC : ML_ROLE_FREE;
 		out->scope = ML_SCOPE_OPERATOR;
-		out->is_alias = false;
+		/* Where plain and array forms are one function, the plain one names it. */
+		out->is_alias = name[3] == 'a';
 		return true;
 	}
 	return false;
