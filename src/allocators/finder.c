@@ -133,6 +133,12 @@ static struct ml_error *check_found(const struct ml_user_functions *functions, c
 				    bool has_prefix, const char *looked_at)
 {
 	ml_array_each (function, &functions->list) {
+		if (!function->is_found && function->is_ifunc)
+			return ml_error_new(
+				ML_ERROR_USAGE,
+				"%s %s: it is an IFUNC: which function it stands for is "
+				"chosen at run time; name that one",
+				function->option, function->name);
 		if (!function->is_found)
 			return ml_error_new(ML_ERROR_USAGE,
 					    "%s %s: no such function in %s (names of stripped or "

@@ -11,6 +11,7 @@ struct ml_user_function {
 	char *name;         /**< owned */
 	enum ml_role role;
 	bool is_found; /**< some module has it */
+	bool is_ifunc; /**< some module has it as an IFUNC, which cannot be probed */
 };
 
 struct ml_user_functions {

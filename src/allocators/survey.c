@@ -30,12 +30,16 @@ static bool visit_user_name(struct visit *visit, const struct ml_symbol *symbol)
 	ml_array_each (function, &visit->functions->list) {
 		if (strcmp(function->name, symbol->name))
 			continue;
+		if (symbol->is_ifunc) {
+			function->is_ifunc = true;
+			return true;
+		}
 		function->is_found = true;
 		meaning.role = function->role;
 		add_found(visit->survey, symbol, meaning);
 		return true;
 	}
-	if (!visit->prefix)
+	if (!visit->prefix || symbol->is_ifunc)
 		return false;
 	length = strlen(visit->prefix);
 	if (strncmp(symbol->name, visit->prefix, length) ||
@@ -95,10 +99,10 @@ static void visit_symbol(const struct ml_symbol *symbol, void *context)
 	struct visit *visit = context;
 	struct ml_role_name meaning;
 
-	/* The address of an IFUNC is its resolver's; what it resolves to is known at run time. */
-	if (symbol->is_ifunc || !symbol->name || !symbol->address)
+	if (!symbol->name || !symbol->address || visit_user_name(visit, symbol))
 		return;
-	if (visit_user_name(visit, symbol) || !ml_role_find(symbol->name, &meaning))
+	/* The address of an IFUNC is its resolver's; what it resolves to is known at run time. */
+	if (symbol->is_ifunc || !ml_role_find(symbol->name, &meaning))
 		return;
 	if (meaning.scope == ML_SCOPE_MARKER) {
 		visit_marker(visit, symbol->name);
@@ -106,6 +110,19 @@ static void visit_symbol(const struct ml_symbol *symbol, void *context)
 	}
 	note_allocator(visit, symbol, &meaning);
 	add_found(visit->survey, symbol, meaning);
+}
+
+/* The same once all names are known: of several functions of one name, a static program calls the
+ * public one. */
+static bool is_called(const struct ml_survey *survey, const struct ml_symbol *symbol)
+{
+	struct ml_symbol named;
+
+	if (!is_shared(survey, symbol))
+		return false;
+	return symbol->is_dynamic ||
+	       (ml_module_function_named(survey->module, symbol->name, &named) &&
+		named.address == symbol->address);
 }
 
 static bool is_known_allocator(const struct ml_survey *survey)
@@ -121,11 +138,11 @@ static bool is_believed(const struct ml_survey *survey, const struct ml_found *f
 		return true;
 	case ML_SCOPE_STANDARD:
 		return (survey->is_provider || survey->is_named) &&
-		       is_shared(survey, &found->symbol);
+		       is_called(survey, &found->symbol);
 	case ML_SCOPE_MAPPING:
 		/* tcmalloc has an mmap of its own that takes libc's place and does not call it. */
 		return (survey->is_libc || survey->is_provider) &&
-		       is_shared(survey, &found->symbol);
+		       is_called(survey, &found->symbol);
 	case ML_SCOPE_OPERATOR:
 		/* libstdc++ and libc++ call malloc, and provide none. A program's own operator
 		 * new may be theirs, linked in; unless an allocator is linked in as well. */
@@ -200,7 +217,7 @@ void ml_survey_module(const struct ml_allocator_candidate *candidate,
 {
 	struct visit visit = {.survey = out, .functions = functions};
 
-	*out = (struct ml_survey){.is_main = candidate->is_main};
+	*out = (struct ml_survey){.module = candidate->module, .is_main = candidate->is_main};
 	if (options && options->symbols_prefix && *options->symbols_prefix)
 		visit.prefix = options->symbols_prefix;
 	out->is_named = options && options->object;

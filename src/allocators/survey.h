@@ -14,6 +14,7 @@ struct ml_found {
 
 struct ml_survey {
 	ML_ARRAY(struct ml_found) found; /**< by address, one for each; the best name and role */
+	struct ml_module *module;        /**< borrowed */
 	bool is_main;
 	bool is_named;    /**< by -O: its private names count as well */
 	bool is_static;   /**< a static program, its own C library included */
