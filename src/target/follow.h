@@ -10,15 +10,21 @@
 #define ML_TARGET_FOLLOW_H
 
 #include "base/error.h"
+#include "target/launch.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct ml_follow;
 
-/** What happens to the followed; the process is stopped while a callback runs. */
+/**
+ * What happens to the followed. The process is stopped while a callback runs (in forked() so is the
+ * thread of the parent that made the child); a callback may call ml_follow_add(), not
+ * ml_follow_stop().
+ */
 struct ml_follow_events {
-	/** @p child was just born of @p parent; it shares memory (@p is_vfork) until it execs. */
+	/** @p child was just born of @p parent; with @p is_vfork it shares memory until it execs.
+	 */
 	void (*forked)(void *context, pid_t parent, pid_t child, bool is_vfork);
 	/** @p pid has a new image: called at the exec and again after each executable mapping of
 	 * its start-up (@p is_exec is true for the first). */
@@ -32,13 +38,31 @@ struct ml_follow_events {
 struct ml_error *ml_follow_start(pid_t pid, const struct ml_follow_events *events, void *context,
 				 struct ml_follow **out);
 
-/** Adds a process that already exists (a child found in /proc). */
+/**
+ * Follows the child of @p launch from its first instruction on, in place of ml_launch_run(): its
+ * start-up is told by mapped(), the first time (@p is_exec) before this returns.
+ * @p launch can be destroyed any time after; the child is no longer killed with it.
+ */
+struct ml_error *ml_follow_launch(struct ml_launch *launch, const struct ml_follow_events *events,
+				  void *context, struct ml_follow **out);
+
+/**
+ * Adds a process that already exists (a child found in /proc), all its threads. One that is
+ * followed already is fine.
+ */
 struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid);
 
-/** Handles whatever waitpid() has for us, without waiting: to be called at each SIGCHLD. */
+/**
+ * Handles whatever waitpid() has for us, without waiting: to be called at each SIGCHLD. Other
+ * children of the tool are left for whoever started them. After much work it sends the tool another
+ * SIGCHLD and returns, so that the rest of the event loop gets its turn.
+ */
 void ml_follow_dispatch(struct ml_follow *follow);
 
-/** Lets go of everything followed. NULL is fine. */
+/**
+ * Lets go of everything followed, within a second; what cannot be stopped by then (a parent inside
+ * vfork()) is let go by the kernel when the tool ends. Calls no callback. NULL is fine.
+ */
 void ml_follow_stop(struct ml_follow *follow);
 
 #endif

@@ -3,8 +3,8 @@
  * A command started so that its very first allocation can be traced.
  *
  * The child is stopped by ptrace at its exec; ml_launch_run() lets it go from mapping to mapping
- * until its entry point, and tells of each executable file mapped on the way, with the child
- * stopped before any code of it ran. Then ptrace lets go of it.
+ * until its loader is done, and tells of each executable file mapped on the way, with the child
+ * stopped before any code of it ran. Then ptrace lets go of it. Until then it dies with the tool.
  */
 #ifndef ML_TARGET_LAUNCH_H
 #define ML_TARGET_LAUNCH_H
@@ -17,8 +17,9 @@ struct ml_launch;
 
 /**
  * Forks and execs @p argv (PATH is searched; NULL-terminated) with the caller's environment,
- * descriptors and signal mask @p mask (NULL: the present one), stopped right after the exec.
- * ML_ERROR_USAGE when it cannot be executed: names the file and errno's meaning.
+ * process group, descriptors and signal mask @p mask (a sigset_t; NULL: the present one), SIGPIPE
+ * not ignored, stopped right after the exec. ML_ERROR_USAGE when it cannot be executed: names the
+ * file and says why; a script without a #! line is not handed to a shell.
  */
 struct ml_error *ml_launch_start(char *const argv[], const void *mask, struct ml_launch **out);
 
@@ -29,9 +30,10 @@ pid_t ml_launch_pid(const struct ml_launch *launch);
 typedef struct ml_error *ml_launch_mapped(void *context);
 
 /**
- * Runs the child up to its entry point, calling @p mapped once at the exec stop and once after each
- * executable mapping, then lets it run free. When @p mapped fails, the child is killed and the
- * error returned. A child that ends on the way is no error: its end is seen by its pidfd.
+ * Runs the child until its loader has mapped all it is linked with, calling @p mapped once at the
+ * exec stop and once after each executable mapping, then lets it run free: a static program at
+ * once, others at their first system call after loading. When @p mapped fails, the child is killed
+ * and the error returned. A child that ends on the way is no error: its end is seen by its pidfd.
  */
 struct ml_error *ml_launch_run(struct ml_launch *launch, ml_launch_mapped *mapped, void *context);
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** What a wait status of a tracee attached by PTRACE_SEIZE says (ptrace(2)). */
+#ifndef ML_TARGET_PTRACE_STOP_H
+#define ML_TARGET_PTRACE_STOP_H
+
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+enum ml_ptrace_stop {
+	ML_PTRACE_SIGNAL,  /**< about to get a signal: pass it on when resuming */
+	ML_PTRACE_SYSCALL, /**< at the entry or the exit of a system call */
+	ML_PTRACE_GROUP,   /**< job control stopped it: only PTRACE_LISTEN keeps it stopped */
+	ML_PTRACE_TRAP,    /**< just born, interrupted by us, or its job goes on */
+	ML_PTRACE_EXEC,
+	ML_PTRACE_BIRTH, /**< fork, vfork or clone */
+	ML_PTRACE_OTHER,
+};
+
+/** The kind of stop of a status for which WIFSTOPPED holds. */
+static inline enum ml_ptrace_stop ml_ptrace_stop_kind(int status)
+{
+	switch (status >> 16) {
+	case 0:
+		return WSTOPSIG(status) == (SIGTRAP | 0x80) ? ML_PTRACE_SYSCALL : ML_PTRACE_SIGNAL;
+	case PTRACE_EVENT_STOP:
+		return WSTOPSIG(status) == SIGTRAP ? ML_PTRACE_TRAP : ML_PTRACE_GROUP;
+	case PTRACE_EVENT_EXEC:
+		return ML_PTRACE_EXEC;
+	case PTRACE_EVENT_FORK:
+	case PTRACE_EVENT_VFORK:
+	case PTRACE_EVENT_CLONE:
+		return ML_PTRACE_BIRTH;
+	default:
+		return ML_PTRACE_OTHER;
+	}
+}
+
+#endif
