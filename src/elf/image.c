@@ -83,10 +83,6 @@ static struct ml_error *check_header(const struct ml_image *image, const char *p
 				    "%s: an ELF file for another machine (e_machine %u, wanted %u: "
 				    "x86-64)",
 				    path, header->e_machine, EM_X86_64);
-	if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
-		return ml_error_new(ML_ERROR_FORMAT,
-				    "%s: neither a program nor a shared library (ELF type %u)",
-				    path, header->e_type);
 	return NULL;
 }
 

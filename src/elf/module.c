@@ -60,6 +60,10 @@ static struct ml_error *open_file(struct ml_module *module, int fd)
 
 	if (error)
 		return error;
+	if (module->image.header.e_type != ET_EXEC && module->image.header.e_type != ET_DYN)
+		return ml_error_new(ML_ERROR_FORMAT,
+				    "%s: neither a program nor a shared library (ELF type %u)",
+				    module->path, module->image.header.e_type);
 	error = check_segments(&module->image, module->path);
 	if (error)
 		return error;

@@ -31,6 +31,21 @@ struct ml_symbolizer *ml_symbolizer_create(bool use_dwarf);
 void ml_symbolizer_destroy(struct ml_symbolizer *symbolizer);
 
 /**
+ * Opens @p path of the root that @p module was found in, for reading: a debug file. @p fd is the
+ * caller's; only regular files may be opened.
+ */
+typedef struct ml_error *ml_open_file(void *context, struct ml_module *module, const char *path,
+				      int *fd);
+
+/**
+ * How debug files of modules are opened. Without it the paths of modules are taken as paths of this
+ * machine. With it, a debug file of this machine is used only by equal build-id. Call it before
+ * the first lookup.
+ */
+void ml_symbolizer_set_open_file(struct ml_symbolizer *symbolizer, ml_open_file *open_file,
+				 void *context);
+
+/**
  * The frames at ELF address @p address of @p module. With @p is_call the address is a return
  * address: the line is the call's, the offset stays that of @p address. Results are cached by
  * module and address. @p out is emptied first; without any name it holds one frame of NULLs.

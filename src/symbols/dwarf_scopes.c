@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "symbols/dwarf_scopes.h"
+
+#include "base/clock.h"
+
+#include <dwarf.h>
+#include <string.h>
+
+#define NESTING_MAX      256
+#define SCOPES_MAX       (1U << 20)
+#define RANGES_MAX       (4U << 20)
+#define RANGES_A_DIE_MAX 4096
+#define WORK_MAX_NS      (2 * ML_NS_PER_SECOND)
+#define DIES_A_CHECK     256
+#define NO_SCOPE         UINT32_MAX
+
+/** A DIE whose siblings are still to be read. */
+struct level {
+	Dwarf_Die die;
+	uint32_t enclosing; /**< scope that the die is in, NO_SCOPE for none */
+	uint32_t opened;    /**< scope that the die itself is, NO_SCOPE for none */
+};
+
+struct reader {
+	Dwarf *dwarf;
+	struct ml_dwarf_scopes *out;
+	/** Functions inside functions (methods of local classes): their code is not inside that of
+	 * the outer one, so each is read on its own later. */
+	ML_ARRAY(Dwarf_Off) postponed;
+	uint64_t deadline_ns;
+	uint32_t die_count;
+	bool is_over;
+	struct level levels[NESTING_MAX];
+};
+
+uint64_t ml_dwarf_work_ns(void)
+{
+	return ml_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static bool is_over(struct reader *reader)
+{
+	if (++reader->die_count % DIES_A_CHECK == 0 && ml_dwarf_work_ns() > reader->deadline_ns)
+		reader->is_over = true;
+	return reader->is_over;
+}
+
+static bool may_hold_code(int tag)
+{
+	switch (tag) {
+	case DW_TAG_namespace:
+	case DW_TAG_module:
+	case DW_TAG_class_type:
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+	case DW_TAG_subprogram:
+	case DW_TAG_inlined_subroutine:
+	case DW_TAG_lexical_block:
+	case DW_TAG_try_block:
+	case DW_TAG_catch_block:
+	case DW_TAG_with_stmt:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Adds the ranges of @p die; their number. Address 0 marks code that the linker dropped. */
+static uint32_t add_ranges(struct reader *reader, Dwarf_Die *die)
+{
+	struct ml_dwarf_scopes *out = reader->out;
+	uint32_t count = 0;
+	Dwarf_Addr base, low, high;
+	ptrdiff_t offset = 0;
+
+	for (uint32_t read = 0; read < RANGES_A_DIE_MAX; read++) {
+		offset = dwarf_ranges(die, offset, &base, &low, &high);
+		if (offset <= 0 || out->ranges.count >= RANGES_MAX)
+			break;
+		if (low == 0 || low >= high)
+			continue;
+		*ml_array_push(&out->ranges) = (struct ml_dwarf_range){.low = low, .high = high};
+		count++;
+	}
+	return count;
+}
+
+/* Makes a scope of @p die when it has code; its index, or NO_SCOPE. */
+static uint32_t open_scope(struct reader *reader, Dwarf_Die *die, bool is_inlined)
+{
+	struct ml_dwarf_scopes *out = reader->out;
+	uint32_t first = (uint32_t)out->ranges.count;
+	uint32_t count = add_ranges(reader, die);
+	uint32_t index = (uint32_t)out->list.count;
+
+	if (count == 0)
+		return NO_SCOPE;
+	if (index >= SCOPES_MAX) {
+		reader->is_over = true;
+		return NO_SCOPE;
+	}
+	*ml_array_push(&out->list) = (struct ml_dwarf_scope){
+		.die = dwarf_dieoffset(die),
+		.first_range = first,
+		.range_count = count,
+		.next = index + 1,
+		.is_inlined = is_inlined,
+	};
+	return index;
+}
+
+/* Looks at the DIE of @p level; true when its children are worth reading. */
+static bool enter(struct reader *reader, struct level *level)
+{
+	int tag = dwarf_tag(&level->die);
+
+	level->opened = NO_SCOPE;
+	if (!may_hold_code(tag))
+		return false;
+	if (tag == DW_TAG_subprogram && level->enclosing != NO_SCOPE) {
+		if (reader->postponed.count < SCOPES_MAX)
+			*ml_array_push(&reader->postponed) = dwarf_dieoffset(&level->die);
+		return false;
+	}
+	if (tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine)
+		level->opened = open_scope(reader, &level->die, tag != DW_TAG_subprogram);
+	return true;
+}
+
+static void leave(struct reader *reader, const struct level *level)
+{
+	if (level->opened != NO_SCOPE)
+		reader->out->list.items[level->opened].next = (uint32_t)reader->out->list.count;
+}
+
+/* Goes to the next DIE that @p depth or a level above it has; the new depth, -1 at the end. Level
+ * 0 is the root, whose siblings are not ours. */
+static int advance(struct reader *reader, int depth)
+{
+	for (; depth >= 0; depth--) {
+		struct level *level = &reader->levels[depth];
+
+		leave(reader, level);
+		if (depth > 0 && dwarf_siblingof(&level->die, &level->die) == 0)
+			return depth;
+	}
+	return -1;
+}
+
+static void read_tree(struct reader *reader, const Dwarf_Die *root, bool is_unit)
+{
+	int depth = 0;
+
+	reader->levels[0] = (struct level){
+		.die = *root,
+		.enclosing = NO_SCOPE,
+		.opened = NO_SCOPE,
+	};
+	while (depth >= 0 && !is_over(reader)) {
+		struct level *level = &reader->levels[depth];
+		bool goes_in = (is_unit && depth == 0) || enter(reader, level);
+
+		if (goes_in && depth + 1 < NESTING_MAX) {
+			struct level *inner = &reader->levels[depth + 1];
+
+			memset(inner, 0, sizeof(*inner));
+			if (dwarf_child(&level->die, &inner->die) == 0) {
+				inner->enclosing = level->opened != NO_SCOPE ? level->opened
+									     : level->enclosing;
+				depth++;
+				continue;
+			}
+		}
+		depth = advance(reader, depth);
+	}
+}
+
+void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, struct ml_dwarf_scopes *out)
+{
+	struct reader *reader = ml_alloc(sizeof(*reader));
+
+	reader->dwarf = dwarf;
+	reader->out = out;
+	reader->deadline_ns = ml_dwarf_work_ns() + WORK_MAX_NS;
+	read_tree(reader, unit, true);
+	for (size_t i = 0; i < reader->postponed.count && !reader->is_over; i++) {
+		Dwarf_Die die;
+
+		if (dwarf_offdie(dwarf, reader->postponed.items[i], &die))
+			read_tree(reader, &die, false);
+	}
+	ml_array_free(&reader->postponed);
+	free(reader);
+}
+
+static bool holds(const struct ml_dwarf_scopes *scopes, const struct ml_dwarf_scope *scope,
+		  uint64_t address)
+{
+	for (uint32_t i = 0; i < scope->range_count; i++) {
+		const struct ml_dwarf_range *range = &scopes->ranges.items[scope->first_range + i];
+
+		if (address >= range->low && address < range->high)
+			return true;
+	}
+	return false;
+}
+
+unsigned int ml_dwarf_scopes_find(const struct ml_dwarf_scopes *scopes, uint64_t address,
+				  const struct ml_dwarf_scope *chain[ML_DWARF_DEPTH_MAX])
+{
+	size_t end = scopes->list.count;
+	unsigned int depth = 0;
+
+	for (size_t i = 0; i < end && depth < ML_DWARF_DEPTH_MAX;) {
+		const struct ml_dwarf_scope *scope = &scopes->list.items[i];
+
+		if (!holds(scopes, scope, address)) {
+			i = scope->next;
+			continue;
+		}
+		chain[depth++] = scope;
+		end = scope->next < end ? scope->next : end;
+		i++;
+	}
+	return depth;
+}
+
+void ml_dwarf_scopes_deinit(struct ml_dwarf_scopes *scopes)
+{
+	ml_array_free(&scopes->list);
+	ml_array_free(&scopes->ranges);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * The functions of one compile unit, and what is inlined into them, as a list in the order of the
+ * DIEs: reading the DIEs again for every address would be too slow, and libdw's dwarf_getscopes()
+ * recurses as deep as the file says.
+ */
+#ifndef ML_SYMBOLS_DWARF_SCOPES_H
+#define ML_SYMBOLS_DWARF_SCOPES_H
+
+#include "base/array.h"
+
+#include <elfutils/libdw.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ml_dwarf_range {
+	uint64_t low;
+	uint64_t high; /**< exclusive */
+};
+
+/** A subprogram or an inlined one. */
+struct ml_dwarf_scope {
+	Dwarf_Off die;
+	uint32_t first_range;
+	uint32_t range_count;
+	uint32_t next; /**< index of the first scope that is not inside this one */
+	bool is_inlined;
+};
+
+/** All-zero is empty. */
+struct ml_dwarf_scopes {
+	ML_ARRAY(struct ml_dwarf_scope) list;
+	ML_ARRAY(struct ml_dwarf_range) ranges;
+};
+
+/** Deepest chain that ml_dwarf_scopes_find() gives. */
+#define ML_DWARF_DEPTH_MAX 64
+
+/** Reads the scopes of @p unit. Bounded in time and memory: what is beyond is left out. */
+void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, struct ml_dwarf_scopes *out);
+
+/** The scopes that hold @p address, outermost first, into @p chain; their number. */
+unsigned int ml_dwarf_scopes_find(const struct ml_dwarf_scopes *scopes, uint64_t address,
+				  const struct ml_dwarf_scope *chain[ML_DWARF_DEPTH_MAX]);
+
+void ml_dwarf_scopes_deinit(struct ml_dwarf_scopes *scopes);
+
+/** Nanoseconds this thread has computed: what the bounds in time are measured in. */
+uint64_t ml_dwarf_work_ns(void);
+
+#endif

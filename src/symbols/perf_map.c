@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "symbols/perf_map.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define FILE_SIZE_MAX (512U << 20)
+#define LINES_MAX     (4U << 20)
+/* A runtime that compiles without end makes its file grow without end; reading it again and again
+ * may take this fraction of the time at most. */
+#define REST_FACTOR 10
+
+struct entry {
+	uint64_t start;
+	uint64_t end;
+	const char *name;
+	uint32_t line;
+};
+
+struct parsed {
+	ML_ARRAY(struct entry) entries;
+	ML_ARRAY(uint32_t) heap; /**< entries that hold the current address, latest line on top */
+};
+
+static bool parse_hex(const char **at, uint64_t *value)
+{
+	const char *text = *at;
+	unsigned int digits = 0;
+
+	*value = 0;
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+		text += 2;
+	for (;; text++, digits++) {
+		unsigned int digit;
+
+		if (*text >= '0' && *text <= '9')
+			digit = (unsigned int)(*text - '0');
+		else if ((*text | 32) >= 'a' && (*text | 32) <= 'f')
+			digit = (unsigned int)((*text | 32) - 'a' + 10);
+		else
+			break;
+		if (*value >> 60)
+			return false;
+		*value = *value << 4 | digit;
+	}
+	*at = text;
+	return digits > 0;
+}
+
+static bool parse_line(const char *line, struct entry *out)
+{
+	uint64_t size;
+
+	if (!parse_hex(&line, &out->start) || *line++ != ' ' || !parse_hex(&line, &size) ||
+	    *line++ != ' ' || !*line || size == 0 || size > UINT64_MAX - out->start)
+		return false;
+	out->end = out->start + size;
+	out->name = line;
+	return true;
+}
+
+static int compare_entries(const void *left, const void *right)
+{
+	const struct entry *a = left, *b = right;
+
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	return (a->line > b->line) - (a->line < b->line);
+}
+
+static bool is_later(const struct parsed *parsed, uint32_t a, uint32_t b)
+{
+	return parsed->entries.items[a].line > parsed->entries.items[b].line;
+}
+
+static void heap_push(struct parsed *parsed, uint32_t entry)
+{
+	size_t at = parsed->heap.count;
+
+	*ml_array_push(&parsed->heap) = entry;
+
+	uint32_t *heap = parsed->heap.items;
+
+	for (; at > 0 && is_later(parsed, entry, heap[(at - 1) / 2]); at = (at - 1) / 2)
+		heap[at] = heap[(at - 1) / 2];
+	heap[at] = entry;
+}
+
+static void heap_pop(struct parsed *parsed)
+{
+	uint32_t *heap = parsed->heap.items;
+	size_t count = --parsed->heap.count, at = 0, child;
+	uint32_t last = heap[count];
+
+	for (; (child = 2 * at + 1) < count; at = child) {
+		if (child + 1 < count && is_later(parsed, heap[child + 1], heap[child]))
+			child++;
+		if (!is_later(parsed, heap[child], last))
+			break;
+		heap[at] = heap[child];
+	}
+	heap[at] = last;
+}
+
+static void add_range(struct ml_perf_map *map, const struct entry *entry, uint64_t start,
+		      uint64_t end)
+{
+	if (start >= end)
+		return;
+	*ml_array_push(&map->list) = (struct ml_perf_range){
+		.start = start,
+		.end = end,
+		.code_start = entry->start,
+		.name = entry->name,
+	};
+}
+
+/* Gives [@p from, @p to) to the entries in the heap. */
+static void cover(struct ml_perf_map *map, struct parsed *parsed, uint64_t from, uint64_t to)
+{
+	while (from < to && parsed->heap.count > 0) {
+		const struct entry *top = &parsed->entries.items[parsed->heap.items[0]];
+		uint64_t end = top->end < to ? top->end : to;
+
+		add_range(map, top, from, end);
+		if (end > from)
+			from = end;
+		if (top->end <= to)
+			heap_pop(parsed);
+	}
+}
+
+static void build_ranges(struct ml_perf_map *map, struct parsed *parsed)
+{
+	size_t count = parsed->entries.count;
+	uint64_t from = 0;
+
+	if (count > 0)
+		qsort(parsed->entries.items, count, sizeof(*parsed->entries.items),
+		      compare_entries);
+	for (uint32_t i = 0; i < count; i++) {
+		cover(map, parsed, from, parsed->entries.items[i].start);
+		from = parsed->entries.items[i].start;
+		heap_push(parsed, i);
+	}
+	cover(map, parsed, from, UINT64_MAX);
+}
+
+void ml_perf_map_parse(struct ml_perf_map *map, char *text)
+{
+	struct parsed parsed = {0};
+	uint32_t number = 0;
+
+	free(map->text);
+	map->text = text;
+	map->list.count = 0;
+	for (char *line = text, *next; line && number < LINES_MAX; line = next, number++) {
+		struct entry entry = {.line = number};
+
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (parse_line(line, &entry))
+			*ml_array_push(&parsed.entries) = entry;
+	}
+	build_ranges(map, &parsed);
+	ml_array_free(&parsed.entries);
+	ml_array_free(&parsed.heap);
+}
+
+/* The file is the target's: no link may lead out of its root, and no FIFO may stop us. */
+static int open_map(pid_t pid, pid_t inner_pid)
+{
+	char path[64];
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+
+	snprintf(path, sizeof(path), "/proc/%d/root", pid);
+
+	ML_FD_CLEANUP int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", inner_pid);
+	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+}
+
+static char *read_text(int fd, size_t size)
+{
+	char *text = malloc(size + 1);
+	size_t have = 0;
+
+	while (text && have < size) {
+		ssize_t got = pread(fd, text + have, size - have, (off_t)have);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		have += (size_t)got;
+	}
+	if (text)
+		text[have] = '\0';
+	return text;
+}
+
+static bool is_same(const struct ml_perf_map *map, const struct stat *status)
+{
+	return map->text && map->device == status->st_dev && map->inode == status->st_ino &&
+	       map->size == status->st_size && map->changed.tv_sec == status->st_mtim.tv_sec &&
+	       map->changed.tv_nsec == status->st_mtim.tv_nsec;
+}
+
+void ml_perf_map_refresh(struct ml_perf_map *map, pid_t pid, pid_t inner_pid)
+{
+	uint64_t now_ns = ml_monotonic_ns();
+	struct stat status;
+
+	if (map->text && now_ns - map->read_ns < REST_FACTOR * map->spent_ns)
+		return;
+
+	ML_FD_CLEANUP int fd = open_map(pid, inner_pid);
+
+	if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ||
+	    status.st_size > FILE_SIZE_MAX || is_same(map, &status))
+		return;
+
+	char *text = read_text(fd, (size_t)status.st_size);
+
+	if (!text)
+		return;
+	ml_perf_map_parse(map, text);
+	map->device = status.st_dev;
+	map->inode = status.st_ino;
+	map->size = status.st_size;
+	map->changed = status.st_mtim;
+	map->read_ns = ml_monotonic_ns();
+	map->spent_ns = map->read_ns - now_ns;
+}
+
+const struct ml_perf_range *ml_perf_map_find(const struct ml_perf_map *map, uint64_t ip)
+{
+	size_t low = 0, high = map->list.count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (map->list.items[middle].start <= ip)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0 || ip >= map->list.items[low - 1].end)
+		return NULL;
+	return &map->list.items[low - 1];
+}
+
+void ml_perf_map_deinit(struct ml_perf_map *map)
+{
+	ml_array_free(&map->list);
+	free(map->text);
+	map->text = NULL;
+}

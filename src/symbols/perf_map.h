@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** Names of JIT code that a runtime writes to /tmp/perf-PID.map (node --perf-basic-prof, JVM …). */
+#ifndef ML_SYMBOLS_PERF_MAP_H
+#define ML_SYMBOLS_PERF_MAP_H
+
+#include "base/array.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+/** A piece of code that one entry of the file has for itself. */
+struct ml_perf_range {
+	uint64_t start;
+	uint64_t end;
+	uint64_t code_start; /**< where the whole entry begins */
+	const char *name;    /**< in the text */
+};
+
+/** All-zero is empty. */
+struct ml_perf_map {
+	ML_ARRAY(struct ml_perf_range) list; /**< sorted, without overlaps */
+	char *text;                          /**< owned */
+	dev_t device;                        /**< what was read, to know when it changes */
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
+	uint64_t read_ns;  /**< CLOCK_MONOTONIC of the last reading */
+	uint64_t spent_ns; /**< what it took */
+};
+
+/**
+ * Takes @p text over: lines "START SIZE NAME", both hexadecimal. Where entries overlap, the later
+ * line wins: the runtime has put new code in the place of old. Lines that make no sense are left
+ * out. What @p map held is replaced.
+ */
+void ml_perf_map_parse(struct ml_perf_map *map, char *text);
+
+/** Reads the map of process @p pid, which calls itself @p inner_pid, again if it has changed. */
+void ml_perf_map_refresh(struct ml_perf_map *map, pid_t pid, pid_t inner_pid);
+
+/** The code at @p ip, or NULL. */
+const struct ml_perf_range *ml_perf_map_find(const struct ml_perf_map *map, uint64_t ip);
+
+void ml_perf_map_deinit(struct ml_perf_map *map);
+
+#endif
