@@ -447,16 +447,37 @@ static struct ml_error *configure(struct bpf_tracer *tracer)
 	return NULL;
 }
 
+static struct ml_error *choose_link(struct bpf_tracer *tracer)
+{
+	const char *wanted = tracer->options->link;
+
+	tracer->attach.kind = ml_link_kind_best();
+	if (!wanted)
+		return NULL;
+
+	enum ml_link_kind kind;
+
+	if (!ml_link_kind_named(wanted, &kind))
+		return ml_error_new(ML_ERROR_USAGE, "--link: '%s' is not session, multi or perf",
+				    wanted);
+	if (kind < tracer->attach.kind)
+		return ml_error_new(ML_ERROR_UNSUPPORTED, "this kernel has no %s links", wanted);
+	tracer->attach.kind = kind;
+	return NULL;
+}
+
 static struct ml_error *load(struct bpf_tracer *tracer)
 {
-	tracer->attach.kind = ml_link_kind_best();
+	struct ml_error *error = choose_link(tracer);
+
+	if (error)
+		return error;
 	tracer->skeleton = ml_user_bpf__open();
 	if (!tracer->skeleton)
 		return ml_bpf_error(errno, "opening the BPF programs", NEEDS);
 	prepare(tracer);
 
-	struct ml_error *error = ml_bpf_load(tracer->skeleton->skeleton, NEEDS);
-
+	error = ml_bpf_load(tracer->skeleton->skeleton, NEEDS);
 	return error ? error : configure(tracer);
 }
 

@@ -29,7 +29,9 @@ struct ml_tracer_options {
 	bool combined_only;          /**< --combined-only */
 	bool wa_missing_free;        /**< -F, kernel only */
 	bool percpu;                 /**< -P, kernel only */
-	bool verbose;                /**< diagnostics of libbpf to stderr */
+	/** "session", "multi" or "perf": the kind of probe link; NULL = the best there is. */
+	const char *link;
+	bool verbose; /**< diagnostics of libbpf to stderr */
 	struct ml_allocator_options allocators;
 	/** Something the user should know but that stops nothing ("…: 2 functions not probed"). */
 	void (*note)(void *context, const char *text);

@@ -83,11 +83,16 @@ enum ml_link_kind ml_link_kind_best(void)
 	return has_link(ATTACH_UPROBE_MULTI) ? ML_LINK_MULTI : ML_LINK_PERF;
 }
 
-const char *ml_link_kind_name(enum ml_link_kind kind)
+bool ml_link_kind_named(const char *name, enum ml_link_kind *out)
 {
 	static const char *const names[] = {"session", "multi", "perf"};
 
-	return names[kind];
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(name, names[i])) {
+			*out = (enum ml_link_kind)i;
+			return true;
+		}
+	return false;
 }
 
 uint32_t ml_link_attach_type(enum ml_link_kind kind)

@@ -22,8 +22,8 @@ enum ml_link_kind { ML_LINK_SESSION, ML_LINK_MULTI, ML_LINK_PERF };
 /** The best kind this kernel has. Asks by trying, never by version. */
 enum ml_link_kind ml_link_kind_best(void);
 
-/** "session", "multi" or "perf": for messages. */
-const char *ml_link_kind_name(enum ml_link_kind kind);
+/** The kind called @p name ("session", "multi", "perf"); false when there is none. */
+bool ml_link_kind_named(const char *name, enum ml_link_kind *out);
 
 /** The expected_attach_type programs need to be loaded with for @p kind (0 for perf). */
 uint32_t ml_link_attach_type(enum ml_link_kind kind);
