@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Benchmarks as ratios within one run: rounds of a workload without and with a tracer, interleaved.
+
+The machine may be shared and noisy, so only the CPU time of the traced program counts, medians are
+taken, and every figure stands beside its untraced twin from the same process.
+"""
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MEMLEAK = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/memleak")
+TRACED_S = 3.0
+
+BPFTRACE = """
+uprobe:/lib/x86_64-linux-gnu/libc.so.6:malloc { @size[tid] = arg0; }
+uretprobe:/lib/x86_64-linux-gnu/libc.so.6:malloc /@size[tid]/ {
+  @live[retval] = @size[tid]; @stack[retval] = ustack(); delete(@size[tid]); }
+uprobe:/lib/x86_64-linux-gnu/libc.so.6:free { delete(@live[arg0]); delete(@stack[arg0]); }
+"""
+
+
+def tracers():
+    """Name → command line for a pid; only those that are installed."""
+    found = {
+        "memleak, every allocation": lambda pid: [MEMLEAK, "-p", str(pid), "60"],
+        "memleak, --sample-bytes 524288": lambda pid: [MEMLEAK, "--sample-bytes", "524288", "-p", str(pid), "60"],
+        "memleak, -s 100": lambda pid: [MEMLEAK, "-s", "100", "-p", str(pid), "60"],
+    }
+    if shutil.which("memleak-bpfcc"):
+        found["bcc memleak-bpfcc"] = lambda pid: ["memleak-bpfcc", "-p", str(pid), "60"]
+    if shutil.which("bpftrace"):
+        found["bpftrace, same idea"] = lambda pid: ["bpftrace", "-p", str(pid), "-e", BPFTRACE]
+    return found
+
+
+def build(work):
+    subprocess.run(["gcc", "-O2", "-pthread", "-o", f"{work}/loop", f"{HERE}/loop.c"], check=True)
+    subprocess.run(["g++", "-O2", "-o", f"{work}/words", f"{HERE}/words.cc"], check=True)
+
+
+def workloads(work):
+    return {
+        "tight loop, 7 frames": [f"{work}/loop", "tight", "100000"],
+        "tight loop, 24 frames": [f"{work}/loop", "deep", "100000"],
+        "2 threads, 100 000 live blocks each": [f"{work}/loop", "threads", "100000"],
+        "C++ map of strings": [f"{work}/words", "100000"],
+        "python3 json": ["/usr/bin/python3", f"{HERE}/json_rounds.py", "100000"],
+    }
+
+
+def rounds(path, since_ns, until_ns):
+    values = []
+    with open(path) as lines:
+        for line in lines:
+            fields = line.split()
+            if len(fields) == 2 and since_ns <= float(fields[0]) <= until_ns:
+                values.append(float(fields[1]))
+    return values
+
+
+def end(process, how=signal.SIGINT):
+    if process.poll() is None:
+        process.send_signal(how)
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(timeout=60)
+
+
+def attached(log, process, limit_s=30):
+    """Waits for the tracer to say that it has attached."""
+    deadline = time.time() + limit_s
+    while time.time() < deadline and process.poll() is None:
+        with open(log) as text:
+            if re.search(r"Attach", text.read()):
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def measure(command, tracer, work):
+    """(untraced, traced) medians of the rounds of one process, or None when the tracer fails."""
+    out, log = f"{work}/rounds", f"{work}/tracer"
+    with open(out, "w") as rounds_file:
+        target = subprocess.Popen(command, stdout=rounds_file, stdin=subprocess.DEVNULL)
+    time.sleep(1.0)
+    quiet = (time.time_ns() - 700_000_000, time.time_ns())
+    with open(log, "w") as log_file:
+        process = subprocess.Popen(tracer(target.pid), stdout=log_file, stderr=log_file, stdin=subprocess.DEVNULL)
+    try:
+        if not attached(log, process):
+            return None
+        time.sleep(1.0)
+        start = time.time_ns()
+        time.sleep(TRACED_S)
+        busy = (start, time.time_ns())
+    finally:
+        end(process)
+        end(target, signal.SIGKILL)
+    before, during = rounds(out, *quiet), rounds(out, *busy)
+    if not before or not during:
+        return None
+    return statistics.median(before), statistics.median(during)
+
+
+def cost_table(work):
+    print("## Cost in the target (CPU time, medians, untraced and traced rounds of one process)\n")
+    print("| workload | tracer | untraced | traced | added | ratio |")
+    print("|---|---|---|---|---|---|")
+    for name, command in workloads(work).items():
+        for tracer_name, tracer in tracers().items():
+            result = measure(command, tracer, work)
+            if result is None:
+                print(f"| {name} | {tracer_name} | – | did not attach | – | – |")
+                continue
+            before, during = result
+            unit = "ns a pair" if "loop" in name or "threads" in name else "ms a round"
+            scale = 1 if unit == "ns a pair" else 1e6
+            print(f"| {name} | {tracer_name} | {before / scale:.2f} {unit} | {during / scale:.2f} "
+                  f"| {(during - before) / scale:.2f} | {during / before:.2f}× |", flush=True)
+
+
+def redis_rate(port):
+    text = subprocess.run(["redis-benchmark", "-p", str(port), "-n", "100000", "-t", "set", "-d", "100", "-r", "10000", "--csv"],
+                          capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
+    return float(re.search(r'"SET","([0-9.]+)"', text).group(1))
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def redis_load(pid, port):
+    before = cpu_s(pid)
+    rate = redis_rate(port)
+    return cpu_s(pid) - before, rate
+
+
+def rss_kib(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+
+
+def redis_table(work):
+    if not shutil.which("redis-server"):
+        return
+    port = 17391
+    server = subprocess.Popen(["redis-server", "--port", str(port), "--save", ""], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(1)
+    print("\n## redis-server under redis-benchmark (100 000 SETs of 100 bytes)\n")
+    print("| tracer | server CPU s | ratio | requests/s | RSS of the tracer |")
+    print("|---|---|---|---|---|")
+    try:
+        redis_load(server.pid, port)
+        base, rate = redis_load(server.pid, port)
+        print(f"| none | {base:.2f} | 1.00× | {rate:.0f} | – |")
+        for name, tracer in tracers().items():
+            if "memleak," not in name:
+                continue
+            log = f"{work}/tracer"
+            with open(log, "w") as log_file:
+                process = subprocess.Popen(tracer(server.pid), stdout=log_file, stderr=log_file, stdin=subprocess.DEVNULL)
+            if not attached(log, process):
+                print(f"| {name} | did not attach |")
+                continue
+            time.sleep(0.5)
+            used, rate = redis_load(server.pid, port)
+            rss = rss_kib(process.pid)
+            end(process)
+            print(f"| {name} | {used:.2f} | {used / base:.2f}× | {rate:.0f} | {rss / 1024:.1f} MiB |", flush=True)
+    finally:
+        end(server, signal.SIGKILL)
+
+
+def attach_table(work):
+    """Attach and detach times as the user sees them, for python3 with many libraries."""
+    modules = "ssl,sqlite3,ctypes,decimal,bz2,lzma,curses,readline,json,zlib,hashlib,uuid"
+    target = subprocess.Popen(["/usr/bin/python3", "-c", f"import {modules}, time; time.sleep(600)"],
+                              stdin=subprocess.DEVNULL)
+    time.sleep(1)
+    with open(f"/proc/{target.pid}/maps") as maps:
+        libraries = len({line.split()[-1] for line in maps if "r-xp" in line and "/" in line})
+    whole, detach = [], []
+    try:
+        for _ in range(5):
+            log = f"{work}/tracer"
+            start = time.monotonic()
+            with open(log, "w") as log_file:
+                process = subprocess.Popen([MEMLEAK, "-p", str(target.pid), "60"], stdout=log_file, stderr=log_file,
+                                           stdin=subprocess.DEVNULL)
+            attached(log, process)
+            whole.append(time.monotonic() - start)
+            time.sleep(0.3)
+            start = time.monotonic()
+            end(process)
+            detach.append(time.monotonic() - start)
+    finally:
+        end(target, signal.SIGKILL)
+    print(f"\n## Attach and detach (python3 with {libraries} files mapped executable)\n")
+    print("| from the start of memleak to \"Attaching\" printed after attach, median | from SIGINT to its end, median |\n|---|---|")
+    print(f"| {statistics.median(whole):.2f} s | {statistics.median(detach):.2f} s |")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as work:
+        build(work)
+        cost_table(work)
+        redis_table(work)
+        attach_table(work)
+
+
+main()
