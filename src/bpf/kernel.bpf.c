@@ -518,3 +518,9 @@ SEC("tp_btf/percpu_free_percpu") int trace_percpu_free_percpu(u64 *ctx)
 {
 	return book_free(ML_KERNEL_PERCPU_FREE_PERCPU, ML_KERNEL_PERCPU, ctx[2]);
 }
+
+/* Run once by the tool: its process id as the kernel knows it, whatever pid namespace it is in. */
+SEC("raw_tp") int learn_tool_tgid(void *ctx)
+{
+	return (int)(bpf_get_current_pid_tgid() >> 32);
+}

@@ -125,6 +125,11 @@ static struct ml_site_record sum_cpus(const struct ml_site_record *records, size
 static void book_site(struct assembly *assembly, uint64_t stack, struct ml_site_record record)
 {
 	struct ml_snapshot *out = assembly->out;
+
+	/* Made ahead of its first use: nothing to tell. */
+	if (!record.allocs && !record.frees)
+		return;
+
 	struct ml_site_books *site = site_of(assembly, stack);
 
 	site->allocs = record.allocs;

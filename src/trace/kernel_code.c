@@ -59,8 +59,6 @@ static const struct {
 	{"kmalloc_trace", CODE_ALLOCATOR, true},
 	{"kmalloc_node_trace", CODE_ALLOCATOR, true},
 	{"kmem_cache_alloc", CODE_ALLOCATOR, true},
-	{"__slab_alloc", CODE_ALLOCATOR, false},
-	{"alloc_slab_obj_exts", CODE_ALLOCATOR, false},
 	{"pcpu_alloc", CODE_ALLOCATOR, true},
 	{"__alloc_percpu", CODE_ALLOCATOR, true},
 	{"bpf_trace_run", CODE_ALLOCATOR, true},

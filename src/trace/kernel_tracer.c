@@ -149,6 +149,16 @@ static void prepare_skeleton(struct kernel_tracer *self)
 							       : (uint32_t)sysconf(_SC_PAGESIZE));
 }
 
+/* Our process id outside all pid namespaces, which is what the programs see. */
+static uint32_t tool_tgid(const struct kernel_tracer *self)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(self->skeleton->progs.learn_tool_tgid), &run))
+		return (uint32_t)getpid();
+	return run.retval;
+}
+
 static struct ml_error *fill_tables(struct kernel_tracer *self)
 {
 	const struct ml_tracer_options *options = self->options;
@@ -167,7 +177,7 @@ static struct ml_error *fill_tables(struct kernel_tracer *self)
 				.trace_calls = options->trace_calls,
 				.combined_only = options->combined_only,
 			},
-		.tool_tgid = (uint32_t)getpid(),
+		.tool_tgid = tool_tgid(self),
 		.missing_free = options->wa_missing_free,
 		.cpu_count = (uint32_t)sysconf(_SC_NPROCESSORS_CONF),
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
