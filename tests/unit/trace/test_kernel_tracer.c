@@ -92,9 +92,13 @@ static void child_end(struct child *child)
 	close(child->answers[1]);
 }
 
+/* And the first pid namespace (PROC_PID_INIT_INO): blocks carry thread ids as seen from there. */
 static void need_root(void)
 {
-	if (geteuid() != 0)
+	char link[64] = "";
+
+	if (geteuid() != 0 || readlink("/proc/self/ns/pid", link, sizeof(link) - 1) < 0 ||
+	    strcmp(link, "pid:[4026531836]") != 0)
 		skip();
 }
 
