@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** From the tracer's books to a report that is written. */
+#ifndef ML_CLI_REPORTER_H
+#define ML_CLI_REPORTER_H
+
+#include "base/error.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/suppressions.h"
+#include "cli/targets.h"
+#include "model/snapshot.h"
+#include "model/timeline.h"
+#include "symbols/symbolizer.h"
+#include "trace/tracer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Everything but the first group is the reporter's own. */
+struct ml_reporter {
+	/* borrowed */
+	const struct ml_options *options;
+	const struct ml_suppressions *suppressions;
+	struct ml_tracer *tracer;
+	struct ml_targets *targets;
+	struct ml_output *output;
+
+	struct ml_timeline *timeline;
+	struct ml_symbolizer *symbolizer;
+	uint64_t start_ns;           /**< CLOCK_MONOTONIC when tracing began */
+	struct ml_snapshot snapshot; /**< the last one collected */
+	double target_cpu_fraction;  /**< at that moment; < 0 unknown */
+	double events_per_s;
+	bool found_leak; /**< the last report built judged a site to be a leak */
+	bool has_written;
+};
+
+/** What the reporter cannot know about a report. */
+struct ml_moment {
+	bool is_final;
+	const char *end_reason; /**< NULL when nothing ended */
+};
+
+/** Starts the clock; the borrowed members are set. */
+void ml_reporter_start(struct ml_reporter *reporter);
+
+/**
+ * Takes the books of now into the history. With @p all_ages blocks younger than --older are shown,
+ * too.
+ */
+struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages);
+
+/**
+ * Builds the report of the last books collected and writes it. A format that is one whole document
+ * (folded) is left out unless final.
+ */
+struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml_moment *moment);
+
+void ml_reporter_deinit(struct ml_reporter *reporter);
+
+#endif

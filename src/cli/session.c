@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/session.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "cli/note.h"
+#include "cli/signals.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* How long a command may take to end when memleak is told to end. */
+#define COMMAND_GRACE_NS (2 * ML_NS_PER_SECOND)
+/* The images of the targets are compared at most this often between intervals. */
+#define LOOK_EVERY_NS (ML_NS_PER_SECOND / 10)
+
+/* What a descriptor of the epoll is. */
+enum source { SOURCE_TIMER, SOURCE_SIGNAL, SOURCE_TRACER, SOURCE_PROCESS };
+
+static struct ml_error *watch(struct ml_session *session, int fd, enum source source)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = source};
+
+	if (epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return ml_error_errno(errno, "cannot wait for events");
+	return NULL;
+}
+
+struct ml_error *ml_session_init(struct ml_session *session, const struct ml_options *options,
+				 struct ml_tracer *tracer, struct ml_output *output,
+				 const struct ml_suppressions *suppressions)
+{
+	*session = (struct ml_session){
+		.options = options,
+		.tracer = tracer,
+		.output = output,
+		.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+		.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+		.signal_fd = -1,
+	};
+	session->targets = (struct ml_targets){
+		.tracer = tracer,
+		.epoll_fd = session->epoll_fd,
+		.epoll_tag = SOURCE_PROCESS,
+	};
+	session->reporter = (struct ml_reporter){
+		.options = options,
+		.suppressions = suppressions,
+		.tracer = tracer,
+		.targets = &session->targets,
+		.output = output,
+	};
+	ml_call_printer_init(&session->calls);
+	ml_reporter_start(&session->reporter);
+	if (session->epoll_fd < 0 || session->timer_fd < 0)
+		return ml_error_errno(errno, "cannot wait for events");
+
+	struct ml_error *error = ml_signals_open(&session->signal_fd);
+
+	if (!error)
+		error = watch(session, session->signal_fd, SOURCE_SIGNAL);
+	if (!error)
+		error = watch(session, session->timer_fd, SOURCE_TIMER);
+	if (!error && tracer->ops->event_fd(tracer) >= 0)
+		error = watch(session, tracer->ops->event_fd(tracer), SOURCE_TRACER);
+	return error;
+}
+
+struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process)
+{
+	pid_t pid = ml_process_pid(process);
+	struct ml_error *error = ml_targets_add(&session->targets, process);
+
+	if (error)
+		return error;
+	struct ml_target *target = ml_targets_find(&session->targets, pid);
+
+	if (!ml_targets_attach(&session->targets, target)) {
+		error = target->problem;
+		target->problem = NULL;
+	}
+	return error;
+}
+
+/* Keeps the first problem; a reader that went away is no problem but an end. */
+static void take_problem(struct ml_session *session, struct ml_error *error)
+{
+	if (!error)
+		return;
+	if (ml_error_code(error) == EPIPE) {
+		session->end = ML_SESSION_READER;
+		ml_error_free(error);
+	} else if (session->problem) {
+		ml_error_free(error);
+	} else {
+		session->problem = error;
+	}
+}
+
+static void look_at_targets(struct ml_session *session)
+{
+	if (!session->targets.list.count)
+		return;
+	session->last_look_ns = ml_monotonic_ns();
+	ml_targets_look(&session->targets);
+}
+
+/* Lets the tracer handle its events; the calls of --trace are written. */
+static void read_tracer(struct ml_session *session)
+{
+	session->tracer->ops->dispatch(session->tracer, ml_call_printer_add, &session->calls);
+	if (session->options->trace_calls)
+		take_problem(session, ml_call_printer_flush(&session->calls, session->output));
+}
+
+static void on_timer(struct ml_session *session)
+{
+	const struct ml_options *options = session->options;
+	uint64_t expirations;
+	bool is_last;
+
+	if (read(session->timer_fd, &expirations, sizeof(expirations)) < 0 || session->deadline_ns)
+		return;
+	session->intervals++;
+	is_last = options->count && session->intervals >= options->count;
+	read_tracer(session);
+	look_at_targets(session);
+	if (options->container)
+		take_problem(session, ml_session_add_members(session));
+	ml_targets_note_problems(&session->targets);
+	if (is_last)
+		session->end = ML_SESSION_COUNT;
+	if (is_last || options->trace_calls)
+		return;
+	struct ml_error *error = ml_reporter_collect(&session->reporter, false);
+
+	if (!error)
+		error = ml_reporter_write(&session->reporter, &(struct ml_moment){0});
+	take_problem(session, error);
+}
+
+/* Asks the command to end, too, unless the terminal already did: Ctrl+C goes to the whole
+ * foreground group, and only the kernel sends with SI_KERNEL. */
+static void pass_to_command(struct ml_session *session, const struct signalfd_siginfo *info)
+{
+	session->deadline_ns = ml_monotonic_ns() + COMMAND_GRACE_NS;
+	if (info->ssi_code != SI_KERNEL)
+		kill(ml_command_pid(session->command), (int)info->ssi_signo);
+}
+
+static void on_stop_signal(struct ml_session *session, const struct signalfd_siginfo *info)
+{
+	uint64_t asked_ns = session->deadline_ns - COMMAND_GRACE_NS;
+
+	if (session->command)
+		ml_command_peek(session->command);
+	if (!session->command || session->command->has_ended)
+		session->end = ML_SESSION_SIGNAL;
+	else if (!session->deadline_ns)
+		pass_to_command(session, info);
+	else if (ml_monotonic_ns() - asked_ns > ML_NS_PER_SECOND / 2)
+		session->end = ML_SESSION_SIGNAL; /* asked again: no more patience */
+}
+
+static void on_signal(struct ml_session *session)
+{
+	struct signalfd_siginfo info;
+
+	while (read(session->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGCHLD) {
+			on_stop_signal(session, &info);
+			continue;
+		}
+		/* Before the follower reaps it. */
+		if (session->command)
+			ml_command_peek(session->command);
+		if (session->follow)
+			ml_follow_dispatch(session->follow);
+	}
+}
+
+static void on_tracer(struct ml_session *session)
+{
+	read_tracer(session);
+	if (ml_monotonic_ns() - session->last_look_ns >= LOOK_EVERY_NS)
+		look_at_targets(session);
+}
+
+static void on_process(struct ml_session *session)
+{
+	if (session->command)
+		ml_command_peek(session->command);
+	ml_targets_reap(&session->targets);
+}
+
+static void handle(struct ml_session *session, enum source source)
+{
+	switch (source) {
+	case SOURCE_TIMER:
+		on_timer(session);
+		break;
+	case SOURCE_SIGNAL:
+		on_signal(session);
+		break;
+	case SOURCE_TRACER:
+		on_tracer(session);
+		break;
+	case SOURCE_PROCESS:
+		on_process(session);
+		break;
+	}
+}
+
+/* Ends that no event announces: the targets are gone, or the command's time is over. */
+static void check_end(struct ml_session *session)
+{
+	bool had_targets = session->targets.list.count > 0;
+
+	if (session->end)
+		return;
+	if (session->deadline_ns &&
+	    (session->command->has_ended || ml_monotonic_ns() >= session->deadline_ns))
+		session->end = ML_SESSION_SIGNAL;
+	else if (had_targets && !ml_targets_alive(&session->targets))
+		session->end = ML_SESSION_TARGET;
+}
+
+static int wait_ms(const struct ml_session *session)
+{
+	uint64_t now_ns = ml_monotonic_ns();
+
+	if (!session->deadline_ns)
+		return -1;
+	return session->deadline_ns > now_ns
+		       ? (int)((session->deadline_ns - now_ns) / ML_NS_PER_MS) + 1
+		       : 0;
+}
+
+static void loop(struct ml_session *session)
+{
+	while (!session->end && !session->problem) {
+		struct epoll_event events[16];
+		int count = epoll_wait(session->epoll_fd, events, 16, wait_ms(session));
+
+		if (count < 0 && errno != EINTR) {
+			session->problem = ml_error_errno(errno, "cannot wait for events");
+			return;
+		}
+		for (int i = 0; i < count && !session->end; i++)
+			handle(session, (enum source)events[i].data.u64);
+		check_end(session);
+	}
+}
+
+static struct ml_error *start_timer(struct ml_session *session)
+{
+	uint64_t first_ns = ml_monotonic_ns() + session->options->interval_ns;
+	uint64_t every_ns = session->options->interval_ns;
+	/* Absolute: a report that takes long does not shift those behind it. */
+	struct itimerspec timer = {
+		.it_value = {(time_t)(first_ns / ML_NS_PER_SECOND),
+			     (long)(first_ns % ML_NS_PER_SECOND)},
+		.it_interval = {(time_t)(every_ns / ML_NS_PER_SECOND),
+				(long)(every_ns % ML_NS_PER_SECOND)},
+	};
+
+	if (timerfd_settime(session->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL) < 0)
+		return ml_error_errno(errno, "cannot set the timer");
+	return NULL;
+}
+
+/* Why the last report is the last. */
+static char *end_reason(const struct ml_session *session)
+{
+	const struct ml_command *command = session->command;
+	struct ml_strbuf reason = {0};
+
+	if (session->end == ML_SESSION_TARGET || (command && command->has_ended)) {
+		ml_strbuf_puts(&reason, "the target ended");
+		if (command && command->has_ended) {
+			ml_strbuf_puts(&reason, " (");
+			ml_command_describe_end(command, &reason);
+			ml_strbuf_putc(&reason, ')');
+		}
+	}
+	return ml_strbuf_take(&reason);
+}
+
+static struct ml_error *last_report(struct ml_session *session)
+{
+	/* What the target had when it ended of its own accord it can never free any more, however
+	 * young it is; --older given in so many words stands. */
+	bool all_ages = session->end == ML_SESSION_TARGET &&
+			!ml_options_has(session->options, ML_OPTION_OLDER);
+	ML_FREE_CLEANUP char *reason = end_reason(session);
+	struct ml_moment moment = {.is_final = true, .end_reason = *reason ? reason : NULL};
+	struct ml_error *error = ml_reporter_collect(&session->reporter, all_ages);
+
+	/* The target must not wait for symbols to be looked up. */
+	session->tracer->ops->detach(session->tracer);
+	return error ? error : ml_reporter_write(&session->reporter, &moment);
+}
+
+/* The end of --trace: the calls still on their way, and totals beside the lines. */
+static struct ml_error *last_calls(struct ml_session *session)
+{
+	struct ml_call_printer *calls = &session->calls;
+
+	session->tracer->ops->detach(session->tracer);
+	session->tracer->ops->dispatch(session->tracer, ml_call_printer_add, calls);
+	struct ml_error *error = ml_call_printer_flush(calls, session->output);
+
+	if (!error)
+		ml_note("%" PRIu64 " allocations of %" PRIu64 " bytes, %" PRIu64 " frees",
+			calls->allocs, calls->alloc_bytes, calls->frees);
+	return error;
+}
+
+struct ml_error *ml_session_run(struct ml_session *session)
+{
+	take_problem(session, start_timer(session));
+	if (session->options->trace_calls)
+		take_problem(session, ml_call_printer_flush(&session->calls, session->output));
+	check_end(session);
+	loop(session);
+	if (!session->problem && session->end != ML_SESSION_READER) {
+		if (session->end == ML_SESSION_SIGNAL)
+			ml_signals_let_second_end();
+		ml_targets_note_problems(&session->targets);
+		take_problem(session, session->options->trace_calls ? last_calls(session)
+								    : last_report(session));
+	}
+	session->tracer->ops->detach(session->tracer);
+
+	struct ml_error *problem = session->problem;
+
+	session->problem = NULL;
+	return problem;
+}
+
+void ml_session_deinit(struct ml_session *session)
+{
+	ml_follow_stop(session->follow);
+	session->tracer->ops->detach(session->tracer);
+	ml_reporter_deinit(&session->reporter);
+	session->tracer->ops->destroy(session->tracer);
+	ml_targets_deinit(&session->targets);
+	ml_call_printer_deinit(&session->calls);
+	ml_u64map_free(&session->members_seen);
+	ml_error_free(session->problem);
+	ml_fd_close(&session->signal_fd);
+	ml_fd_close(&session->timer_fd);
+	ml_fd_close(&session->epoll_fd);
+}

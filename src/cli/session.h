@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * One run of the tracer: a single thread, one epoll loop, from "attached" to the last report.
+ */
+#ifndef ML_CLI_SESSION_H
+#define ML_CLI_SESSION_H
+
+#include "base/error.h"
+#include "base/strbuf.h"
+#include "base/u64map.h"
+#include "cli/call_printer.h"
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/reporter.h"
+#include "cli/targets.h"
+#include "target/follow.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Why a session is over. */
+enum ml_session_end {
+	ML_SESSION_GOES_ON,
+	ML_SESSION_COUNT,  /**< the last report asked for was made */
+	ML_SESSION_SIGNAL, /**< INT, TERM or HUP */
+	ML_SESSION_TARGET, /**< every target ended */
+	ML_SESSION_READER, /**< whoever read the reports went away */
+};
+
+struct ml_session {
+	/* borrowed but for the tracer */
+	const struct ml_options *options;
+	struct ml_tracer *tracer; /**< owned */
+	struct ml_output *output;
+	struct ml_command *command; /**< NULL when none was started; to be set before run */
+
+	struct ml_targets targets;
+	struct ml_reporter reporter;
+	struct ml_follow *follow; /**< NULL without --follow */
+	struct ml_call_printer calls;
+	struct ml_u64map members_seen; /**< pids of a container that were tried */
+	int epoll_fd, timer_fd, signal_fd;
+	uint64_t intervals;    /**< that have passed */
+	uint64_t last_look_ns; /**< when the targets' images were last compared */
+	uint64_t deadline_ns;  /**< the command's time to end; 0 = nobody asked it to */
+	enum ml_session_end end;
+	struct ml_error *problem; /**< ends the session with an error */
+};
+
+/**
+ * Takes @p tracer over. Signals must be blocked (ml_signals_block()). ml_session_deinit() also
+ * after a failure.
+ */
+struct ml_error *ml_session_init(struct ml_session *session, const struct ml_options *options,
+				 struct ml_tracer *tracer, struct ml_output *output,
+				 const struct ml_suppressions *suppressions);
+
+/** Takes @p process over (also on failure) and attaches to it. */
+struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process);
+
+/** Attaches to every process of the container; those already tried are left alone. */
+struct ml_error *ml_session_add_members(struct ml_session *session);
+
+/** Follows @p pid, which was added, and the children it already has. */
+struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid);
+
+/**
+ * Reports until the end, makes the last report and detaches. An error means that a report could not
+ * be made or written; the tracer is detached all the same.
+ */
+struct ml_error *ml_session_run(struct ml_session *session);
+
+/** Detaches and destroys the tracer and everything else. */
+void ml_session_deinit(struct ml_session *session);
+
+#endif

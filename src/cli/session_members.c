@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** Processes that join a session: a container's, and the children of those followed. */
+#include "cli/members.h"
+#include "cli/note.h"
+#include "cli/session.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define WALKS_MAX 16 /* bounds a tree that grows while it is walked */
+
+/* A process that cannot be opened is told about and left alone: the others matter as well. */
+static struct ml_target *open_target(struct ml_session *session, pid_t pid)
+{
+	struct ml_process *process;
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_open(pid, &process);
+
+	if (!error)
+		error = ml_targets_add(&session->targets, process);
+	if (error)
+		ml_note("process %d is not traced: %s", (int)pid, ml_error_message(error));
+	return error ? NULL : ml_targets_find(&session->targets, pid);
+}
+
+static void visit_member(void *context, pid_t pid)
+{
+	struct ml_session *session = context;
+	bool is_new;
+
+	ml_u64map_put(&session->members_seen, (uint64_t)pid, &is_new);
+	if (!is_new || ml_targets_find(&session->targets, pid))
+		return;
+	struct ml_target *target = open_target(session, pid);
+
+	if (target)
+		ml_targets_attach(&session->targets, target);
+}
+
+struct ml_error *ml_session_add_members(struct ml_session *session)
+{
+	return ml_members_scan(session->options->container, visit_member, session);
+}
+
+static void on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
+{
+	struct ml_session *session = context;
+
+	/* Until its exec a vfork child runs in its parent's memory, where the books are already
+	 * kept. */
+	if (is_vfork || ml_targets_find(&session->targets, child))
+		return;
+	struct ml_target *target = open_target(session, child);
+
+	if (target)
+		ml_targets_attach(&session->targets, target);
+}
+
+static void on_mapped(void *context, pid_t pid, bool is_exec)
+{
+	struct ml_session *session = context;
+	struct ml_target *target = ml_targets_find(&session->targets, pid);
+
+	if (target && is_exec) {
+		ml_targets_reimage(&session->targets, target);
+		return;
+	}
+	if (!target)
+		target = open_target(session, pid);
+	if (target)
+		ml_targets_attach(&session->targets, target);
+}
+
+static void on_exited(void *context, pid_t pid)
+{
+	struct ml_session *session = context;
+
+	ml_targets_reap(&session->targets);
+}
+
+static const struct ml_follow_events follow_events = {
+	.forked = on_forked,
+	.mapped = on_mapped,
+	.exited = on_exited,
+};
+
+/* Adds one child of a target; true when it is new. One that cannot be followed is told about. */
+static bool add_child(struct ml_session *session, pid_t child)
+{
+	ML_ERROR_CLEANUP struct ml_error *error = ml_follow_add(session->follow, child);
+
+	if (error)
+		ml_note("process %d is not followed: %s", (int)child, ml_error_message(error));
+	else
+		on_forked(session, 0, child, false);
+	return !error && ml_targets_find(&session->targets, child);
+}
+
+/* One walk over /proc; true when a child of a target was added. */
+static bool add_children(struct ml_session *session)
+{
+	DIR *proc = opendir("/proc");
+	bool is_any_new = false;
+
+	if (!proc)
+		return false;
+	for (struct dirent *entry; (entry = readdir(proc));) {
+		pid_t pid = (pid_t)atoi(entry->d_name);
+		struct ml_vitals stat;
+
+		if (pid > 0 && pid != getpid() && !ml_targets_find(&session->targets, pid) &&
+		    ml_vitals_read(pid, &stat) && ml_targets_find(&session->targets, stat.parent))
+			is_any_new = add_child(session, pid) || is_any_new;
+	}
+	closedir(proc);
+	return is_any_new;
+}
+
+struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid)
+{
+	struct ml_error *error;
+
+	if (!session->follow)
+		error = ml_follow_start(pid, &follow_events, session, &session->follow);
+	else
+		error = ml_follow_add(session->follow, pid);
+	if (error)
+		return ml_error_wrap(error, "--follow");
+	/* Children of children: a child may stand before its parent in /proc, so walk again while
+	 * any was found. Not /proc/PID/task/TID/children: it needs CONFIG_PROC_CHILDREN. */
+	for (unsigned int walks = 0; walks < WALKS_MAX && add_children(session); walks++)
+		continue;
+	return NULL;
+}

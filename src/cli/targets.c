@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/targets.h"
+
+#include "cli/note.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+
+struct ml_error *ml_targets_add(struct ml_targets *targets, struct ml_process *process)
+{
+	pid_t pid = ml_process_pid(process);
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = targets->epoll_tag};
+
+	if (epoll_ctl(targets->epoll_fd, EPOLL_CTL_ADD, ml_process_pidfd(process), &event) < 0) {
+		int err = errno;
+
+		ml_process_close(process);
+		return ml_error_errno(err, "cannot watch process %d", (int)pid);
+	}
+	struct ml_target *target = ml_array_push(&targets->list);
+
+	*target = (struct ml_target){.process = process, .pid = pid};
+	ml_vitals_read(pid, &target->first);
+	target->last = target->first;
+	return NULL;
+}
+
+struct ml_target *ml_targets_find(const struct ml_targets *targets, pid_t pid)
+{
+	ml_array_each (it, &targets->list) {
+		if (it->pid == pid && !it->has_ended)
+			return it;
+	}
+	return NULL;
+}
+
+bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target)
+{
+	const struct ml_tracer_ops *ops = targets->tracer->ops;
+	struct ml_error *error;
+
+	if (target->is_attached)
+		error = ops->refresh_process(targets->tracer, target->pid);
+	else
+		error = ops->add_process(targets->tracer, target->process);
+	target->is_attached = target->is_attached || !error;
+	ml_error_free(target->problem);
+	target->problem = error;
+	return target->is_attached;
+}
+
+void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target)
+{
+	targets->tracer->ops->remove_process(targets->tracer, target->pid, false);
+	target->is_attached = false;
+	target->is_noted = false;
+	ml_vitals_read(target->pid, &target->last);
+	ml_error_free(ml_process_refresh(target->process));
+	ml_targets_attach(targets, target);
+}
+
+/* An exec nobody told us of. The tracer may have noticed it by itself and traces the new image
+ * already (then adding the same process again only looks at its maps): nothing is removed here. */
+static void notice_exec(struct ml_targets *targets, struct ml_target *target)
+{
+	ml_error_free(ml_process_refresh(target->process));
+	target->is_attached = false;
+	target->is_noted = false;
+	ml_targets_attach(targets, target);
+	ml_note("process %d runs another program now: %s", (int)target->pid,
+		ml_process_exe(target->process));
+}
+
+void ml_targets_look(struct ml_targets *targets)
+{
+	ml_array_each (it, &targets->list) {
+		struct ml_vitals now;
+
+		if (it->has_ended || !ml_vitals_read(it->pid, &now))
+			continue;
+		if (ml_vitals_is_other_image(&it->last, &now))
+			notice_exec(targets, it);
+		else if (!it->is_attached)
+			ml_targets_attach(targets, it);
+		it->last = now;
+	}
+}
+
+void ml_targets_note_problems(struct ml_targets *targets)
+{
+	ml_array_each (it, &targets->list) {
+		if (it->has_ended || it->is_noted || !it->problem)
+			continue;
+		ml_note("process %d (%s) is %s: %s", (int)it->pid, ml_process_comm(it->process),
+			it->is_attached ? "traced in part" : "not traced",
+			ml_error_message(it->problem));
+		it->is_noted = true;
+	}
+}
+
+/* A pidfd is readable once the whole process has ended (pidfd_open(2)). */
+static bool has_ended(const struct ml_target *target)
+{
+	struct pollfd end = {.fd = ml_process_pidfd(target->process), .events = POLLIN};
+
+	return poll(&end, 1, 0) > 0;
+}
+
+void ml_targets_reap(struct ml_targets *targets)
+{
+	ml_array_each (it, &targets->list) {
+		if (it->has_ended || !has_ended(it))
+			continue;
+		it->has_ended = true;
+		ml_vitals_read(it->pid, &it->last);
+		epoll_ctl(targets->epoll_fd, EPOLL_CTL_DEL, ml_process_pidfd(it->process), NULL);
+		targets->tracer->ops->remove_process(targets->tracer, it->pid, true);
+	}
+}
+
+size_t ml_targets_alive(const struct ml_targets *targets)
+{
+	size_t alive = 0;
+
+	ml_array_each (it, &targets->list)
+		alive += !it->has_ended;
+	return alive;
+}
+
+double ml_targets_cpu_s(struct ml_targets *targets)
+{
+	double total_s = 0;
+
+	ml_array_each (it, &targets->list) {
+		if (!it->has_ended)
+			ml_vitals_read(it->pid, &it->last);
+		total_s += it->last.cpu_s - it->first.cpu_s;
+	}
+	return total_s;
+}
+
+/* The newest of that pid. */
+static const struct ml_target *newest(const struct ml_targets *targets, pid_t pid)
+{
+	for (size_t i = targets->list.count; i-- > 0;) {
+		if (targets->list.items[i].pid == pid)
+			return &targets->list.items[i];
+	}
+	return NULL;
+}
+
+const char *ml_targets_comm(void *targets, pid_t pid)
+{
+	const struct ml_target *target = newest(targets, pid);
+
+	return target ? ml_process_comm(target->process) : "?";
+}
+
+pid_t ml_targets_inner_pid(void *targets, pid_t pid)
+{
+	const struct ml_target *target = newest(targets, pid);
+
+	return target ? ml_process_inner_pid(target->process) : pid;
+}
+
+void ml_targets_deinit(struct ml_targets *targets)
+{
+	ml_array_each (it, &targets->list) {
+		ml_process_close(it->process);
+		ml_error_free(it->problem);
+	}
+	ml_array_free(&targets->list);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/trace_command.h"
+
+#include "cli/note.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "cli/signals.h"
+#include "cli/suppressions.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a run holds; cleaned up in one place whatever happened. */
+struct run {
+	const struct ml_options *options;
+	sigset_t mask; /* as it was, for the command */
+	struct ml_output output;
+	struct ml_suppressions suppressions;
+	struct ml_command command;
+	bool has_command;
+	struct ml_tracer_options wanted; /* borrowed by the tracer */
+	struct ml_process *process;      /* of --pid, until the session takes it over */
+	struct ml_session session;
+	bool has_session;
+	bool is_announced;
+};
+
+/* The line scripts wait for: from here on everything is traced. Other formats keep the standard
+ * output to themselves. */
+static struct ml_error *announce(struct run *run, const char *what)
+{
+	ML_STRBUF_CLEANUP struct ml_strbuf line = {0};
+	bool is_text = run->options->format == &ml_report_text;
+
+	run->is_announced = true;
+	ml_strbuf_puts(&line, "Attaching to ");
+	ml_strbuf_escaped(&line, what);
+	ml_strbuf_puts(&line, ", Ctrl+C to quit.\n");
+	if (is_text) {
+		struct ml_output standard = {STDOUT_FILENO, "standard output", true};
+
+		return ml_output_write(&standard, line.text, line.length);
+	}
+	fputs(line.text, stderr);
+	return NULL;
+}
+
+static struct ml_error *announce_pid(struct run *run, pid_t pid)
+{
+	char what[32];
+
+	snprintf(what, sizeof(what), "pid %d", (int)pid);
+	return announce(run, what);
+}
+
+static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
+{
+	const struct ml_options *options = run->options;
+
+	run->wanted = (struct ml_tracer_options){
+		.min_size = options->min_size,
+		.max_size = options->max_size,
+		.sample_every = options->sample_every,
+		.sample_bytes = options->sample_bytes,
+		.max_depth = (uint32_t)options->max_depth,
+		.max_stacks = (uint32_t)options->max_stacks,
+		.max_blocks = (uint32_t)options->max_blocks,
+		.trace_calls = options->trace_calls,
+		.combined_only = options->combined_only,
+		.wa_missing_free = options->wa_missing_free,
+		.percpu = options->percpu,
+		.verbose = options->verbose,
+		.allocators =
+			{
+				.object = options->object,
+				.symbols_prefix = options->symbols_prefix,
+				.alloc_fns = options->alloc_fns.items,
+				.free_fns = options->free_fns.items,
+			},
+		.note = ml_note_callback,
+	};
+
+	if (options->backend == ML_BACKEND_AGENT)
+		return ml_error_new(ML_ERROR_UNSUPPORTED,
+				    "the agent backend is not in this version; use --backend bpf");
+	return ml_options_is_kernel(options) ? ml_kernel_tracer_create(&run->wanted, out)
+					     : ml_bpf_tracer_create(&run->wanted, out);
+}
+
+static struct ml_error *create_session(struct run *run)
+{
+	const struct ml_options *options = run->options;
+	struct ml_tracer *tracer;
+	struct ml_error *error = create_tracer(run, &tracer);
+
+	if (error)
+		return error;
+	run->has_session = true;
+	return ml_session_init(&run->session, options, tracer, &run->output,
+			       options->suppressions ? &run->suppressions : NULL);
+}
+
+static struct ml_error *attach_kernel(struct run *run)
+{
+	struct ml_tracer *tracer = run->session.tracer;
+	struct ml_error *error = tracer->ops->attach_kernel(tracer);
+
+	return error ? error : announce(run, "kernel allocators");
+}
+
+static struct ml_error *attach_pid(struct run *run)
+{
+	pid_t pid = ml_process_pid(run->process);
+	struct ml_error *error = ml_session_add(&run->session, run->process);
+
+	run->process = NULL;
+	if (!error && run->options->follow)
+		error = ml_session_follow(&run->session, pid);
+	return error ? error : announce_pid(run, pid);
+}
+
+/* How many targets are attached; @p problem (borrowed) gets why the last of the others is not. */
+static size_t attached_targets(const struct ml_targets *targets, const struct ml_error **problem)
+{
+	size_t attached = 0;
+
+	*problem = NULL;
+	ml_array_each (it, &targets->list) {
+		attached += it->is_attached;
+		if (!it->is_attached && it->problem)
+			*problem = it->problem;
+	}
+	return attached;
+}
+
+static struct ml_error *follow_all(struct ml_session *session)
+{
+	struct ml_error *error = NULL;
+
+	/* By index: following adds targets. */
+	for (size_t i = 0; !error && i < session->targets.list.count; i++) {
+		if (!session->targets.list.items[i].has_ended)
+			error = ml_session_follow(session, session->targets.list.items[i].pid);
+	}
+	return error;
+}
+
+static struct ml_error *attach_container(struct run *run)
+{
+	const char *name = run->options->container;
+	struct ml_session *session = &run->session;
+	struct ml_error *error = ml_session_add_members(session);
+	const struct ml_error *problem;
+	char what[300];
+
+	if (error)
+		return error;
+	size_t attached = attached_targets(&session->targets, &problem);
+
+	if (!attached && problem)
+		return ml_error_new(ml_error_kind(problem), "container %s: %s", name,
+				    ml_error_message(problem));
+	if (!attached)
+		return ml_error_new(ML_ERROR_TARGET,
+				    "no process that can be traced has '%s' in its cgroup (see "
+				    "/proc/PID/cgroup; container runtimes put the id there)",
+				    name);
+	if (run->options->follow)
+		error = follow_all(session);
+	snprintf(what, sizeof(what), "%zu process%s of container %.200s", attached,
+		 attached == 1 ? "" : "es", name);
+	return error ? error : announce(run, what);
+}
+
+/* Called with the command stopped, once something executable was mapped: its allocator may be there
+ * only after a few of these. */
+static struct ml_error *command_mapped(void *context)
+{
+	struct run *run = context;
+	struct ml_targets *targets = &run->session.targets;
+	pid_t pid = ml_command_pid(&run->command);
+	struct ml_target *target = ml_targets_find(targets, pid);
+
+	if (!target) {
+		struct ml_process *process;
+		struct ml_error *error = ml_process_open(pid, &process);
+
+		if (!error)
+			error = ml_targets_add(targets, process);
+		if (error)
+			return error;
+		target = ml_targets_find(targets, pid);
+	}
+	if (ml_targets_attach(targets, target) && !run->is_announced)
+		return announce_pid(run, pid);
+	return NULL;
+}
+
+static struct ml_error *attach_command(struct run *run)
+{
+	pid_t pid = ml_command_pid(&run->command);
+	struct ml_error *error = ml_launch_run(run->command.launch, command_mapped, run);
+	struct ml_target *target = ml_targets_find(&run->session.targets, pid);
+
+	if (error)
+		return error;
+	if (!target || !target->is_attached) {
+		ml_command_peek(&run->command);
+		if (target && !run->command.has_ended)
+			ml_command_kill(&run->command);
+		if (!target || !target->problem)
+			return ml_error_new(ML_ERROR_TARGET, "the command ended in its start-up");
+		error = target->problem;
+		target->problem = NULL;
+		return error;
+	}
+	/* The way up left notes about parts not there yet. */
+	ml_error_free(target->problem);
+	target->problem = NULL;
+	return run->options->follow ? ml_session_follow(&run->session, pid) : NULL;
+}
+
+/* What can fail without touching anything comes first. */
+static struct ml_error *prepare(struct run *run)
+{
+	const struct ml_options *options = run->options;
+	struct ml_error *error = NULL;
+
+	if (options->suppressions)
+		error = ml_suppressions_read(options->suppressions, &run->suppressions);
+	if (!error && options->pid == (uint64_t)getpid())
+		error = ml_error_new(ML_ERROR_USAGE, "--pid: memleak cannot trace itself");
+	if (!error && options->pid)
+		error = ml_process_open((pid_t)options->pid, &run->process);
+	if (!error)
+		error = ml_output_open(options->output, &run->output);
+	if (!error && (options->command || options->words)) {
+		error = ml_command_start(options, &run->mask, &run->command);
+		run->has_command = !error;
+	}
+	return error ? error : create_session(run);
+}
+
+static struct ml_error *attach(struct run *run)
+{
+	if (run->process)
+		return attach_pid(run);
+	if (run->has_command)
+		return attach_command(run);
+	if (run->options->container)
+		return attach_container(run);
+	return attach_kernel(run);
+}
+
+/* Prints @p error (taken over) and says which exit status it means. */
+static int report_failure(struct run *run, struct ml_error *error)
+{
+	int status = ml_error_kind(error) == ML_ERROR_USAGE ? ML_EXIT_USAGE : ML_EXIT_FAILED;
+
+	/* The reader went away: a quiet end. */
+	if (ml_error_code(error) == EPIPE) {
+		ml_error_free(error);
+		return ML_EXIT_DONE;
+	}
+	if (run->has_session && run->session.targets.list.count) {
+		ml_targets_reap(&run->session.targets);
+		if (!ml_targets_alive(&run->session.targets) && !run->session.reporter.has_written)
+			status = ML_EXIT_TARGET_GONE;
+	}
+	ml_note("%s", ml_error_message(error));
+	ml_error_free(error);
+	return status;
+}
+
+/* Whoever started a command wants to know that it was left alone. */
+static void tell_command(struct run *run)
+{
+	ml_command_peek(&run->command);
+	if (!run->command.has_ended)
+		ml_note("the command goes on, no longer traced (pid %d)",
+			(int)ml_command_pid(&run->command));
+}
+
+static struct ml_error *trace(struct run *run)
+{
+	struct ml_error *error = prepare(run);
+
+	if (!error)
+		error = attach(run);
+	if (error)
+		return error;
+	if (run->has_command)
+		run->session.command = &run->command;
+	error = ml_session_run(&run->session);
+	if (!error && run->has_command)
+		tell_command(run);
+	return error;
+}
+
+int ml_trace_command(const struct ml_options *options)
+{
+	struct run run = {.options = options, .output = {.fd = -1}};
+	int status = ML_EXIT_DONE;
+
+	ml_signals_block(&run.mask);
+	struct ml_error *error = trace(&run);
+
+	if (!error)
+		error = ml_output_close(&run.output);
+	if (error)
+		status = report_failure(&run, error);
+	else if (options->fail_on_leak && run.session.reporter.found_leak)
+		status = ML_EXIT_LEAK;
+	if (run.has_session)
+		ml_session_deinit(&run.session);
+	if (run.has_command)
+		ml_command_deinit(&run.command);
+	ml_process_close(run.process);
+	ml_error_free(ml_output_close(&run.output));
+	ml_suppressions_deinit(&run.suppressions);
+	return status;
+}

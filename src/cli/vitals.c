@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/vitals.h"
+
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STAT_LIMIT 4096
+
+bool ml_vitals_parse(const char *text, struct ml_vitals *out)
+{
+	const char *comm_end = strrchr(text, ')');
+	uint64_t user, kernel, code, stack;
+	int parent;
+
+	/* Fields 4, 14, 15, 26 and 28 of proc(5); the one behind the comm is field 3. */
+	if (!comm_end || sscanf(comm_end + 1,
+				" %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+				" %*d %*d %*d %*d %*d %*d %*u %*u %*d %*u %" SCNu64 " %*u %" SCNu64,
+				&parent, &user, &kernel, &code, &stack) != 5)
+		return false;
+	out->parent = parent;
+	out->cpu_s = (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+	out->start_code = code;
+	out->start_stack = stack;
+	return true;
+}
+
+bool ml_vitals_read(pid_t pid, struct ml_vitals *out)
+{
+	ML_FREE_CLEANUP char *text = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	ML_ERROR_CLEANUP struct ml_error *error =
+		ml_file_read(AT_FDCWD, path, STAT_LIMIT, &text, NULL);
+
+	return !error && ml_vitals_parse(text, out);
+}
+
+bool ml_vitals_is_other_image(const struct ml_vitals *a, const struct ml_vitals *b)
+{
+	if (a->start_stack <= 1 || b->start_stack <= 1)
+		return false;
+	return a->start_code != b->start_code || a->start_stack != b->start_stack;
+}
