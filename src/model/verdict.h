@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** From a site's history to: leak, growing, cache, steady, start-up or unknown, and why. */
+/**
+ * From a site's history to: leak, growing, cache, steady, start-up or unknown, and why.
+ *
+ * - leak: keeps growing, and what it allocates does not come back.
+ * - growing: grows although much of it is freed, or grows ever slower.
+ * - cache: bounded, of blocks that live long; or grew and then stopped.
+ * - steady: what is allocated is freed again.
+ * - start-up: allocated once, nothing new since.
+ * - unknown: too little evidence.
+ */
 #ifndef ML_MODEL_VERDICT_H
 #define ML_MODEL_VERDICT_H
 

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/timeline.h"
+
+#include "base/u64map.h"
+
+#include <string.h>
+
+/** One site's points, or those of the sum. */
+struct history {
+	uint64_t stack;
+	uint64_t oldest_born_ns;
+	ML_ARRAY(struct ml_timeline_point) points;
+};
+
+struct ml_timeline {
+	uint64_t start_ns;
+	uint64_t newest_ns;     /**< time of the newest snapshot, 0 before the first */
+	struct ml_u64map index; /**< stack id → index in sites */
+	ML_ARRAY(struct history) sites;
+	struct history totals;
+};
+
+struct ml_timeline *ml_timeline_create(uint64_t start_ns)
+{
+	struct ml_timeline *timeline = ml_alloc(sizeof(*timeline));
+
+	timeline->start_ns = start_ns;
+	return timeline;
+}
+
+void ml_timeline_destroy(struct ml_timeline *timeline)
+{
+	if (!timeline)
+		return;
+	ml_array_each (site, &timeline->sites)
+		ml_array_free(&site->points);
+	ml_array_free(&timeline->sites);
+	ml_array_free(&timeline->totals.points);
+	ml_u64map_free(&timeline->index);
+	free(timeline);
+}
+
+/** Takes out the point of the older half that is missed least; never the first. */
+static void thin(struct history *history)
+{
+	struct ml_timeline_point *points = history->points.items;
+	size_t least = 1;
+
+	for (size_t i = 2; i < ML_TIMELINE_POINTS / 2; i++)
+		if (points[i + 1].time_ns - points[i - 1].time_ns <
+		    points[least + 1].time_ns - points[least - 1].time_ns)
+			least = i;
+	memmove(&points[least], &points[least + 1],
+		(history->points.count - least - 1) * sizeof(*points));
+	history->points.count--;
+}
+
+static void append(struct history *history, const struct ml_timeline_point *point)
+{
+	size_t count = history->points.count;
+
+	if (count && history->points.items[count - 1].time_ns >= point->time_ns) {
+		history->points.items[count - 1] = *point;
+		return;
+	}
+	if (count == ML_TIMELINE_POINTS) {
+		thin(history);
+	} else if (count == history->points.capacity) {
+		size_t room = count ? 2 * count : 4;
+
+		ml_array_reserve(&history->points,
+				 room < ML_TIMELINE_POINTS ? room : ML_TIMELINE_POINTS);
+	}
+	*ml_array_push(&history->points) = *point;
+}
+
+/** Drops the sites that have nothing alive or were not in the newest snapshot. */
+static void drop_dead(struct ml_timeline *timeline)
+{
+	size_t kept = 0;
+
+	ml_u64map_free(&timeline->index);
+	ml_array_each (site, &timeline->sites) {
+		const struct ml_timeline_point *newest =
+			&site->points.items[site->points.count - 1];
+
+		if (!newest->live_count || newest->time_ns < timeline->newest_ns) {
+			ml_array_free(&site->points);
+			continue;
+		}
+		timeline->sites.items[kept] = *site;
+		*ml_u64map_put(&timeline->index, site->stack, NULL) = kept++;
+	}
+	timeline->sites.count = kept;
+}
+
+/** The site called @p stack, made when there is room; NULL when there is none. */
+static struct history *site_of(struct ml_timeline *timeline, uint64_t stack)
+{
+	const uint64_t *known = ml_u64map_get(&timeline->index, stack);
+
+	if (known)
+		return &timeline->sites.items[*known];
+	if (timeline->sites.count == ML_TIMELINE_SITES)
+		return NULL;
+	*ml_u64map_put(&timeline->index, stack, NULL) = timeline->sites.count;
+
+	struct history *site = ml_array_push(&timeline->sites);
+
+	*site = (struct history){.stack = stack};
+	return site;
+}
+
+/** Whether every site of @p snapshot finds room as things stand. */
+static bool has_room(const struct ml_timeline *timeline, const struct ml_snapshot *snapshot)
+{
+	size_t new_sites = 0;
+
+	if (timeline->sites.count + snapshot->sites.count <= ML_TIMELINE_SITES)
+		return true;
+	ml_array_each (books, &snapshot->sites)
+		new_sites += !ml_u64map_get(&timeline->index, books->stack);
+	return timeline->sites.count + new_sites <= ML_TIMELINE_SITES;
+}
+
+static void add_site(struct ml_timeline *timeline, const struct ml_site_books *books,
+		     const struct ml_timeline_point *point)
+{
+	struct history *site = site_of(timeline, books->stack);
+
+	if (!site)
+		return;
+	if (!site->points.count && timeline->newest_ns)
+		append(site, &(struct ml_timeline_point){.time_ns = timeline->newest_ns});
+	append(site, point);
+	site->oldest_born_ns = books->oldest_born_ns;
+}
+
+void ml_timeline_add(struct ml_timeline *timeline, const struct ml_snapshot *snapshot)
+{
+	struct ml_timeline_point sum = {.time_ns = snapshot->time_ns};
+	bool is_full = !has_room(timeline, snapshot);
+
+	if (is_full)
+		drop_dead(timeline);
+	ml_array_each (books, &snapshot->sites) {
+		struct ml_timeline_point point = {
+			.time_ns = snapshot->time_ns,
+			.live_bytes = books->live_bytes,
+			.live_count = books->live_count,
+			.allocs = books->allocs,
+			.frees = books->frees,
+		};
+
+		/* Those just dropped would come back otherwise. */
+		if (!is_full || point.live_count)
+			add_site(timeline, books, &point);
+		sum.live_bytes += point.live_bytes;
+		sum.live_count += point.live_count;
+		sum.allocs += point.allocs;
+		sum.frees += point.frees;
+	}
+	append(&timeline->totals, &sum);
+	timeline->newest_ns = snapshot->time_ns;
+}
+
+static size_t points_of(const struct history *history, const struct ml_timeline_point **points)
+{
+	*points = history->points.items;
+	return history->points.count;
+}
+
+size_t ml_timeline_points(const struct ml_timeline *timeline, uint64_t stack,
+			  const struct ml_timeline_point **points)
+{
+	const uint64_t *known = ml_u64map_get(&timeline->index, stack);
+
+	if (!known)
+		return 0;
+	return points_of(&timeline->sites.items[*known], points);
+}
+
+size_t ml_timeline_totals(const struct ml_timeline *timeline,
+			  const struct ml_timeline_point **points)
+{
+	return points_of(&timeline->totals, points);
+}
+
+uint64_t ml_timeline_oldest(const struct ml_timeline *timeline, uint64_t stack)
+{
+	const uint64_t *known = ml_u64map_get(&timeline->index, stack);
+
+	return known ? timeline->sites.items[*known].oldest_born_ns : 0;
+}
+
+uint64_t ml_timeline_start(const struct ml_timeline *timeline)
+{
+	return timeline->start_ns;
+}
