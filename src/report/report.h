@@ -23,7 +23,7 @@ struct ml_report_frame {
 	uint64_t offset;      /**< from the symbol's start; from the module's when symbol is NULL */
 	const char *module;   /**< name without directory; "unknown" when nothing was mapped */
 	const char *build_id; /**< hex or NULL */
-	const char *file;     /**< NULL when unknown */
+	const char *file;     /**< source file as DWARF names it; NULL when unknown */
 	int line;             /**< 0 when unknown */
 	bool is_inlined;
 	enum ml_frame_kind kind;
@@ -37,6 +37,7 @@ struct ml_report_site {
 	uint64_t allocs, frees;
 	int64_t oldest_ms, newest_ms; /**< ages; -1 when unknown */
 	struct ml_verdict verdict;
+	bool is_stack_lost; /**< the tracer could not give the stack: no frames, no `end` */
 	enum ml_walk_end end;
 	ML_ARRAY(struct ml_report_frame) frames;
 	ML_ARRAY(struct ml_block) blocks; /**< with -a, oldest first */
@@ -68,9 +69,11 @@ struct ml_report {
 	double tool_cpu_s, events_per_s;
 	/* the sites, best first; every site with something to show */
 	ML_ARRAY(struct ml_report_site) sites;
-	size_t top; /**< how many the text report shows */
+	size_t top;      /**< how many the text report shows */
+	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
-	bool is_many_processes; /**< name the process of each site */
+	bool is_many_processes;   /**< name the process of each site */
+	ML_ARRAY(char *) strings; /**< owned; what frames and sites point to */
 };
 
 enum ml_report_sort { ML_SORT_SIZE, ML_SORT_COUNT };
@@ -92,13 +95,22 @@ struct ml_report_input {
 };
 
 /**
- * Fills sites (sorted), totals and counters of @p report from @p input; the other members are the
- * caller's to set. Frames of the allocator itself and of operator new in front are dropped. Sites
- * that become the same after that are merged. Strings of frames live with the symbolizer and
- * @p report.
+ * Fills sites (sorted by bytes or count), totals and counters of @p report from @p input; the other
+ * members are the caller's to set, before or after. @p report is all-zero or has been deinit'ed.
+ *
+ * Sites are those with something to show; outstanding_bytes is the sum of theirs. Frames of the
+ * allocator itself and of operator new in front are dropped; sites that become the same after that
+ * are merged under the id and the verdict of the bigger one. Frames point to strings of the
+ * symbolizer, of the modules and of @p report, and must not outlive them; the names comm() gives
+ * are copied.
  */
 void ml_report_build(const struct ml_report_input *input, struct ml_report *report);
+
+/** Frees what build made. The report is empty afterwards. */
 void ml_report_deinit(struct ml_report *report);
+
+/** How many sites a renderer that lists all of them shows: `top` when the user chose it. */
+size_t ml_report_listed(const struct ml_report *report);
 
 /** A way to write reports. Each format is one file with one of these. */
 struct ml_report_format {

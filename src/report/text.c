@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * The report for people, in the layout of bcc's memleak: scripts that read that one read this one.
+ * Lines of ours begin with "→ " below a stack and with "# " below the stacks.
+ */
+#include "report/report.h"
+
+#include "base/strbuf.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+static void add_frame(struct ml_strbuf *text, const struct ml_report_frame *frame)
+{
+	ml_strbuf_puts(text, "\t\t");
+	if (!frame->symbol) {
+		ml_strbuf_printf(text, "0x%" PRIx64, frame->offset);
+	} else {
+		ml_strbuf_escaped(text, frame->short_symbol ? frame->short_symbol : frame->symbol);
+		if (frame->is_inlined)
+			ml_strbuf_puts(text, " [inlined]");
+		else if (frame->kind != ML_FRAME_PYTHON && frame->kind != ML_FRAME_JAVA)
+			ml_strbuf_printf(text, "+0x%" PRIx64, frame->offset);
+	}
+	if (frame->file && frame->line > 0) {
+		ml_strbuf_putc(text, ' ');
+		ml_strbuf_escaped(text, base_name(frame->file));
+		ml_strbuf_printf(text, ":%d", frame->line);
+	}
+	ml_strbuf_puts(text, " [");
+	ml_strbuf_escaped(text, frame->module);
+	ml_strbuf_puts(text, "]\n");
+}
+
+static const char *stack_end_text(const struct ml_report_site *site)
+{
+	static const char *const texts[ML_WALK_END_COUNT] = {
+		[ML_WALK_FAULT] = "the stack goes on, but its memory could not be read",
+		[ML_WALK_NO_UNWIND_INFO] =
+			"the stack goes on, but the last frame's code has no unwind information",
+		[ML_WALK_DEPTH] = "the stack goes on beyond the depth limit "
+				  "(--perf-max-stack-depth)",
+	};
+
+	if (site->is_stack_lost || (unsigned int)site->end >= ML_WALK_END_COUNT)
+		return NULL;
+	return texts[site->end];
+}
+
+static void add_remarks(struct ml_strbuf *text, const struct ml_report *report,
+			const struct ml_report_site *site)
+{
+	const struct ml_verdict *verdict = &site->verdict;
+	const char *end = stack_end_text(site);
+
+	if (end)
+		ml_strbuf_printf(text, "\t\t→ %s\n", end);
+	if (report->is_many_processes) {
+		ml_strbuf_printf(text, "\t\t→ process %d (", (int)site->pid);
+		ml_strbuf_escaped(text, site->comm ? site->comm : "name unknown");
+		ml_strbuf_puts(text, ")\n");
+	}
+	ml_strbuf_printf(text, "\t\t→ %s", ml_verdict_name(verdict->class));
+	if (verdict->class != ML_VERDICT_UNKNOWN)
+		ml_strbuf_printf(text, " (%.0f %%)", 100 * verdict->confidence);
+	if (verdict->why[0]) {
+		ml_strbuf_puts(text, ": ");
+		ml_strbuf_escaped(text, verdict->why);
+	}
+	ml_strbuf_putc(text, '\n');
+}
+
+static void add_site(struct ml_strbuf *text, const struct ml_report *report,
+		     const struct ml_report_site *site)
+{
+	if (report->show_blocks)
+		ml_array_each (block, &site->blocks)
+			ml_strbuf_printf(text, "\taddr = %" PRIx64 " size = %" PRIu64 "\n",
+					 block->address, block->size);
+	ml_strbuf_printf(text, "\t%" PRIu64 " bytes in %" PRIu64 " allocations from stack\n",
+			 site->bytes, site->count);
+	if (site->is_stack_lost)
+		ml_strbuf_puts(text, "\t\t[stack lost: its frames could not be read back]\n");
+	ml_array_each (frame, &site->frames)
+		add_frame(text, frame);
+	add_remarks(text, report, site);
+}
+
+static void add_nothing(struct ml_strbuf *text, const struct ml_report *report)
+{
+	ml_strbuf_puts(text, "# nothing outstanding: ");
+	if (report->allocs)
+		ml_strbuf_puts(text, "every block allocated since tracing began was freed, or is "
+				     "younger than the age limit (--older)\n");
+	else if (report->is_kernel)
+		ml_strbuf_puts(text,
+			       "no allocation seen yet (memleak doctor says what works here)\n");
+	else
+		ml_strbuf_printf(text,
+				 "no allocation seen yet; if the program is not idle, see "
+				 "memleak doctor -p %d\n",
+				 (int)report->pid);
+}
+
+static void add_totals(struct ml_strbuf *text, const struct ml_report *report)
+{
+	ml_strbuf_printf(text,
+			 "# %" PRIu64 " bytes in %" PRIu64
+			 " blocks outstanding at %zu site%s; %" PRIu64 " allocations and %" PRIu64
+			 " frees in %.1f s\n",
+			 report->outstanding_bytes, report->outstanding_count, report->sites.count,
+			 report->sites.count == 1 ? "" : "s", report->allocs, report->frees,
+			 report->elapsed_s);
+	if (report->untracked_frees)
+		ml_strbuf_printf(text,
+				 "# %" PRIu64 " frees of blocks allocated before tracing began%s\n",
+				 report->untracked_frees,
+				 report->sampling == ML_SAMPLING_ALL ? "" : ", or not sampled");
+	if (report->sampling == ML_SAMPLING_NTH)
+		ml_strbuf_printf(
+			text, "# sampled: one of %" PRIu64 " allocations; figures are estimates\n",
+			report->sampling_n);
+	else if (report->sampling == ML_SAMPLING_BYTES)
+		ml_strbuf_printf(text,
+				 "# sampled: one allocation in %" PRIu64
+				 " bytes; figures are estimates\n",
+				 report->sampling_n);
+}
+
+static void add_caveats(struct ml_strbuf *text, const struct ml_report *report)
+{
+	static const char *const sentences[] = {
+#define X(name, key, sentence) sentence,
+		ML_COUNTERS(X)
+#undef X
+	};
+
+	for (size_t i = 0; i < ML_COUNTER_COUNT; i++)
+		if (report->counters[i])
+			ml_strbuf_printf(text, "# %" PRIu64 " %s\n", report->counters[i],
+					 sentences[i]);
+}
+
+static void write_text(FILE *out, const struct ml_report *report)
+{
+	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
+	size_t shown = report->sites.count < report->top ? report->sites.count : report->top;
+	struct tm local = {0};
+
+	localtime_r(&report->time.tv_sec, &local);
+	ml_strbuf_printf(&text, "[%02d:%02d:%02d] Top %zu stacks with outstanding allocations:\n",
+			 local.tm_hour, local.tm_min, local.tm_sec, report->top);
+	for (size_t i = 0; i < shown; i++)
+		add_site(&text, report, &report->sites.items[i]);
+	if (!report->sites.count)
+		add_nothing(&text, report);
+	add_totals(&text, report);
+	if (report->target_cpu_fraction >= 0)
+		ml_strbuf_printf(&text, "# cost: about %.1f %% of a CPU in the target\n",
+				 100 * report->target_cpu_fraction);
+	add_caveats(&text, report);
+	if (report->is_final) {
+		ml_strbuf_puts(&text, "# final report");
+		if (report->end_reason) {
+			ml_strbuf_puts(&text, ": ");
+			ml_strbuf_escaped(&text, report->end_reason);
+		}
+		ml_strbuf_putc(&text, '\n');
+	}
+	fwrite(text.text, 1, text.length, out);
+}
+
+const struct ml_report_format ml_report_text = {.name = "text", .write = write_text};

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** Every format against its golden file; see tests/golden/README.md. */
+#include "base/file.h"
+#include "samples.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static char *render(const struct ml_report_format *format, const struct ml_report *report,
+		    size_t *length)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+
+	format->write(out, report);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void compare(const char *name, const char *format_name, const struct ml_report *report)
+{
+	const struct ml_report_format *format = ml_report_format_named(format_name);
+	ML_FREE_CLEANUP char *expected = NULL;
+	char path[512];
+	size_t length, expected_length;
+
+	assert_non_null(format);
+	ML_FREE_CLEANUP char *text = render(format, report, &length);
+
+	snprintf(path, sizeof(path), ML_GOLDEN_DIR "/%s.%s", name,
+		 strcmp(format_name, "text") ? format_name : "txt");
+	if (getenv("ML_GOLDEN_UPDATE")) {
+		FILE *out = fopen(path, "w");
+
+		assert_non_null(out);
+		assert_int_equal(fwrite(text, 1, length, out), length);
+		assert_int_equal(fclose(out), 0);
+	}
+	assert_null(ml_file_read(AT_FDCWD, path, 1 << 20, &expected, &expected_length));
+	assert_string_equal(text, expected);
+	assert_int_equal(length, expected_length);
+}
+
+static void compare_all(const char *name, struct ml_report report)
+{
+	compare(name, "text", &report);
+	compare(name, "json", &report);
+	compare(name, "folded", &report);
+	ml_report_deinit(&report);
+}
+
+static void test_leak(void **state)
+{
+	compare_all("leak", sample_leak());
+}
+
+static void test_kernel(void **state)
+{
+	compare_all("kernel", sample_kernel());
+}
+
+static void test_processes(void **state)
+{
+	compare_all("processes", sample_processes());
+}
+
+static void test_empty(void **state)
+{
+	struct ml_report report = sample_empty();
+	size_t length;
+
+	compare_all("empty", report);
+	report.allocs = 23;
+
+	ML_FREE_CLEANUP char *text = render(&ml_report_text, &report, &length);
+
+	assert_non_null(strstr(text, "# nothing outstanding: every block allocated since tracing "
+				     "began was freed"));
+}
+
+/** No byte of a report may drive a terminal, whatever the target's names hold. */
+static void test_no_control_characters(void **state)
+{
+	static const char *const formats[] = {"text", "json", "folded"};
+	struct ml_report report = sample_leak();
+
+	for (size_t i = 0; i < 3; i++) {
+		size_t length;
+		ML_FREE_CLEANUP char *text =
+			render(ml_report_format_named(formats[i]), &report, &length);
+
+		for (size_t at = 0; at < length; at++) {
+			unsigned char c = (unsigned char)text[at];
+
+			assert_true(c >= 0x20 || c == '\n' || (c == '\t' && i == 0));
+			assert_true(c != 0x7f);
+			assert_false(c == 0xc2 && (unsigned char)text[at + 1] < 0xa0);
+		}
+	}
+	ml_report_deinit(&report);
+}
+
+static void test_local_time(void **state)
+{
+	struct ml_report report = sample_empty();
+	size_t length;
+
+	setenv("TZ", "XYZ3:30", 1); /* POSIX: west of Greenwich is positive */
+	tzset();
+
+	ML_FREE_CLEANUP char *text = render(&ml_report_json, &report, &length);
+
+	assert_non_null(strstr(text, "\"time\":\"2026-01-22T23:30:41.023-03:30\""));
+	setenv("TZ", "UTC", 1);
+	tzset();
+}
+
+static void test_format_names(void **state)
+{
+	assert_ptr_equal(ml_report_format_named("json"), &ml_report_json);
+	assert_null(ml_report_format_named("jso"));
+	assert_null(ml_report_format_named(""));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_leak),
+		cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_processes),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_no_control_characters),
+		cmocka_unit_test(test_local_time),
+		cmocka_unit_test(test_format_names),
+	};
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
