@@ -42,7 +42,7 @@ static bool ask_internal(struct ml_frame_namer *namer, const struct ml_stack_fra
 	}
 	return frame->module &&
 	       ml_module_symbol_at(frame->module, frame->address - frame->is_call, &symbol) &&
-	       ml_allocator_is_wrapper(symbol.name);
+	       ml_allocator_is_internal(symbol.name);
 }
 
 static bool is_internal(struct ml_frame_namer *namer, const struct ml_stack_frame *frame)
@@ -123,7 +123,7 @@ static size_t inlined_internal(const struct ml_symbol_frames *found)
 
 	while (count + 1 < found->list.count && found->list.items[count].is_inlined &&
 	       found->list.items[count].mangled &&
-	       ml_allocator_is_wrapper(found->list.items[count].mangled))
+	       ml_allocator_is_internal(found->list.items[count].mangled))
 		count++;
 	return count;
 }

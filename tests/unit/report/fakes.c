@@ -94,19 +94,7 @@ char *ml_demangle_shorten(const char *name, unsigned int limit)
 	return copy;
 }
 
-static bool is_glue(const char *name)
-{
-	return !strcmp(name, "malloc") || !strcmp(name, "_Znwm");
-}
-
-bool ml_allocator_is_wrapper(const char *name)
-{
-	return is_glue(name);
-}
-
-bool ml_allocator_is_internal(const char *name);
-
 bool ml_allocator_is_internal(const char *name)
 {
-	return is_glue(name);
+	return !strcmp(name, "malloc") || !strcmp(name, "_Znwm");
 }
