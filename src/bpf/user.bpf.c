@@ -307,17 +307,14 @@ static __always_inline void tell_map(struct thread_state *thread, uint64_t cooki
 
 /* ---- the books ------------------------------------------------------------------------------- */
 
-static __always_inline struct ml_site_record *site_of(uint64_t id)
+static __always_inline struct ml_site_record *new_site(uint64_t id)
 {
-	struct ml_site_record *site = bpf_map_lookup_elem(&sites, &id);
-
-	if (site)
-		return site;
-
 	struct ml_site_record fresh = {};
 
 	bpf_map_update_elem(&sites, &id, &fresh, BPF_NOEXIST);
-	site = bpf_map_lookup_elem(&sites, &id);
+
+	struct ml_site_record *site = bpf_map_lookup_elem(&sites, &id);
+
 	if (!site)
 		count(ML_COUNTER_SITE_TABLE_FULL);
 	return site;
@@ -334,31 +331,41 @@ static __always_inline void book_free(const struct ml_live_record *record)
 	__sync_fetch_and_add(&site->free_bytes, record->weight_bytes);
 }
 
-static __always_inline void book_alloc(struct thread_state *thread, struct ml_live_key *key,
-				       uint64_t stack)
+/* Puts the block into the table. One that is there already was freed without our seeing it. */
+static __always_inline bool keep_block(struct ml_live_key *key, struct ml_live_record *record)
 {
-	struct ml_live_record record = {
-		.size = thread->size,
-		.weight_bytes = thread->weight_bytes,
-		.stack = stack,
-		.born_ns = bpf_ktime_get_ns(),
-		.tid = (uint32_t)bpf_get_current_pid_tgid(),
-		.weight_count = thread->weight_count,
-	};
+	if (!bpf_map_update_elem(&live, key, record, BPF_NOEXIST))
+		return true;
+
 	struct ml_live_record *unseen = bpf_map_lookup_elem(&live, key);
 
-	/* A block at the same address that we did not see freed: it was, or we could not get it. */
 	if (unseen) {
 		struct ml_live_record gone = *unseen;
 
 		book_free(&gone);
+		*unseen = *record;
+		return true;
 	}
-	if (bpf_map_update_elem(&live, key, &record, BPF_ANY)) {
-		count(ML_COUNTER_LIVE_TABLE_FULL);
-		return;
-	}
+	count(ML_COUNTER_LIVE_TABLE_FULL);
+	return false;
+}
 
-	struct ml_site_record *site = site_of(stack);
+static __always_inline void book_alloc(struct thread_state *thread, struct ml_live_key *key,
+				       struct recorded_stack stack)
+{
+	struct ml_live_record record = {
+		.size = thread->size,
+		.weight_bytes = thread->weight_bytes,
+		.stack = stack.id,
+		.born_ns = bpf_ktime_get_ns(),
+		.tid = (uint32_t)bpf_get_current_pid_tgid(),
+		.weight_count = thread->weight_count,
+	};
+
+	if (!keep_block(key, &record))
+		return;
+
+	struct ml_site_record *site = stack.site ? stack.site : new_site(stack.id);
 
 	if (!site)
 		return;
@@ -504,7 +511,8 @@ static __always_inline int call_begins(struct pt_regs *ctx, uint64_t cookie)
 		thread->has_old =
 			take_block(ML_COOKIE_PROCESS(cookie), thread->pointer, &thread->old);
 	thread->role = role;
-	thread->entry_ns = bpf_ktime_get_ns();
+	if (role_maps(role))
+		thread->entry_ns = bpf_ktime_get_ns();
 	thread->outer_sp = ctx->sp;
 	return 0;
 }
@@ -550,7 +558,7 @@ static __always_inline void map_call_ends(struct pt_regs *ctx, struct thread_sta
 	uint64_t stack = 0;
 
 	if (size_wanted(cfg, thread->size))
-		stack = record_stack(ctx, thread, cfg, ML_COOKIE_PROCESS(cookie));
+		stack = record_stack(ctx, thread, cfg, ML_COOKIE_PROCESS(cookie)).id;
 	tell_map(thread, cookie, result, thread->size, stack);
 	tell_call(cfg, cookie, thread->size, result, thread->pointer);
 }

@@ -40,6 +40,8 @@ static __always_inline int read_word(void *memory, uint64_t address, uint64_t *o
 	return 0;
 }
 
+#define E2BIG                                7 /* what a full hash gives */
+
 #define ML_UNWIND_READ(memory, address, out) read_word(memory, address, out)
 #include "shared/unwind_step.h"
 
@@ -178,9 +180,17 @@ static __always_inline void count_end(uint32_t end)
 		count(ML_COUNTER_STACKS_DEPTH);
 }
 
-/* Walks the stack of @ctx (at a return), keeps it, and gives its id. */
-static __always_inline uint64_t record_stack(struct pt_regs *ctx, struct thread_state *thread,
-					     const struct ml_trace_config *cfg, uint32_t process)
+/* A stack and, when something was allocated from it before, its site. */
+struct recorded_stack {
+	uint64_t id;
+	struct ml_site_record *site;
+};
+
+/* Walks the stack of @ctx (at a return) and keeps it. */
+static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
+							  struct thread_state *thread,
+							  const struct ml_trace_config *cfg,
+							  uint32_t process)
 {
 	struct walk walk = {
 		.thread = thread,
@@ -198,16 +208,17 @@ static __always_inline uint64_t record_stack(struct pt_regs *ctx, struct thread_
 		bpf_loop(ML_STACK_DEPTH + 1, walk_frame, &walk, 0);
 	count_end(walk.end);
 
-	uint64_t id = walk.hash | 2; /* never ML_STACK_ID_NONE, never 0 */
+	/* Never ML_STACK_ID_NONE, never 0. */
+	struct recorded_stack result = {.id = walk.hash | 2};
 
-	if (bpf_map_lookup_elem(&sites, &id))
-		return id;
+	result.site = bpf_map_lookup_elem(&sites, &result.id);
+	if (result.site)
+		return result;
 	thread->stack.count = walk.count;
 	thread->stack.end = walk.end;
 	thread->stack.tgid = process;
 	thread->stack.reserved = 0;
-	if (!bpf_map_lookup_elem(&stacks, &id) &&
-	    bpf_map_update_elem(&stacks, &id, &thread->stack, BPF_NOEXIST) == -7 /* E2BIG */)
+	if (bpf_map_update_elem(&stacks, &result.id, &thread->stack, BPF_NOEXIST) == -E2BIG)
 		count(ML_COUNTER_STACK_TABLE_FULL);
-	return id;
+	return result;
 }

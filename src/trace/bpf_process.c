@@ -220,8 +220,9 @@ static struct ml_allocator_candidate *candidates_of(const struct ml_bpf_process 
 			if (!module || ml_module_is_executable(module) != (bool)wanted ||
 			    (n && list[n - 1].module == module))
 				continue;
-			list[n++] = (struct ml_allocator_candidate){.module = module,
-								    .is_main = wanted && !n};
+			list[n] = (struct ml_allocator_candidate){.module = module,
+								  .is_main = wanted && !n};
+			n++;
 		}
 	*count = n;
 	return list;

@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 /* Sizes of the kernel's tables. Hashes grow as they fill (only their buckets are there from the
  * start: 16 bytes an entry); the unwind tables are there whole: 8 MiB of rows, 2 MiB of pages. */
@@ -31,6 +32,9 @@
 #define ROW_LIMIT      (1u << 20)
 #define PAGE_LIMIT     (1u << 18)
 #define UNUSED_RING    4096u
+
+/* How long the cost is measured at each report. */
+#define COST_WINDOW_US 10000
 
 /* What the programs use; for messages on kernels without. */
 #define NEEDS "Linux 5.17 (bpf_loop, BPF cookies)"
@@ -53,8 +57,8 @@ struct bpf_tracer {
 	ML_ARRAY(pid_t) execs;
 	uint64_t records_lost;
 	int epoll_fd;
-	int stats_fd;
-	double trap_ns;
+	double trap_ns;  /* < 0: unknown */
+	double event_ns; /* what one probe hit costs, by the last measurement; < 0: unknown */
 };
 
 static struct bpf_tracer *self(struct ml_tracer *tracer)
@@ -184,7 +188,9 @@ static void begin_anew(struct bpf_tracer *tracer, pid_t pid)
 
 	tracer_remove_process(&tracer->tracer, pid, false);
 
-	ML_ERROR_CLEANUP struct ml_error *stale = ml_process_refresh(target);
+	/* Its name as it was is better than none, when it is gone already. */
+	ml_error_free(ml_process_refresh(target));
+
 	ML_ERROR_CLEANUP struct ml_error *error = tracer_add_process(&tracer->tracer, target);
 
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
@@ -328,19 +334,44 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 	return NULL;
 }
 
+static uint64_t events_so_far(const struct bpf_tracer *tracer)
+{
+	uint64_t counters[ML_SLOT_COUNT];
+	ML_ERROR_CLEANUP struct ml_error *error = ml_bpf_books_counters(&tracer->books, counters);
+
+	return error ? 0 : counters[ML_SLOT_EVENTS];
+}
+
+/* What a probe hit costs now. The kernel's clock around each program is itself a tenth of the cost
+ * in a virtual machine, so it runs for a moment only. An idle moment changes nothing. */
+static void measure_cost(struct bpf_tracer *tracer)
+{
+	struct ml_bpf_cost before, after;
+	ML_FD_CLEANUP int stats_fd = tracer->trap_ns >= 0 ? ml_bpf_cost_start() : -1;
+
+	if (stats_fd < 0)
+		return;
+	ml_bpf_cost_read(tracer->skeleton->obj, &before);
+
+	uint64_t events = events_so_far(tracer);
+
+	usleep(COST_WINDOW_US);
+	events = events_so_far(tracer) - events;
+	ml_bpf_cost_read(tracer->skeleton->obj, &after);
+	if (events)
+		tracer->event_ns = ((double)(after.run_ns - before.run_ns) +
+				    (double)(after.runs - before.runs) * tracer->trap_ns) /
+				   (double)events;
+}
+
 static void tracer_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
 {
 	struct bpf_tracer *tracer = self(base);
-	struct ml_bpf_cost cost;
-	uint64_t counters[ML_SLOT_COUNT] = {0};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_bpf_books_counters(&tracer->books, counters);
 
-	ml_bpf_cost_read(tracer->skeleton->obj, &cost);
-	out->events = error ? 0 : counters[ML_SLOT_EVENTS];
-	out->target_cpu_s = -1;
-	if (tracer->stats_fd >= 0 && tracer->trap_ns >= 0)
-		out->target_cpu_s =
-			((double)cost.run_ns + (double)cost.runs * tracer->trap_ns) / 1e9;
+	measure_cost(tracer);
+	out->events = events_so_far(tracer);
+	out->target_cpu_s =
+		tracer->event_ns < 0 ? -1 : (double)out->events * tracer->event_ns / 1e9;
 }
 
 /* ---- life -------------------------------------------------------------------------------------
@@ -377,7 +408,6 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_function_names_deinit(&tracer->functions);
 	ml_user_bpf__destroy(tracer->skeleton);
 	ml_fd_close(&tracer->epoll_fd);
-	ml_fd_close(&tracer->stats_fd);
 	ml_bpf_log_stop();
 	free(tracer);
 }
@@ -559,7 +589,6 @@ static struct ml_error *start(struct bpf_tracer *tracer)
 	if (error)
 		return error;
 	tracer->trap_ns = ml_trap_cost_ns(tracer->attach.kind);
-	tracer->stats_fd = ml_bpf_cost_start();
 	return open_events(tracer);
 }
 
@@ -575,7 +604,8 @@ struct ml_error *ml_bpf_tracer_create(const struct ml_tracer_options *options,
 
 	tracer->tracer.ops = &bpf_ops;
 	tracer->options = options;
-	tracer->epoll_fd = tracer->stats_fd = -1;
+	tracer->epoll_fd = -1;
+	tracer->event_ns = -1;
 	ml_bpf_log_start(options);
 	error = start(tracer);
 	if (error) {

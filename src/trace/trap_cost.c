@@ -11,7 +11,7 @@
 #define ROUNDS 500
 
 /* Begins with an instruction the kernel emulates, as the sites that are probed do. */
-__attribute__((noinline, noclone)) static void probed(void)
+__attribute__((noinline)) static void probed(void)
 {
 	asm volatile("nop; nop" ::: "memory");
 }

@@ -191,8 +191,8 @@ static int open_perf_probe(uint32_t type, uint64_t config, const char *path, uin
 static struct ml_error *attach_perf(struct ml_links *links, int program_fd, bool is_return,
 				    const struct ml_probe_set *set)
 {
-	uint32_t type;
-	uint64_t return_bit;
+	uint32_t type = 0;
+	uint64_t return_bit = 0;
 	char path[64];
 	struct ml_error *error = uprobe_pmu(&type, &return_bit);
 
