@@ -18,7 +18,9 @@ struct ml_allocator_function {
 	const char *name; /**< as in the file; owned by the module */
 	enum ml_role role;
 	uint64_t address; /**< ELF address of its first byte */
-	uint64_t probe;   /**< ELF address to probe: arguments and rsp as at the first byte */
+	uint64_t probe;   /**< ELF address to probe: rsp, and the arguments of probe_role, intact */
+	/** The role by the registers as they are at `probe`; nearly always `role`. */
+	enum ml_role probe_role;
 	bool is_emulated; /**< the kernel emulates the instruction at `probe` (no single step) */
 };
 

@@ -86,8 +86,8 @@ static bool is_needed(ZydisRegister reg, unsigned int arguments)
 
 	if (whole == ZYDIS_REGISTER_RSP)
 		return true;
-	for (size_t i = 0; i < arguments && i < sizeof(order) / sizeof(*order); i++)
-		if (whole == order[i])
+	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++)
+		if ((arguments >> i & 1) && whole == order[i])
 			return true;
 	return false;
 }
@@ -103,4 +103,16 @@ bool ml_instruction_clobbers(const struct ml_instruction *instruction, unsigned 
 			return true;
 	}
 	return false;
+}
+
+static bool is_register(const ZydisDecodedOperand *operand, ZydisRegister reg)
+{
+	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->reg.value == reg;
+}
+
+bool ml_instruction_shifts_first(const struct ml_instruction *instruction)
+{
+	return instruction->zydis.mnemonic == ZYDIS_MNEMONIC_MOV &&
+	       is_register(&instruction->operands[0], ZYDIS_REGISTER_RSI) &&
+	       is_register(&instruction->operands[1], ZYDIS_REGISTER_RDI);
 }

@@ -34,7 +34,15 @@ bool ml_instruction_target(const struct ml_instruction *instruction, int64_t *ta
 /** True when it may change where execution goes on: any jump, call, return, trap or syscall. */
 bool ml_instruction_is_control_flow(const struct ml_instruction *instruction);
 
-/** True when it writes the stack pointer or one of the first @p arguments argument registers. */
+/** Bit @p n is the integer argument number n, from 0. */
+#define ML_ARGUMENTS(count) ((1u << (count)) - 1)
+#define ML_ARGUMENT_FIRST   1u
+#define ML_ARGUMENT_SECOND  2u
+
+/** True when it writes the stack pointer or the register of one of @p arguments (bits as above). */
 bool ml_instruction_clobbers(const struct ml_instruction *instruction, unsigned int arguments);
+
+/** True for `mov %rdi,%rsi`: the first argument becomes the second. */
+bool ml_instruction_shifts_first(const struct ml_instruction *instruction);
 
 #endif

@@ -79,6 +79,7 @@ static void add_function(const struct ml_found *found, const struct ml_probe_sit
 		.role = found->meaning.role,
 		.address = found->symbol.address,
 		.probe = found->symbol.address + site->offset,
+		.probe_role = site->role,
 		.is_emulated = site->is_emulated,
 	};
 }

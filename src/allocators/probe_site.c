@@ -120,10 +120,38 @@ static bool is_branched_into(const struct ml_code *code, size_t site)
 	return false;
 }
 
+/* What has to stay as it is on the way, and which role that is. */
+struct registers {
+	unsigned int needed; /* bits of ML_ARGUMENTS() */
+	enum ml_role role;
+	bool has_copy; /* the size is in the second argument as well */
+};
+
+/* Goes past @p instruction; false when what is needed is lost with it. */
+static bool keep_registers(struct registers *registers, const struct ml_instruction *instruction)
+{
+	if (ml_instruction_is_control_flow(instruction))
+		return false;
+	if (registers->has_copy && ml_instruction_clobbers(instruction, registers->needed)) {
+		registers->needed = ML_ARGUMENT_SECOND;
+		registers->role = ML_ROLE_ALIGNED_ALLOC;
+		registers->has_copy = false;
+	}
+	if (ml_instruction_clobbers(instruction, registers->needed))
+		return false;
+	if (registers->role == ML_ROLE_MALLOC) {
+		if (ml_instruction_shifts_first(instruction))
+			registers->has_copy = true;
+		else if (ml_instruction_clobbers(instruction, ML_ARGUMENT_SECOND))
+			registers->has_copy = false;
+	}
+	return true;
+}
+
 bool ml_probe_site_pick(const struct ml_code *code, enum ml_role role, struct ml_probe_site *out)
 {
-	unsigned int arguments = ml_role_argument_count(role);
-	struct ml_probe_site stepped = {0};
+	struct registers registers = {ML_ARGUMENTS(ml_role_argument_count(role)), role, false};
+	struct ml_probe_site stepped = {.role = role};
 	struct ml_instruction instruction;
 	bool has_stepped = false;
 	size_t at = 0;
@@ -134,17 +162,16 @@ bool ml_probe_site_pick(const struct ml_code *code, enum ml_role role, struct ml
 		if (is_emulated(&instruction.zydis)) {
 			if (is_branched_into(code, at))
 				break;
-			out->offset = at;
-			out->is_emulated = true;
+			*out = (struct ml_probe_site){at, registers.role, true};
 			return true;
 		}
 		if (!has_stepped && !is_refused(&instruction.zydis) &&
 		    (at == 0 || !is_branched_into(code, at))) {
 			stepped.offset = at;
+			stepped.role = registers.role;
 			has_stepped = true;
 		}
-		if (ml_instruction_is_control_flow(&instruction) ||
-		    ml_instruction_clobbers(&instruction, arguments))
+		if (!keep_registers(&registers, &instruction))
 			break;
 	}
 	if (has_stepped)

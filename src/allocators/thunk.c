@@ -122,7 +122,8 @@ bool ml_thunk_find(struct ml_module *module, uint64_t address, const struct ml_c
 			return false;
 		/* The callee of free() has to get the same block; what allocates may get its
 		 * arguments in another order. */
-		if (ml_instruction_clobbers(&instruction, role == ML_ROLE_FREE ? 1 : 0))
+		if (ml_instruction_clobbers(&instruction,
+					    role == ML_ROLE_FREE ? ML_ARGUMENT_FIRST : 0))
 			return false;
 		after_null_test = is_null_test(&instruction);
 	}

@@ -120,7 +120,9 @@ static void test_mimalloc(void **state)
 	assert_int_equal(found.list.count, 1);
 	const struct ml_allocator *mimalloc = &found.list.items[0];
 	assert_string_equal(mimalloc->kind, "mimalloc");
-	assert_non_null(function_named(mimalloc, "malloc"));
+	assert_emulated(mimalloc, "malloc", ML_ROLE_MALLOC);
+	/* The size has moved to the second argument by then. */
+	assert_int_equal(function_named(mimalloc, "malloc")->probe_role, ML_ROLE_ALIGNED_ALLOC);
 	assert_non_null(function_named(mimalloc, "mi_heap_malloc"));
 	assert_non_null(function_named(mimalloc, "mi_reallocarray"));
 	assert_emulated(mimalloc, "free", ML_ROLE_FREE);

@@ -90,6 +90,24 @@ static void test_arguments_must_be_intact(void **state)
 		    false);
 }
 
+static void test_moved_size(void **state)
+{
+	struct ml_probe_site site;
+	/* mov %rdi,%rsi; mov %fs:(%rax),%rdi; push %rbp; ret: f(size) becomes f(heap, size) */
+	const uint8_t moves[] = {0x48, 0x89, 0xfe, 0x64, 0x48, 0x8b, 0x38, 0x55, 0xc3};
+	/* The same, and the size is lost: xor %esi,%esi before the push */
+	const uint8_t loses[] = {0x48, 0x89, 0xfe, 0x64, 0x48, 0x8b, 0x38, 0x31, 0xf6, 0x55, 0xc3};
+	/* mov %rdi,%rsi; xor %esi,%esi; xor %edi,%edi; push: no copy is left when rdi goes */
+	const uint8_t undoes[] = {0x48, 0x89, 0xfe, 0x31, 0xf6, 0x31, 0xff, 0x55, 0xc3};
+
+	assert_site(pick(moves, sizeof(moves), ML_ROLE_MALLOC, &site), &site, 7, true);
+	assert_int_equal(site.role, ML_ROLE_ALIGNED_ALLOC);
+	assert_site(pick(loses, sizeof(loses), ML_ROLE_MALLOC, &site), &site, 0, false);
+	assert_int_equal(site.role, ML_ROLE_MALLOC);
+	assert_site(pick(undoes, sizeof(undoes), ML_ROLE_MALLOC, &site), &site, 0, false);
+	assert_site(pick(moves, sizeof(moves), ML_ROLE_FREE, &site), &site, 0, false);
+}
+
 static void test_stack_pointer_must_be_intact(void **state)
 {
 	struct ml_probe_site site;
@@ -177,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_null_check_of_free),
 		cmocka_unit_test(test_not_emulated),
 		cmocka_unit_test(test_arguments_must_be_intact),
+		cmocka_unit_test(test_moved_size),
 		cmocka_unit_test(test_stack_pointer_must_be_intact),
 		cmocka_unit_test(test_no_branch_into_the_way),
 		cmocka_unit_test(test_refused_instructions),
