@@ -172,9 +172,9 @@ static void list_function(struct ml_bpf_process *process, const struct ml_bpf_at
 	}
 	*ml_array_push(&list->offsets) = offset;
 	*ml_array_push(&list->names) = function->name;
-	*ml_array_push(&list->cookies) =
-		ML_COOKIE(function->role, ml_function_names_id(attach->functions, function->name),
-			  (uint32_t)process->pid);
+	*ml_array_push(&list->cookies) = ML_COOKIE(
+		function->probe_role, ml_function_names_id(attach->functions, function->name),
+		(uint32_t)process->pid);
 	*ml_array_push(&process->probed) =
 		(struct ml_probed){.module = module, .address = function->address};
 }
