@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-int main(void)
+#include "cli/cli.h"
+
+int main(int argc, char **argv)
 {
-	return 0;
+	return ml_cli_run(argc, argv);
 }
