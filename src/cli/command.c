@@ -36,6 +36,14 @@ void ml_command_peek(struct ml_command *command)
 	    waitid(P_PID, (id_t)ml_command_pid(command), &status, WEXITED | WNOHANG | WNOWAIT) ||
 	    !status.si_pid)
 		return;
+	ml_command_take_end(command, status.si_code, status.si_status);
+}
+
+void ml_command_take_end(struct ml_command *command, int code, int status)
+{
+	if (command->has_ended || (code != CLD_EXITED && code != CLD_KILLED && code != CLD_DUMPED))
+		return;
+	command->code = code;
 	command->status = status;
 	command->has_ended = true;
 }
@@ -44,10 +52,10 @@ void ml_command_describe_end(const struct ml_command *command, struct ml_strbuf 
 {
 	if (!command->has_ended)
 		return;
-	if (command->status.si_code == CLD_EXITED)
-		ml_strbuf_printf(text, "exit status %d", command->status.si_status);
+	if (command->code == CLD_EXITED)
+		ml_strbuf_printf(text, "exit status %d", command->status);
 	else
-		ml_strbuf_printf(text, "signal %d", command->status.si_status);
+		ml_strbuf_printf(text, "signal %d", command->status);
 }
 
 void ml_command_kill(struct ml_command *command)

@@ -15,7 +15,8 @@ struct ml_command {
 	struct ml_launch *launch; /**< owned */
 	char **words;             /**< of -c, owned; NULL when behind "--" */
 	bool has_ended;
-	siginfo_t status; /**< as waitid() gave it, once has_ended */
+	int code;   /**< si_code of its end: CLD_EXITED, CLD_KILLED or CLD_DUMPED */
+	int status; /**< si_status: exit status or signal */
 };
 
 /**
@@ -32,6 +33,12 @@ pid_t ml_command_pid(const struct ml_command *command);
  * ptrace still gets its own notice.
  */
 void ml_command_peek(struct ml_command *command);
+
+/**
+ * Takes si_code and si_status of a SIGCHLD or of waitid(): anything but an end is left alone (a
+ * command followed by ptrace reports its stops the same way).
+ */
+void ml_command_take_end(struct ml_command *command, int code, int status);
 
 /** Adds "exit status 3" or "signal 11"; nothing when it is not known. */
 void ml_command_describe_end(const struct ml_command *command, struct ml_strbuf *text);

@@ -170,7 +170,7 @@ static void tell_suppressed(const struct ml_suppressed *gone, FILE *out)
 				     " allocations left out by the suppressions";
 	char line[160];
 
-	snprintf(line, sizeof(line), format, gone->sites, gone->bytes, gone->count);
+	snprintf(line, sizeof(line), format, gone->bytes, gone->count, gone->sites);
 	if (out)
 		fprintf(out, "# %s\n", line);
 	else

@@ -265,7 +265,10 @@ static int report_failure(struct run *run, struct ml_error *error)
 		ml_error_free(error);
 		return ML_EXIT_DONE;
 	}
-	if (run->has_session && run->session.targets.list.count) {
+	/* A target that cannot be traced is not one that ended too early, even if it was killed for
+	 * that. */
+	if (run->has_session && run->session.targets.list.count &&
+	    ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
 		ml_targets_reap(&run->session.targets);
 		if (!ml_targets_alive(&run->session.targets) && !run->session.reporter.has_written)
 			status = ML_EXIT_TARGET_GONE;
