@@ -166,11 +166,12 @@ static bool has_leak(const struct ml_report *report)
 /* Says what was left out where it does not break the format: in the text, else on stderr. */
 static void tell_suppressed(const struct ml_suppressed *gone, FILE *out)
 {
-	static const char format[] = "%" PRIu64 " stacks with %" PRIu64 " bytes in %" PRIu64
-				     " allocations left out by the suppressions";
 	char line[160];
 
-	snprintf(line, sizeof(line), format, gone->bytes, gone->count, gone->sites);
+	snprintf(line, sizeof(line),
+		 "left out by the suppressions: %" PRIu64 " bytes in %" PRIu64 " blocks, %" PRIu64
+		 " stack%s",
+		 gone->bytes, gone->count, gone->sites, gone->sites == 1 ? "" : "s");
 	if (out)
 		fprintf(out, "# %s\n", line);
 	else

@@ -197,7 +197,7 @@ static void target_end_makes_the_final_report(void **state)
 {
 	struct fixture fixture = {.options.interval_ns = 60 * ML_NS_PER_SECOND};
 
-	start(&fixture, "sleep 0.1");
+	start(&fixture, "exec sleep 0.1");
 	ML_FREE_CLEANUP char *text = run(&fixture);
 
 	assert_string_equal(text, "final=1 reason=the target ended bytes=2300\n");
@@ -213,7 +213,7 @@ static void older_stands_at_the_targets_end(void **state)
 	struct fixture fixture = {.options.interval_ns = 60 * ML_NS_PER_SECOND};
 
 	fixture.options.given = 1ULL << ML_OPTION_OLDER;
-	start(&fixture, "sleep 0.05");
+	start(&fixture, "exec sleep 0.05");
 	ML_FREE_CLEANUP char *text = run(&fixture);
 
 	assert_int_equal(fake.last_min_age_ns, 500 * ML_NS_PER_MS);
@@ -238,7 +238,7 @@ static void count_ends_with_the_last_interval(void **state)
 {
 	struct fixture fixture = {.options = {.interval_ns = 30 * ML_NS_PER_MS, .count = 3}};
 
-	start(&fixture, "sleep 60");
+	start(&fixture, "exec sleep 60");
 	ML_FREE_CLEANUP char *text = run(&fixture);
 
 	assert_int_equal(fake.snapshots, 3);
@@ -253,7 +253,7 @@ static void reader_that_left_is_a_quiet_end(void **state)
 		.options = {.interval_ns = 10 * ML_NS_PER_MS, .format = &ml_report_text}};
 	int ends[2];
 
-	start(&fixture, "sleep 60");
+	start(&fixture, "exec sleep 60");
 	assert_int_equal(pipe(ends), 0);
 	close(ends[0]);
 	dup2(ends[1], fixture.output.fd);
@@ -270,7 +270,7 @@ static void full_disk_is_an_error(void **state)
 		.options = {.interval_ns = 10 * ML_NS_PER_MS, .format = &ml_report_text}};
 	int full = open("/dev/full", O_WRONLY);
 
-	start(&fixture, "sleep 60");
+	start(&fixture, "exec sleep 60");
 	dup2(full, fixture.output.fd);
 	close(full);
 	struct ml_error *error = ml_session_run(&fixture.session);
@@ -298,7 +298,7 @@ static void trace_prints_calls_only(void **state)
 	struct fixture fixture = {
 		.options = {.interval_ns = 20 * ML_NS_PER_MS, .count = 2, .trace_calls = true}};
 
-	start(&fixture, "sleep 60");
+	start(&fixture, "exec sleep 60");
 	ML_FREE_CLEANUP char *text = run(&fixture);
 
 	assert_int_equal(fake.snapshots, 0);
@@ -312,7 +312,7 @@ static void failure_to_attach_is_returned(void **state)
 	struct fixture fixture = {.options.interval_ns = ML_NS_PER_SECOND};
 	struct ml_process *process;
 
-	start(&fixture, "sleep 60");
+	start(&fixture, "exec sleep 60");
 	fake.fails_to_add = true;
 	assert_null(ml_process_open(getpid(), &process));
 	struct ml_error *error = ml_session_add(&fixture.session, process);
