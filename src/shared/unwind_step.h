@@ -35,8 +35,9 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_frame_pointer(struct ml_unwind_re
 		return ML_WALK_NO_UNWIND_INFO;
 	if (ML_UNWIND_READ(memory, bp, &saved) || ML_UNWIND_READ(memory, bp + 8, &ra))
 		return ML_WALK_FAULT;
+	/* Not the end of a stack: it was not a frame pointer. */
 	if (!ra)
-		return ML_WALK_COMPLETE;
+		return ML_WALK_NO_UNWIND_INFO;
 	regs->bp = saved;
 	regs->sp = bp + 16;
 	regs->ip = ra;
@@ -98,7 +99,9 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_row(struct ml_unwind_row row,
 		return ml_unwind_signal(regs, memory);
 	if (rule == ML_CFA_END)
 		return ML_WALK_COMPLETE;
-	if (rule == ML_CFA_NONE || rule == ML_CFA_BAD)
+	if (rule == ML_CFA_NONE)
+		return ml_unwind_by_frame_pointer(regs, memory);
+	if (rule == ML_CFA_BAD)
 		return ML_WALK_NO_UNWIND_INFO;
 
 	uint64_t cfa = ml_unwind_cfa(row, regs, memory, &fault);

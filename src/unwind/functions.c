@@ -45,7 +45,7 @@ static void cies_read(struct ml_functions *functions, const struct ml_cfi_sectio
 		functions->damaged_count++;
 }
 
-void ml_functions_add_section(struct ml_functions *functions, const struct ml_code *code,
+void ml_functions_add_section(struct ml_functions *functions, const struct ml_text *text,
 			      const struct ml_cfi_section *section)
 {
 	struct ml_u64map by_offset = {0};
@@ -72,20 +72,20 @@ void ml_functions_add_section(struct ml_functions *functions, const struct ml_co
 			continue;
 		}
 		function.cie = (uint32_t)*index;
-		if (ml_code_clip(code, fde.start, fde.size, &function.pc, &function.end) &&
+		if (ml_text_clip(text, fde.start, fde.size, &function.pc, &function.end) &&
 		    !covered(functions->list.items, sorted, function.pc))
 			*ml_array_push(&functions->list) = function;
 	}
 	ml_u64map_free(&by_offset);
 }
 
-void ml_functions_add_mark(struct ml_functions *functions, const struct ml_code *code,
+void ml_functions_add_mark(struct ml_functions *functions, const struct ml_text *text,
 			   uint64_t start, uint64_t size, uint32_t cfa)
 {
 	struct ml_function function = {.cie = ML_FUNCTION_MARK(cfa)};
 
-	if (!ml_functions_cover(functions, code, start) &&
-	    ml_code_clip(code, start, size, &function.pc, &function.end)) {
+	if (!ml_functions_cover(functions, text, start) &&
+	    ml_text_clip(text, start, size, &function.pc, &function.end)) {
 		*ml_array_push(&functions->list) = function;
 		ml_functions_sort(functions);
 	}
@@ -118,12 +118,12 @@ void ml_functions_sort(struct ml_functions *functions)
 	functions->list.count = kept + 1;
 }
 
-bool ml_functions_cover(const struct ml_functions *functions, const struct ml_code *code,
+bool ml_functions_cover(const struct ml_functions *functions, const struct ml_text *text,
 			uint64_t address)
 {
 	uint32_t pc, end;
 
-	return ml_code_clip(code, address, 1, &pc, &end) &&
+	return ml_text_clip(text, address, 1, &pc, &end) &&
 	       covered(functions->list.items, functions->list.count, pc);
 }
 

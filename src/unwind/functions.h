@@ -6,8 +6,8 @@
 #include "base/array.h"
 #include "base/u64map.h"
 #include "unwind/cfi.h"
-#include "unwind/code.h"
 #include "unwind/frame.h"
+#include "unwind/text.h"
 
 /** A CIE with the rules its instructions leave: where each of its FDEs starts from. */
 struct ml_function_cie {
@@ -38,11 +38,11 @@ struct ml_functions {
  * Adds the FDEs of @p section, which must live as long as @p functions, in no order. Those that
  * start inside a function that is sorted in already are left out.
  */
-void ml_functions_add_section(struct ml_functions *functions, const struct ml_code *code,
+void ml_functions_add_section(struct ml_functions *functions, const struct ml_text *text,
 			      const struct ml_cfi_section *section);
 
 /** Adds the one-row function [start, start + size) unless @p start has CFI. */
-void ml_functions_add_mark(struct ml_functions *functions, const struct ml_code *code,
+void ml_functions_add_mark(struct ml_functions *functions, const struct ml_text *text,
 			   uint64_t start, uint64_t size, uint32_t cfa);
 
 /**
@@ -52,7 +52,7 @@ void ml_functions_add_mark(struct ml_functions *functions, const struct ml_code 
 void ml_functions_sort(struct ml_functions *functions);
 
 /** Whether a sorted function covers @p address. */
-bool ml_functions_cover(const struct ml_functions *functions, const struct ml_code *code,
+bool ml_functions_cover(const struct ml_functions *functions, const struct ml_text *text,
 			uint64_t address);
 
 void ml_functions_deinit(struct ml_functions *functions);

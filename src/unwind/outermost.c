@@ -10,8 +10,10 @@
 #define SCAN_LIMIT (32u << 20)
 
 /* x86-64 `call rel32`: opcode and a signed 32-bit distance from its end. */
-#define CALL_OPCODE 0xe8
-#define CALL_SIZE   5
+#define CALL_OPCODE  0xe8
+#define CALL_SIZE    5
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /**
  * Code where a stack begins. musl is built without CFI (its configure adds
@@ -29,7 +31,7 @@ struct pattern {
 		bytes, sizeof(bytes) - 1, callee, cfa                                              \
 	}
 
-static const struct pattern patterns[] = {
+static const struct pattern musl_patterns[] = {
 	/* src/env/__libc_start_main.c: exit(main(…)): mov %eax,%edi; call exit */
 	PATTERN("\x89\xc7", "exit", ML_CFA_END),
 	/* src/thread/pthread_create.c, start: mov %rax,%rdi; call pthread_exit */
@@ -40,6 +42,15 @@ static const struct pattern patterns[] = {
 	PATTERN("\x31\xed\x5f\x41\xff\xd1", NULL, ML_CFA_END),
 	/* src/signal/x86_64/restore.s: mov $15,%rax; syscall */
 	PATTERN("\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05", NULL, ML_CFA_SIGNAL),
+};
+
+/**
+ * glibc's sysdeps/unix/sysv/linux/x86_64/__start_context.S: mov %rbx,%rsp; mov (%rsp),%rdi; test
+ * %rdi,%rdi; je. A coroutine made by makecontext() returns to its first byte, so that the lookup
+ * of the call before it finds the padding in front.
+ */
+static const struct pattern glibc_patterns[] = {
+	PATTERN("\x48\x89\xdc\x48\x8b\x3c\x24\x48\x85\xff\x74", NULL, ML_CFA_END),
 };
 
 static bool calls(const uint8_t *at, const uint8_t *end, uint64_t address, uint64_t callee)
@@ -54,7 +65,7 @@ static bool calls(const uint8_t *at, const uint8_t *end, uint64_t address, uint6
 
 /** Marks every place in @p bytes (at ELF address @p address) where @p pattern stands. */
 static void pattern_mark(const struct pattern *pattern, const uint8_t *bytes, size_t size,
-			 uint64_t address, uint64_t callee, const struct ml_code *code,
+			 uint64_t address, uint64_t callee, const struct ml_text *text,
 			 struct ml_functions *functions)
 {
 	const uint8_t *end = bytes + size, *at = bytes;
@@ -66,15 +77,17 @@ static void pattern_mark(const struct pattern *pattern, const uint8_t *bytes, si
 		if (pattern->callee && !calls(at, end, start + pattern->size, callee))
 			continue;
 		/* From one byte before on: a return address is looked up in the call before it. */
-		ml_functions_add_mark(functions, code, start - 1, pattern->size + 1, pattern->cfa);
+		ml_functions_add_mark(functions, text, start - 1, pattern->size + 1, pattern->cfa);
 	}
 }
 
-static void segment_mark(struct ml_module *module, const struct ml_code *code, size_t segment,
+/** Marks what stands in one segment, by @p count patterns. */
+static void segment_mark(struct ml_module *module, const struct ml_text *text, size_t segment,
+			 const struct pattern *patterns, size_t count,
 			 struct ml_functions *functions)
 {
-	uint64_t start = code->segments[segment].start;
-	uint64_t size = code->segments[segment].end - start;
+	uint64_t start = text->segments[segment].start;
+	uint64_t size = text->segments[segment].end - start;
 	ML_FREE_CLEANUP uint8_t *bytes = NULL;
 
 	if (size > SCAN_LIMIT)
@@ -82,34 +95,51 @@ static void segment_mark(struct ml_module *module, const struct ml_code *code, s
 	bytes = ml_alloc(size);
 	if (!ml_module_read(module, start, bytes, size))
 		return;
-	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct ml_symbol callee = {0};
 
 		if (patterns[i].callee &&
 		    !ml_module_function_named(module, patterns[i].callee, &callee))
 			continue;
-		pattern_mark(&patterns[i], bytes, size, start, callee.address, code, functions);
+		pattern_mark(&patterns[i], bytes, size, start, callee.address, text, functions);
 	}
 }
 
-void ml_outermost_mark(struct ml_module *module, const struct ml_code *code,
+static void patterns_mark(struct ml_module *module, const struct ml_text *text,
+			  const struct pattern *patterns, size_t count,
+			  struct ml_functions *functions)
+{
+	for (size_t i = 0; i < text->count; i++)
+		segment_mark(module, text, i, patterns, count, functions);
+}
+
+/** The entry point and what else is known by name. */
+static void names_mark(struct ml_module *module, const struct ml_text *text,
 		       struct ml_functions *functions)
 {
 	static const char *const names[] = {"_start", "clone3", "__clone", "__clone3"};
 	uint64_t size = ENTRY_SIZE;
 	struct ml_symbol symbol;
 
-	if (!code->entry || ml_functions_cover(functions, code, code->entry))
-		return;
-	if (ml_module_symbol_at(module, code->entry, &symbol) && symbol.address == code->entry &&
+	if (ml_module_symbol_at(module, text->entry, &symbol) && symbol.address == text->entry &&
 	    symbol.size)
 		size = symbol.size;
-	ml_functions_add_mark(functions, code, code->entry, size, ML_CFA_END);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	ml_functions_add_mark(functions, text, text->entry, size, ML_CFA_END);
+	for (size_t i = 0; i < COUNT(names); i++) {
 		if (ml_module_function_named(module, names[i], &symbol) && symbol.size)
-			ml_functions_add_mark(functions, code, symbol.address, symbol.size,
+			ml_functions_add_mark(functions, text, symbol.address, symbol.size,
 					      ML_CFA_END);
 	}
-	for (size_t i = 0; i < code->count; i++)
-		segment_mark(module, code, i, functions);
+}
+
+void ml_outermost_mark(struct ml_module *module, const struct ml_text *text,
+		       struct ml_functions *functions)
+{
+	if (text->entry && !ml_functions_cover(functions, text, text->entry)) {
+		names_mark(module, text, functions);
+		patterns_mark(module, text, musl_patterns, COUNT(musl_patterns), functions);
+	} else if (ml_module_is_static(module) ||
+		   !strncmp(ml_module_name(module), "libc.so", strlen("libc.so"))) {
+		patterns_mark(module, text, glibc_patterns, COUNT(glibc_patterns), functions);
+	}
 }

@@ -9,7 +9,7 @@
 
 /** Rows while they are being made. */
 struct builder {
-	const struct ml_code *code;
+	const struct ml_text *text;
 	size_t capacity;
 	struct ml_unwind_rows out;
 	uint32_t limit; /**< where the function being told ends */
@@ -38,7 +38,7 @@ static void frame_add(void *context, uint64_t pc, const struct ml_frame *frame)
 	struct builder *builder = context;
 	struct ml_unwind_row row = ml_frame_row(frame);
 
-	row.pc = (uint32_t)(pc - builder->code->base);
+	row.pc = (uint32_t)(pc - builder->text->base);
 	if (row.pc < builder->limit)
 		row_add(builder, row);
 }
@@ -69,7 +69,7 @@ static void function_add(struct builder *builder, const struct ml_functions *fun
 		.instructions = fde.instructions,
 		.initial = &entry->initial,
 		.start = fde.start,
-		.end = builder->code->base + function->end,
+		.end = builder->text->base + function->end,
 		.emit = frame_add,
 		.context = builder,
 	};
@@ -139,10 +139,10 @@ static bool section_find(struct ml_module *module, const char *name, struct ml_c
 		.address = section.address,
 		.is_eh = !strcmp(name, ".eh_frame"),
 	};
-	out->text = ml_code_section_address(module, ".text");
-	out->data = ml_code_section_address(module, ".got.plt");
+	out->text = ml_text_section_address(module, ".text");
+	out->data = ml_text_section_address(module, ".got.plt");
 	if (!out->data)
-		out->data = ml_code_section_address(module, ".got");
+		out->data = ml_text_section_address(module, ".got");
 	return true;
 }
 
@@ -151,17 +151,17 @@ struct ml_error *ml_unwind_rows_build(struct ml_module *module, struct ml_unwind
 	struct ml_functions functions = {0};
 	struct ml_cfi_section eh_frame, debug_frame;
 	struct ml_error *error = NULL;
-	struct ml_code code;
-	struct builder builder = {.code = &code};
+	struct ml_text text;
+	struct builder builder = {.text = &text};
 
-	ml_code_read(module, &code);
+	ml_text_read(module, &text);
 	if (section_find(module, ".eh_frame", &eh_frame)) {
-		ml_functions_add_section(&functions, &code, &eh_frame);
+		ml_functions_add_section(&functions, &text, &eh_frame);
 		ml_functions_sort(&functions);
 	}
 	/* Go and hand-written assembly have only this one, also next to .eh_frame of C code. */
 	if (section_find(module, ".debug_frame", &debug_frame)) {
-		ml_functions_add_section(&functions, &code, &debug_frame);
+		ml_functions_add_section(&functions, &text, &debug_frame);
 		ml_functions_sort(&functions);
 	}
 	if (!functions.list.count && functions.damaged_count)
@@ -170,8 +170,8 @@ struct ml_error *ml_unwind_rows_build(struct ml_module *module, struct ml_unwind
 				     "stacks are followed by frame pointers there",
 				     ml_module_path(module));
 	if (!error) {
-		ml_outermost_mark(module, &code, &functions);
-		builder.out.base = code.base;
+		ml_outermost_mark(module, &text, &functions);
+		builder.out.base = text.base;
 		functions_add(&builder, &functions);
 		rows_finish(&builder.out);
 		*out = builder.out;

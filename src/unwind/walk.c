@@ -44,10 +44,7 @@ size_t ml_walk(const struct ml_walk_module *modules, size_t module_count,
 		struct ml_unwind_row row = row_at(modules, module_count, regs.ip - regs.is_call);
 
 		frames[count++] = regs.ip;
-		if ((row.rules & 15) == ML_CFA_NONE)
-			*end = ml_unwind_by_frame_pointer(&regs, (void *)memory);
-		else
-			*end = ml_unwind_by_row(row, &regs, (void *)memory);
+		*end = ml_unwind_by_row(row, &regs, (void *)memory);
 		if (*end != ML_WALK_MORE)
 			return count;
 		*end = ML_WALK_DEPTH;
