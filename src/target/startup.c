@@ -70,8 +70,13 @@ static bool read_auxv(pid_t pid, struct auxv *auxv)
 	return true;
 }
 
-/* The address of the DT_DEBUG value in the dynamic section at @p address, or 0. */
-static uint64_t find_debug_entry(pid_t pid, uint64_t address, uint64_t size)
+/* What the dynamic section says. */
+struct dynamic {
+	uint64_t debug_slot; /* address of the DT_DEBUG value, or 0 */
+	bool has_name;       /* DT_SONAME: it is a library */
+};
+
+static void read_dynamic(pid_t pid, uint64_t address, uint64_t size, struct dynamic *dynamic)
 {
 	Elf64_Dyn entries[DYNAMIC_ENTRIES_MAX];
 	size_t count = size / sizeof(*entries);
@@ -79,29 +84,35 @@ static uint64_t find_debug_entry(pid_t pid, uint64_t address, uint64_t size)
 	if (count > DYNAMIC_ENTRIES_MAX)
 		count = DYNAMIC_ENTRIES_MAX;
 	if (!count || !read_memory(pid, address, entries, count * sizeof(*entries)))
-		return 0;
-	for (size_t i = 0; i < count && entries[i].d_tag != DT_NULL; i++)
+		return;
+	for (size_t i = 0; i < count && entries[i].d_tag != DT_NULL; i++) {
 		if (entries[i].d_tag == DT_DEBUG)
-			return address + i * sizeof(*entries) + offsetof(Elf64_Dyn, d_un);
-	return 0;
+			dynamic->debug_slot =
+				address + i * sizeof(*entries) + offsetof(Elf64_Dyn, d_un);
+		dynamic->has_name |= entries[i].d_tag == DT_SONAME;
+	}
 }
 
-static uint64_t find_debug_slot(pid_t pid, const struct auxv *auxv)
+static struct dynamic find_dynamic(pid_t pid, const struct auxv *auxv)
 {
 	Elf64_Phdr headers[PROGRAM_HEADERS_MAX];
 	size_t count = auxv->header_count;
+	struct dynamic dynamic = {0};
 	uint64_t bias = 0;
 
-	if (count > PROGRAM_HEADERS_MAX ||
+	if (!count || count > PROGRAM_HEADERS_MAX ||
 	    !read_memory(pid, auxv->headers, headers, count * sizeof(*headers)))
-		return 0;
+		return dynamic;
+	/* A library, such as a loader run by hand, has no PT_PHDR; its first segment is at 0. */
+	if (headers[0].p_type == PT_LOAD)
+		bias = auxv->headers - sizeof(Elf64_Ehdr) - headers[0].p_vaddr;
 	for (size_t i = 0; i < count; i++)
 		if (headers[i].p_type == PT_PHDR)
 			bias = auxv->headers - headers[i].p_vaddr;
 	for (size_t i = 0; i < count; i++)
 		if (headers[i].p_type == PT_DYNAMIC)
-			return find_debug_entry(pid, bias + headers[i].p_vaddr, headers[i].p_memsz);
-	return 0;
+			read_dynamic(pid, bias + headers[i].p_vaddr, headers[i].p_memsz, &dynamic);
+	return dynamic;
 }
 
 /* Finds the loader's image: the mappings of one file around its base address. */
@@ -134,10 +145,16 @@ bool ml_startup_begin(struct ml_startup *startup, pid_t pid)
 	*startup = (struct ml_startup){.pid = pid, .is_exit_next = true};
 	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) || regs.cs != CODE_SEGMENT_64)
 		return false;
-	if (!read_auxv(pid, &auxv) || !auxv.loader)
+	if (!read_auxv(pid, &auxv))
 		return false;
-	startup->debug_slot = find_debug_slot(pid, &auxv);
-	find_loader(startup, auxv.loader);
+
+	struct dynamic dynamic = find_dynamic(pid, &auxv);
+
+	/* Without a loader it is static, unless it is one itself: "ld.so PROGRAM". */
+	if (!auxv.loader && !dynamic.has_name)
+		return false;
+	startup->debug_slot = dynamic.debug_slot;
+	find_loader(startup, auxv.loader ? auxv.loader : auxv.headers);
 	return true;
 }
 

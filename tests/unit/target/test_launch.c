@@ -115,6 +115,18 @@ static void gives_the_child_its_mask_and_sigpipe(void **state)
 	signal(SIGPIPE, SIG_DFL);
 }
 
+static void sees_libraries_of_a_loader_run_by_hand(void **state)
+{
+	char *argv[] = {(char *)"/lib64/ld-linux-x86-64.so.2", (char *)"/bin/true", NULL};
+	struct seen seen = {0};
+
+	if (access(argv[0], X_OK))
+		skip();
+	assert_int_equal(run(argv, NULL, &seen), 0);
+	assert_in_range(seen.calls, 3, 20); /* the loader, the program, libc at least */
+	assert_true(seen.has_libc);
+}
+
 /* A file of mode @p mode with @p text, in a folder of its own; @p path is for remove_file(). */
 static void make_file(char *path, size_t size, const char *text, mode_t mode)
 {
@@ -395,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_of_libc_before_the_program_runs),
 		cmocka_unit_test(lets_a_static_program_go_at_once),
+		cmocka_unit_test(sees_libraries_of_a_loader_run_by_hand),
 		cmocka_unit_test(gives_the_child_its_mask_and_sigpipe),
 		cmocka_unit_test(runs_a_script_by_its_interpreter),
 		cmocka_unit_test(says_why_it_cannot_run_something),
