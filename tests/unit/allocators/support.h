@@ -33,12 +33,12 @@ static inline struct ml_module *open_module(const char *path)
 	int fd = path && *path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
 	if (fd < 0) {
-		print_message("no %s\n", path);
+		print_message("# no %s\n", path);
 		skip();
 	}
 	error = ml_module_open(fd, path, &module);
 	if (error)
-		print_message("%s\n", ml_error_message(error));
+		print_message("# %s\n", ml_error_message(error));
 	assert_null(error);
 	return module;
 }

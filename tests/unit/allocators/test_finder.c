@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "support.h"
 
+#include <unistd.h>
+
 /* Looks into @p paths (NULL-terminated; the first is the program when @p has_main). */
 static struct ml_error *find(const char *const *paths, bool has_main,
 			     const struct ml_allocator_options *options, struct ml_allocators *out)
@@ -203,6 +205,16 @@ static void test_static_musl(void **state)
 	assert_static_program(getenv("TARGET_MUSL"));
 }
 
+static void test_stripped_static_program(void **state)
+{
+	struct ml_allocators found;
+
+	find_one(getenv("TARGET_STRIPPED"), true, &found);
+	assert_int_equal(found.list.count, 0);
+	assert_string_equal(found.looked_at, "allocators_target_stripped");
+	ml_allocators_deinit(&found);
+}
+
 static void test_linked_in_jemalloc(void **state)
 {
 	const char *const paths[] = {getenv("TARGET_JEMALLOC"), LIBC, NULL};
@@ -233,6 +245,39 @@ static void test_object(void **state)
 			    "no module called libnothere.so (of allocators_target_user, "
 			    "libjemalloc.so.2, libc.so.6)");
 	ml_allocators_deinit(&found);
+}
+
+/* What a hostile target may hand us: each byte of the file may be anything. */
+static void test_damaged_files(void **state)
+{
+	char path[] = "/tmp/ml-damaged-XXXXXX";
+	int fd = mkstemp(path), source = open(MIMALLOC, O_RDONLY | O_CLOEXEC);
+	static uint8_t bytes[1 << 18];
+	ssize_t size = source >= 0 ? read(source, bytes, sizeof(bytes)) : -1;
+	uint32_t seed = 23;
+
+	assert_true(fd >= 0);
+	unlink(path);
+	for (int round = 0; size > 0 && round < 101; round++) {
+		struct ml_allocator_candidate candidate = {0};
+		struct ml_allocators found;
+
+		for (int i = 0; i < 101; i++) {
+			seed = seed * 1664525u + 1013904223u;
+			bytes[(seed >> 8) % (size_t)size] ^= (uint8_t)(seed >> 3);
+		}
+		assert_int_equal(pwrite(fd, bytes, (size_t)size, 0), size);
+		struct ml_error *error = ml_module_open(dup(fd), path, &candidate.module);
+		if (error) {
+			ml_error_free(error);
+			continue;
+		}
+		assert_null(ml_allocators_find(&candidate, 1, NULL, &found));
+		ml_allocators_deinit(&found);
+		ml_module_unref(candidate.module);
+	}
+	close(source);
+	close(fd);
 }
 
 static void test_user_functions(void **state)
@@ -305,8 +350,10 @@ int main(void)
 		cmocka_unit_test(test_preloaded_allocator),
 		cmocka_unit_test(test_static_glibc),
 		cmocka_unit_test(test_static_musl),
+		cmocka_unit_test(test_stripped_static_program),
 		cmocka_unit_test(test_linked_in_jemalloc),
 		cmocka_unit_test(test_object),
+		cmocka_unit_test(test_damaged_files),
 		cmocka_unit_test(test_user_functions),
 		cmocka_unit_test(test_user_functions_not_there),
 		cmocka_unit_test(test_ifunc_is_left_alone),

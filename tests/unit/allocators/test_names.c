@@ -68,7 +68,7 @@ static void test_wrapper_but_not_internal(void **state)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (!ml_allocator_is_wrapper(names[i]) || ml_allocator_is_internal(names[i]))
-			print_message("%s\n", names[i]);
+			print_message("# %s\n", names[i]);
 		assert_true(ml_allocator_is_wrapper(names[i]));
 		assert_false(ml_allocator_is_internal(names[i]));
 	}
