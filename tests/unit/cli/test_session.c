@@ -214,8 +214,7 @@ static void older_stands_at_the_targets_end(void **state)
 
 	fixture.options.given = 1ULL << ML_OPTION_OLDER;
 	start(&fixture, "exec sleep 0.05");
-	ML_FREE_CLEANUP char *text = run(&fixture);
-
+	free(run(&fixture));
 	assert_int_equal(fake.last_min_age_ns, 500 * ML_NS_PER_MS);
 	finish(&fixture);
 }
@@ -287,8 +286,7 @@ static void exec_is_noticed(void **state)
 	struct fixture fixture = {.options = {.interval_ns = 100 * ML_NS_PER_MS, .count = 4}};
 
 	start(&fixture, "sleep 0.15; exec sleep 60");
-	ML_FREE_CLEANUP char *text = run(&fixture);
-
+	free(run(&fixture));
 	assert_int_equal(fake.adds, 2);
 	finish(&fixture);
 }
