@@ -1,26 +1,53 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/cli.h"
 
+#include "base/file.h"
+#include "cli/doctor_command.h"
 #include "cli/note.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/trace_command.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
-static int print_help(void)
+/* Prints @p error, which is taken over; returns the exit status it means. */
+static int fail(struct ml_error *error)
 {
-	char *text = ml_options_help();
+	int status = ml_error_kind(error) == ML_ERROR_USAGE ? ML_EXIT_USAGE : ML_EXIT_FAILED;
 
-	fputs(text, stdout);
-	free(text);
-	return ML_EXIT_DONE;
+	ml_note("%s", ml_error_message(error));
+	ml_error_free(error);
+	return status;
 }
 
-static int print_version(void)
+static struct ml_error *print(const char *text)
 {
-	puts("memleak " ML_VERSION);
-	return ML_EXIT_DONE;
+	struct ml_output output;
+	struct ml_error *error = ml_output_open(NULL, &output);
+
+	return error ? error : ml_output_write(&output, text, strlen(text));
+}
+
+static struct ml_error *print_help(void)
+{
+	ML_FREE_CLEANUP char *text = ml_options_help();
+
+	return print(text);
+}
+
+static int run(const struct ml_options *options)
+{
+	struct ml_error *error;
+
+	if (options->show_help)
+		error = print_help();
+	else if (options->show_version)
+		error = print("memleak " ML_VERSION "\n");
+	else if (options->subcommand == ML_COMMAND_DOCTOR)
+		error = ml_doctor_command(options);
+	else
+		return ml_trace_command(options);
+	return error ? fail(error) : ML_EXIT_DONE;
 }
 
 int ml_cli_run(int argc, char **argv)
@@ -28,14 +55,9 @@ int ml_cli_run(int argc, char **argv)
 	struct ml_options options;
 	struct ml_error *error = ml_options_parse(argc, argv, &options);
 
-	if (error) {
-		ml_note("%s", ml_error_message(error));
-		ml_error_free(error);
-		return ML_EXIT_USAGE;
-	}
-	int status = options.show_help      ? print_help()
-		     : options.show_version ? print_version()
-					    : ml_trace_command(&options);
+	if (error)
+		return fail(error);
+	int status = run(&options);
 
 	ml_options_deinit(&options);
 	return status;

@@ -29,6 +29,33 @@ static const enum ml_option_id process_only[] = {
 	ML_OPTION_ALLOC_FN, ML_OPTION_FREE_FN,
 };
 
+/* What doctor understands. */
+static const enum ml_option_id doctors[] = {
+	ML_OPTION_PID,     ML_OPTION_OBJ,  ML_OPTION_SYMBOLS_PREFIX, ML_OPTION_ALLOC_FN,
+	ML_OPTION_FREE_FN, ML_OPTION_JSON, ML_OPTION_VERBOSE,
+};
+
+static bool is_doctors(enum ml_option_id id)
+{
+	for (size_t i = 0; i < sizeof(doctors) / sizeof(doctors[0]); i++) {
+		if (doctors[i] == id)
+			return true;
+	}
+	return false;
+}
+
+static struct ml_error *check_doctor(const struct ml_options *options)
+{
+	for (unsigned int id = 0; id < ML_OPTION_COUNT; id++) {
+		if (ml_options_has(options, id) && !is_doctors(id))
+			return ml_error_new(ML_ERROR_USAGE, "--%s cannot be used with doctor",
+					    ml_option_table[id].name);
+	}
+	return options->words ? ml_error_new(ML_ERROR_USAGE, "'%s': doctor takes options only",
+					     options->words[0])
+			      : NULL;
+}
+
 static struct ml_error *check_pairs(const struct ml_options *options)
 {
 	for (size_t i = 0; i < sizeof(conflicts) / sizeof(conflicts[0]); i++) {
@@ -64,7 +91,8 @@ static struct ml_error *check_mode(const struct ml_options *options)
 
 struct ml_error *ml_options_check(const struct ml_options *options)
 {
-	struct ml_error *error = check_pairs(options);
+	struct ml_error *error = options->subcommand == ML_COMMAND_DOCTOR ? check_doctor(options)
+									  : check_pairs(options);
 
 	if (error)
 		return error;
@@ -85,5 +113,5 @@ struct ml_error *ml_options_check(const struct ml_options *options)
 				    "--trace and --format %s cannot be used together: calls are "
 				    "printed as text",
 				    options->format->name);
-	return check_mode(options);
+	return options->subcommand == ML_COMMAND_TRACE ? check_mode(options) : NULL;
 }

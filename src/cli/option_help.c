@@ -11,9 +11,12 @@
 static const char head[] =
 	"Usage: memleak [OPTIONS] [INTERVAL [COUNT]]\n"
 	"       memleak [OPTIONS] [INTERVAL [COUNT]] -- CMD [ARG...]\n"
+	"       memleak doctor [-p PID] [--json]\n"
 	"\n"
 	"Traces what allocates memory and shows the calls whose memory was not freed,\n"
-	"every INTERVAL seconds (default 5), COUNT times (default: until Ctrl+C).\n";
+	"every INTERVAL seconds (default 5), COUNT times (default: until Ctrl+C).\n"
+	"doctor says what works on this machine, for this process, and what to do about the "
+	"rest.\n";
 
 static const char tail[] =
 	"\n"

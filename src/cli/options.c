@@ -157,7 +157,7 @@ static struct ml_error *take_option(const struct ml_option *option, const char *
 
 static struct ml_error *take_interval(struct ml_options *options, const char *text)
 {
-	static const char *const later[] = {"watch", "heap", "report", "diff", "doctor"};
+	static const char *const later[] = {"watch", "heap", "report", "diff"};
 	struct ml_error *error = ml_number_seconds(text, &options->interval_ns);
 
 	if (!error)
@@ -179,8 +179,14 @@ static struct ml_error *take_positional(struct parser *parser, const char *text)
 {
 	struct ml_error *error;
 
+	if (parser->options->subcommand == ML_COMMAND_DOCTOR)
+		return ml_error_new(ML_ERROR_USAGE, "'%s': doctor takes options only", text);
 	switch (parser->positionals++) {
 	case 0:
+		if (!strcmp(text, "doctor")) {
+			parser->options->subcommand = ML_COMMAND_DOCTOR;
+			return NULL;
+		}
 		return take_interval(parser->options, text);
 	case 1:
 		error = ml_number_parse(text, 1, UINT64_MAX, &parser->options->count);

@@ -54,10 +54,14 @@ enum ml_option_id {
 /** Words of a repeatable option, NULL-terminated when there is one (borrowed from argv). */
 typedef ML_ARRAY(const char *) ml_option_words;
 
+/** What to do. Tracing has no word of its own. */
+enum ml_subcommand { ML_COMMAND_TRACE, ML_COMMAND_DOCTOR };
+
 enum ml_backend { ML_BACKEND_AUTO, ML_BACKEND_BPF, ML_BACKEND_AGENT };
 
 /** What the user asked for. Strings are borrowed from argv unless said otherwise. */
 struct ml_options {
+	enum ml_subcommand subcommand;
 	uint64_t given; /**< bit 1 << id for each option that was given */
 	/* the target: one of these, or none for the kernel */
 	uint64_t pid;        /**< 0 = none */

@@ -123,6 +123,17 @@ static void formats(void **state)
 	assert_string_equal(parse("-w out.txt").output, "out.txt");
 }
 
+static void doctor(void **state)
+{
+	struct ml_options options = parse("doctor -p 7 --json -O libx.so");
+
+	assert_int_equal(options.subcommand, ML_COMMAND_DOCTOR);
+	assert_int_equal(options.pid, 7);
+	assert_string_equal(options.object, "libx.so");
+	assert_int_equal(parse("-O libx.so doctor").subcommand, ML_COMMAND_DOCTOR);
+	assert_int_equal(parse("5").subcommand, ML_COMMAND_TRACE);
+}
+
 static void help_and_version_win(void **state)
 {
 	assert_true(parse("-h -p x").show_help);
@@ -183,6 +194,10 @@ static const struct {
 	{"5 1.5", "COUNT: '1.5' is not a whole number"},
 	{"5 1 7", "'7': only INTERVAL and COUNT can be given"},
 	{"watch", "'watch' is not in this version"},
+	{"heap -p 1", "'heap' is not in this version"},
+	{"doctor 5", "'5': doctor takes options only"},
+	{"doctor -- ls", "'ls': doctor takes options only"},
+	{"doctor -p 1 -t", "--trace cannot be used with doctor"},
 };
 
 static void bad_lines(void **state)
@@ -280,6 +295,7 @@ int main(void)
 		cmocka_unit_test(command_behind_dashes),
 		cmocka_unit_test(repeated_options),
 		cmocka_unit_test(formats),
+		cmocka_unit_test(doctor),
 		cmocka_unit_test(help_and_version_win),
 		cmocka_unit_test(bad_lines),
 		cmocka_unit_test(unknown_format_lists_known),
