@@ -54,7 +54,7 @@ _memleak() {
 		--min-size --max-size --sample-rate --sample-bytes --top --sort --show-allocs
 		--combined-only --trace --json --format --output --fail-on-leak --suppressions
 		--backend --stack-storage-size --perf-max-stack-depth --max-blocks --verbose
-		--help --version --' -- "$current")
+		--help --version -- doctor' -- "$current")
 }
 
 complete -F _memleak memleak

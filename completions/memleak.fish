@@ -1,6 +1,7 @@
 # fish completion for memleak
 # SPDX-License-Identifier: BSD-2-Clause
 complete -c memleak -f
+complete -c memleak -n __fish_is_first_arg -a doctor -d 'Say what works on this machine'
 complete -c memleak -s p -l pid -x -a '(__fish_complete_pids)' -d 'Trace this process'
 complete -c memleak -s c -l command -x -a '(__fish_complete_command)' -d 'Start a command and trace it'
 complete -c memleak -l container -x -d 'Trace the processes of a container'
