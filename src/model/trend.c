@@ -81,26 +81,31 @@ static double median(double *values, size_t count)
 	return values[middle];
 }
 
-/** Slope and significance, over all pairs of points. */
-static void measure_direction(struct ml_trend *trend)
+/** Rises less falls over all pairs of points, in standard deviations. */
+static void measure_significance(struct ml_trend *trend)
+{
+	double n = (double)trend->count;
+	int rises = 0;
+
+	for (size_t i = 0; i < trend->count; i++)
+		for (size_t j = i + 1; j < trend->count; j++)
+			rises += (trend->bytes[j] > trend->bytes[i]) -
+				 (trend->bytes[j] < trend->bytes[i]);
+
+	/* Without the correction for ties: on the safe side. */
+	trend->z = (rises - (rises > 0) + (rises < 0)) / sqrt(n * (n - 1) * (2 * n + 5) / 18);
+}
+
+static void measure_slope(struct ml_trend *trend)
 {
 	double slopes[PAIRS];
 	size_t pairs = 0;
-	double n = (double)trend->count, rises = 0;
 
 	for (size_t i = 0; i < trend->count; i++)
-		for (size_t j = i + 1; j < trend->count; j++) {
-			double rise = trend->bytes[j] - trend->bytes[i];
-
-			rises += (rise > 0) - (rise < 0);
-			slopes[pairs++] = rise / (trend->time_s[j] - trend->time_s[i]);
-		}
+		for (size_t j = i + 1; j < trend->count; j++)
+			slopes[pairs++] = (trend->bytes[j] - trend->bytes[i]) /
+					  (trend->time_s[j] - trend->time_s[i]);
 	trend->slope = median(slopes, pairs);
-
-	/* Without the correction for ties: on the safe side. */
-	double deviation = sqrt(n * (n - 1) * (2 * n + 5) / 18);
-
-	trend->z = (rises - (rises > 0) + (rises < 0)) / deviation;
 }
 
 static void measure_noise(struct ml_trend *trend)
@@ -149,7 +154,7 @@ static void measure_shape(struct ml_trend *trend)
 
 	trend->first_quarter = quarter_mean(trend, 0);
 	trend->last_quarter = quarter_mean(trend, 3);
-	trend->straightness = 1;
+	trend->straightness = trend->likely_straightness = 1;
 	if (trend->count < 6)
 		return;
 
@@ -159,8 +164,11 @@ static void measure_shape(struct ml_trend *trend)
 	/* Both are means of a quarter of the points. */
 	double doubt = 2 * local_deviation(trend) * sqrt(8.0 / (double)trend->count);
 
-	if (step > 0 && fabs(step - last_step) > doubt)
-		trend->straightness = fmax(last_step / step, 0);
+	if (step <= 0)
+		return;
+	trend->likely_straightness = fmax(last_step / step, 0);
+	if (fabs(step - last_step) > doubt)
+		trend->straightness = trend->likely_straightness;
 }
 
 static void measure_range(struct ml_trend *trend)
@@ -185,7 +193,10 @@ void ml_trend_measure(const struct ml_timeline_point *points, size_t count, stru
 		take_points(points, count, out);
 	else
 		take_means(points, count, out);
-	measure_direction(out);
+	measure_significance(out);
+	if (fabs(out->z) < ML_TREND_Z)
+		return;
+	measure_slope(out);
 	measure_noise(out);
 	measure_shape(out);
 	measure_range(out);

@@ -16,15 +16,19 @@
 /** Points of a series; more are averaged into this many equal stretches of time. */
 #define ML_TREND_POINTS 20
 
+/** Mann–Kendall: beyond this it rises (below its negative: falls) with 95 % certainty. */
+#define ML_TREND_Z 1.64
+
+/** All but the series, span_s and z are 0 when |z| < ML_TREND_Z: there is no trend to describe. */
 struct ml_trend {
 	size_t count;                   /**< points of the series, at most ML_TREND_POINTS */
 	double time_s[ML_TREND_POINTS]; /**< from the first point */
 	double bytes[ML_TREND_POINTS];
-	double span_s;      /**< from the first point to the last */
-	double slope;       /**< bytes per second */
-	double z;           /**< Mann–Kendall: beyond 1.64 it rises with 95 % certainty */
-	double noise_bytes; /**< median distance from the line */
-	double min, max;    /**< bytes */
+	double span_s;                      /**< from the first point to the last */
+	double slope;                       /**< bytes per second */
+	double z;                           /**< significance */
+	double noise_bytes;                 /**< median distance from the line */
+	double min, max;                    /**< bytes */
 	double first_quarter, last_quarter; /**< mean bytes */
 	/**
 	 * The rise from the third to the fourth quarter in parts of what it would be on a straight
@@ -32,6 +36,7 @@ struct ml_trend {
 	 * from noise.
 	 */
 	double straightness;
+	double likely_straightness; /**< the same, noise or not */
 	double drawdown; /**< largest fall from a peak to a later point, in parts of max - min */
 };
 

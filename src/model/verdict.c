@@ -12,14 +12,17 @@
 /* Nothing is said on less than this. */
 #define MIN_POINTS 4
 #define MIN_SPAN_S 2.5
-/* Mann–Kendall, one-sided: 5 % for the whole history, 1 % for each part of it tried after. */
-#define Z_WHOLE 1.64
-#define Z_PART  2.33
+/* 5 % of chance are enough for the whole history, 1 % for each part of it tried after. */
+#define Z_PART 2.33
 /* ml_trend.straightness below which growth has stopped, or slows down. */
 #define FLAT    0.25
 #define SLOWING 0.6
+/* ml_trend.likely_straightness asked of what had nearly stopped growing. */
+#define PROBABLY_STRAIGHT 0.8
 /* Where much is freed, a level may swing for this long before its growth is called a leak. */
 #define CHURN_SPAN_S 28.0
+/* What has stopped growing once does not grow again for fewer blocks than this. */
+#define FEW_BLOCKS 16
 /* Blocks that live longer than this on average are kept on purpose rather than in passing. */
 #define LONG_LIVED_S 5.0
 
@@ -170,12 +173,12 @@ static void skip_idle_lead(struct history *site)
 	}
 }
 
-/** The highest level before the part that begins at point @p from. */
-static double highest_before(const struct history *site, size_t from)
+/** The highest level of points @p from … @p to - 1, 0 when there are none. */
+static double highest_of(const struct history *site, size_t from, size_t to)
 {
 	double highest = 0;
 
-	for (size_t i = 0; i < from; i++)
+	for (size_t i = from; i < to; i++)
 		highest = fmax(highest, (double)site->points[i].live_bytes);
 	return highest;
 }
@@ -186,14 +189,14 @@ static bool is_growing(const struct history *site, size_t from, const struct ml_
 	double rise = trend->slope * trend->span_s;
 	double level = fmax(trend->first_quarter, 1);
 
-	if (trend->slope <= 0 || trend->z < (from ? Z_PART : Z_WHOLE))
+	if (trend->slope <= 0 || trend->z < (from ? Z_PART : ML_TREND_Z))
 		return false;
 	if (rise < 6 * trend->noise_bytes && (rise < 2 * trend->noise_bytes || rise < 0.2 * level))
 		return false;
 	if (trend->drawdown > 0.5 && !ml_trend_is_floor_rising(trend))
 		return false;
 	/* A part is the way up of a saw's tooth unless it goes beyond all that was before. */
-	return !from || trend->last_quarter > highest_before(site, from) + 0.3 * rise;
+	return !from || trend->last_quarter > highest_of(site, 0, from) + 0.3 * rise;
 }
 
 /** True when the oldest block alive is from the beginning of the part from point @p from on. */
@@ -205,9 +208,9 @@ static bool is_oldest_kept(const struct history *site, size_t from)
 	return site->oldest_born_ns && site->oldest_born_ns <= begin_ns + (end_ns - begin_ns) / 5;
 }
 
-/** Leak or merely growing: the part of @p site from point @p from on rises as @p trend says. */
-static void judge_growth(const struct history *site, size_t from, const struct ml_trend *trend,
-			 struct ml_verdict *out)
+/** Growth in a straight line: leak or growing, by how much is freed. */
+static void judge_straight(const struct history *site, size_t from, const struct ml_trend *trend,
+			   struct ml_verdict *out)
 {
 	const struct ml_timeline_point *first = &site->points[from];
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
@@ -218,21 +221,15 @@ static void judge_growth(const struct history *site, size_t from, const struct m
 
 	size_text(trend->slope, rate);
 	time_text(trend->span_s, time);
-	if (trend->straightness < SLOWING)
-		decide(out, site->has_grown ? ML_VERDICT_CACHE : ML_VERDICT_GROWING, 0.6 * sure,
-		       "grows ever slower, by %s/s of late; %.0f %% of what it allocates is freed",
-		       rate, 100 * freed);
-	else if (!frees)
+	if (!frees)
 		decide(out, ML_VERDICT_LEAK, sure,
 		       "every one of the %" PRIu64
-		       " blocks of the last %s is still there; grows by "
-		       "%s/s",
+		       " blocks of the last %s is still there; grows by %s/s",
 		       allocs, time, rate);
 	else if (freed <= 0.1)
 		decide(out, ML_VERDICT_LEAK, sure * (1 - freed),
 		       "only %" PRIu64 " of the %" PRIu64
-		       " blocks of the last %s were freed; grows by "
-		       "%s/s",
+		       " blocks of the last %s were freed; grows by %s/s",
 		       frees, allocs, time, rate);
 	else if (trend->span_s >= CHURN_SPAN_S && is_oldest_kept(site, from) &&
 		 trend->straightness < 1.7 &&
@@ -248,61 +245,147 @@ static void judge_growth(const struct history *site, size_t from, const struct m
 		       time, 100 * freed);
 }
 
+/** Leak or merely growing: the part of @p site from point @p from on rises as @p trend says. */
+static void judge_growth(const struct history *site, size_t from, const struct ml_trend *trend,
+			 struct ml_verdict *out)
+{
+	const struct ml_timeline_point *first = &site->points[from];
+	const struct ml_timeline_point *last = &site->points[site->count - 1];
+	uint64_t allocs = last->allocs - first->allocs;
+	double sure = evidence(site->count - from, trend->span_s);
+	char rate[24], time[24];
+
+	size_text(trend->slope, rate);
+	time_text(trend->span_s, time);
+	if (trend->straightness < SLOWING)
+		decide(out, site->has_grown ? ML_VERDICT_CACHE : ML_VERDICT_GROWING, 0.6 * sure,
+		       "grows ever slower, by %s/s in the last %s", rate, time);
+	else if (site->has_grown &&
+		 (allocs < FEW_BLOCKS || trend->likely_straightness < PROBABLY_STRAIGHT))
+		decide(out, ML_VERDICT_GROWING, 0.5 * sure,
+		       "had nearly stopped growing, but has %" PRIu64 " new blocks of the last %s",
+		       allocs, time);
+	else
+		judge_straight(site, from, trend, out);
+}
+
+/** What judge_bounded() looks at: the newer half of the points. */
+struct late_half {
+	uint64_t allocs, frees;
+	double span_s;
+	double least, most; /**< bytes */
+	double sure;
+};
+
+/** Neither grows nor frees: grew before, or there is too little to see. */
+static void judge_unfreed(const struct history *site, const struct late_half *late,
+			  struct ml_verdict *out)
+{
+	bool has_grown = late->least >= 0.95 * late->most &&
+			 2 * (double)site->points[0].live_bytes < late->least;
+	char high[24], time[24];
+	size_t steps;
+
+	time_text(late->span_s, time);
+	last_active(site, &steps);
+	if (site->has_grown || (has_grown && steps > 2))
+		decide(out, ML_VERDICT_CACHE, 0.8 * late->sure,
+		       "grew to %s and has hardly grown in the last %s",
+		       size_text(late->most, high), time);
+	else if (!late->allocs)
+		decide(out, ML_VERDICT_UNKNOWN, 0,
+		       "nothing new for %s: too early to tell, watch %.0f s longer", time,
+		       ceil(late->span_s));
+	else
+		decide(out, ML_VERDICT_UNKNOWN, 0,
+		       "%" PRIu64
+		       " new block%s and none freed in %s: too few to tell, watch %.0f s "
+		       "longer",
+		       late->allocs, late->allocs == 1 ? "" : "s", time, ceil(2 * late->span_s));
+}
+
 /** It does not grow: cache or steady. */
 static void judge_bounded(const struct history *site, struct ml_verdict *out)
 {
 	size_t middle = site->count / 2;
 	const struct ml_timeline_point *first = &site->points[middle];
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
-	uint64_t allocs = last->allocs - first->allocs, frees = last->frees - first->frees;
-	double span = seconds_between(first->time_ns, last->time_ns);
-	double sure =
-		evidence(site->count, seconds_between(site->points[0].time_ns, last->time_ns));
-	struct ml_trend late;
+	struct late_half late = {
+		.allocs = last->allocs - first->allocs,
+		.frees = last->frees - first->frees,
+		.span_s = seconds_between(first->time_ns, last->time_ns),
+		.most = highest_of(site, middle, site->count),
+		.sure = evidence(site->count,
+				 seconds_between(site->points[0].time_ns, last->time_ns)),
+	};
 	char low[24], high[24], time[24];
 
-	ml_trend_measure(first, site->count - middle, &late);
+	late.least = late.most;
+	for (size_t i = middle; i < site->count; i++)
+		late.least = fmin(late.least, (double)site->points[i].live_bytes);
+	if (!late.frees) {
+		judge_unfreed(site, &late, out);
+		return;
+	}
 
 	/* Little's law: what is there is the rate of arrival times the time of stay. */
-	double stay_s = allocs ? (double)last->live_count * span / (double)allocs : span;
-	bool is_level = late.min >= 0.75 * late.max && late.max > 0;
+	double stay_s = late.allocs ? (double)last->live_count * late.span_s / (double)late.allocs
+				    : late.span_s;
 
-	if (!frees && !allocs)
-		decide(out, ML_VERDICT_UNKNOWN, 0,
-		       "nothing new for %s: too early to tell, watch %.0f s longer",
-		       time_text(span, time), ceil(span));
-	else if (!frees && !site->has_grown)
-		decide(out, ML_VERDICT_UNKNOWN, 0,
-		       "%" PRIu64
-		       " new blocks and none freed in %s: too few to tell, watch %.0f s longer",
-		       allocs, time_text(span, time), ceil(2 * span));
-	else if (!frees)
-		decide(out, ML_VERDICT_CACHE, 0.8 * sure,
-		       "grew to %s and has hardly grown in the last %s", size_text(late.max, high),
-		       time_text(span, time));
-	else if (is_level && stay_s >= LONG_LIVED_S)
-		decide(out, ML_VERDICT_CACHE, 0.9 * sure,
+	if (late.most > 0 && late.least >= 0.75 * late.most && stay_s >= LONG_LIVED_S)
+		decide(out, ML_VERDICT_CACHE, 0.9 * late.sure,
 		       "stays at %s: as much is freed as allocated, a block stays about %s",
-		       size_text(late.max, high), time_text(stay_s, time));
+		       size_text(late.most, high), time_text(stay_s, time));
 	else
-		decide(out, ML_VERDICT_STEADY, sure,
+		decide(out, ML_VERDICT_STEADY, late.sure,
 		       "%" PRIu64 " blocks allocated and %" PRIu64
 		       " freed in %s, between %s and %s",
-		       allocs, frees, time_text(span, time), size_text(late.min, low),
-		       size_text(late.max, high));
+		       late.allocs, late.frees, time_text(late.span_s, time),
+		       size_text(late.least, low), size_text(late.most, high));
 }
 
-/** The whole history first, then its newer half and quarter: a leak may begin late. */
+/**
+ * Where part @p number of the history begins, false when there is none: 0 the whole, 1 the newer
+ * half of the time, 2 and 3 the 32 and 16 newest points. A part of nearly the size of the one
+ * before (from @p before on), or one whose highest point was reached earlier, has nothing to add.
+ */
+static bool begin_part(const struct history *site, int number, size_t before, size_t *from)
+{
+	const struct ml_timeline_point *points = site->points;
+	size_t newest = number == 2 ? 32 : 16, begin = before;
+
+	if (number == 0) {
+		*from = 0;
+		return true;
+	}
+	if (number == 1) {
+		uint64_t middle_ns = points[0].time_ns / 2 + points[site->count - 1].time_ns / 2;
+
+		while (points[begin].time_ns < middle_ns)
+			begin++;
+	} else if (site->count > newest) {
+		begin = site->count - newest;
+	}
+	if (begin < before || site->count - begin < 8 ||
+	    4 * (site->count - begin) > 3 * (site->count - before) ||
+	    highest_of(site, begin, site->count) <= highest_of(site, 0, begin))
+		return false;
+	*from = begin;
+	return true;
+}
+
+/** The whole history first, then newer parts of it: a leak may begin late. */
 static void judge_active(struct history *site, struct ml_verdict *out)
 {
-	for (size_t part = 1; part <= 4; part *= 2) {
-		size_t from = site->count - site->count / part;
+	size_t from = 0;
+
+	for (int number = 0; number < 4; number++) {
 		struct ml_trend trend;
 
-		if (part > 1 && site->count - from < 8)
-			break;
+		if (!begin_part(site, number, from, &from))
+			continue;
 		ml_trend_measure(site->points + from, site->count - from, &trend);
-		if (part == 1)
+		if (!from)
 			out->growth_bytes_per_s = trend.slope;
 		if (!is_growing(site, from, &trend))
 			continue;

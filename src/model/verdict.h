@@ -26,7 +26,7 @@ enum ml_verdict_class {
 struct ml_verdict {
 	enum ml_verdict_class class;
 	double confidence;         /**< 0 … 1 */
-	double growth_bytes_per_s; /**< robust slope of the live bytes; 0 when unknown */
+	double growth_bytes_per_s; /**< robust slope of the live bytes; 0 without a trend */
 	char why[200];             /**< one sentence for people */
 };
 

@@ -39,7 +39,7 @@ size_t cfi_add_cie(struct cfi_bytes *cfi, const void *more, size_t size)
 	size_t start = cfi->size;
 
 	cfi_add_number(cfi, 0, 4);
-	cfi_add_number(cfi, 0, 4);
+	cfi_add_number(cfi, cfi->is_debug_frame ? UINT32_MAX : 0, 4);
 	cfi_add(cfi, head, sizeof(head));
 	cfi_add(cfi, more, size);
 	close_record(cfi, start);
@@ -52,7 +52,7 @@ void cfi_add_fde(struct cfi_bytes *cfi, size_t cie, uint64_t start, uint64_t len
 	size_t record = cfi->size;
 
 	cfi_add_number(cfi, 0, 4);
-	cfi_add_number(cfi, cfi->size - cie, 4);
+	cfi_add_number(cfi, cfi->is_debug_frame ? cie : cfi->size - cie, 4);
 	cfi_add_number(cfi, start, 8);
 	cfi_add_number(cfi, length, 8);
 	cfi_add_number(cfi, 0, 1);

@@ -5,6 +5,7 @@
 
 #include "elf/module.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@
 struct cfi_bytes {
 	uint8_t bytes[4096];
 	size_t size;
+	bool is_debug_frame; /**< ids and pointers as .debug_frame has them, not .eh_frame */
 };
 
 void cfi_add(struct cfi_bytes *cfi, const void *bytes, size_t size);
