@@ -4,54 +4,22 @@
 #include "allocators/allocator.h"
 #include "symbols/demangle.h"
 
-#include <string.h>
-
-/** Names longer than this are shortened for the text report. */
+/** Bytes a name may take in a line of the text report. */
 #define SHORT_NAME_LIMIT 100
-
-/**
- * The way from the kernel's allocators to the program that looks on, by the beginnings of names:
- * the tracepoint's and BPF's machinery, then the allocator itself (the names of 5.4 … 6.18, which
- * add _noprof since "mm: enable page allocation tagging" in 6.10).
- */
-static bool is_kernel_internal(const char *name)
-{
-	static const char *const beginnings[] = {
-		"bpf_prog_",        "bpf_trace_run",        "__bpf_trace_",
-		"__traceiter_",     "bpf_trampoline_",      "bpf_get_stack",
-		"trace_event_",     "perf_trace_",          "__kmalloc",
-		"kmalloc_",         "kmalloc_large",        "___kmalloc",
-		"kmem_cache_alloc", "__kmem_cache_alloc",   "__alloc_pages",
-		"alloc_pages_mpol", "__alloc_frozen_pages", "pcpu_alloc",
-	};
-
-	for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
-		if (!strncmp(name, beginnings[i], strlen(beginnings[i])))
-			return true;
-	return false;
-}
 
 static bool ask_internal(struct ml_frame_namer *namer, const struct ml_stack_frame *frame)
 {
 	struct ml_symbol symbol;
 
-	if (frame->kind == ML_FRAME_KERNEL) {
-		ml_symbolizer_kernel(namer->input->symbolizer, frame->ip, &namer->found);
-		return namer->found.list.count && namer->found.list.items[0].symbol &&
-		       is_kernel_internal(namer->found.list.items[0].symbol);
-	}
-	return frame->module &&
-	       ml_module_symbol_at(frame->module, frame->address - frame->is_call, &symbol) &&
+	return ml_module_symbol_at(frame->module, frame->address - frame->is_call, &symbol) &&
 	       ml_allocator_is_internal(symbol.name);
 }
 
 static bool is_internal(struct ml_frame_namer *namer, const struct ml_stack_frame *frame)
 {
 	/* One key for module and address; the odd factor spreads the pointer over all bits. */
-	uint64_t key = frame->kind == ML_FRAME_KERNEL
-			       ? frame->ip
-			       : ((uint64_t)(uintptr_t)frame->module * 0x9e3779b97f4a7c15ULL) ^
-					 frame->address;
+	uint64_t key =
+		((uint64_t)(uintptr_t)frame->module * 0x9e3779b97f4a7c15ULL) ^ frame->address;
 	bool is_new;
 	uint64_t *known = ml_u64map_put(&namer->internal, key, &is_new);
 
@@ -64,7 +32,8 @@ size_t ml_frames_internal(struct ml_frame_namer *namer, const struct ml_stack *s
 {
 	size_t count = 0;
 
-	while (count + 1 < stack->count && is_internal(namer, &stack->frames[count]))
+	while (count + 1 < stack->count && stack->frames[count].module &&
+	       is_internal(namer, &stack->frames[count]))
 		count++;
 	return count;
 }
@@ -75,8 +44,6 @@ static const char *short_name(struct ml_frame_namer *namer, const char *symbol)
 	bool is_new;
 	uint64_t *known;
 
-	if (!symbol || strlen(symbol) <= SHORT_NAME_LIMIT)
-		return symbol;
 	known = ml_u64map_put(&namer->shortened, (uint64_t)(uintptr_t)symbol, &is_new);
 	if (is_new) {
 		char *made = ml_demangle_shorten(symbol, SHORT_NAME_LIMIT);

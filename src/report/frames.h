@@ -18,8 +18,9 @@ struct ml_frame_namer {
 };
 
 /**
- * How many frames at the front of @p stack belong to the allocator; never all of them. Needs names
- * of functions only, no DWARF, and asks once for each address.
+ * How many frames at the front of @p stack belong to the allocator; never all of them. (The
+ * kernel's tracer leaves its own out.) Needs names of functions only, no DWARF, and asks once for
+ * each address.
  */
 size_t ml_frames_internal(struct ml_frame_namer *namer, const struct ml_stack *stack);
 

@@ -65,11 +65,9 @@ void ml_symbolizer_lookup(struct ml_symbolizer *symbolizer, struct ml_module *mo
 void ml_symbolizer_kernel(struct ml_symbolizer *symbolizer, uint64_t ip,
 			  struct ml_symbol_frames *out)
 {
-	bool is_machinery = (ip & 0xff) < 0x10;
-
 	out->list.count = 0;
-	*ml_array_push(&out->list) = (struct ml_symbol_frame){
-		.symbol = is_machinery ? "__kmalloc_noprof" : "alloc_thing", .offset = ip & 0xff};
+	*ml_array_push(&out->list) =
+		(struct ml_symbol_frame){.symbol = "alloc_thing", .offset = ip & 0xff};
 }
 
 const char *ml_symbolizer_kernel_module(struct ml_symbolizer *symbolizer, uint64_t ip)
@@ -90,7 +88,8 @@ char *ml_demangle_shorten(const char *name, unsigned int limit)
 {
 	char *copy = ml_strdup(name);
 
-	copy[limit] = '\0';
+	if (strlen(copy) > limit)
+		copy[limit] = '\0';
 	return copy;
 }
 

@@ -247,8 +247,9 @@ static void test_kernel_stack(void **state)
 	add_site(fixture, 1, 100, 7);
 	build(fixture, ML_SORT_SIZE, 0);
 	site = &fixture->report.sites.items[0];
-	assert_int_equal(site->frames.count, 1);
+	assert_int_equal(site->frames.count, 2);
 	assert_string_equal(site->frames.items[0].symbol, "alloc_thing");
+	assert_int_equal(site->frames.items[1].offset, 0x23);
 	assert_string_equal(site->frames.items[0].module, "kernel");
 	assert_null(site->comm);
 }
