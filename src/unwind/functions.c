@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "unwind/functions.h"
 
-static bool covered(const struct ml_function *list, size_t count, uint32_t pc)
+static bool covered(const struct ml_functions *functions, uint32_t pc)
 {
-	size_t low = 0, high = count;
+	const struct ml_function *list = functions->list.items;
+	size_t low = 0, high = functions->sorted_count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -50,7 +51,6 @@ void ml_functions_add_section(struct ml_functions *functions, const struct ml_te
 {
 	struct ml_u64map by_offset = {0};
 	struct ml_cfi_record record;
-	size_t sorted = functions->list.count;
 	uint64_t offset = 0;
 
 	if (section->size > UINT32_MAX) {
@@ -73,7 +73,7 @@ void ml_functions_add_section(struct ml_functions *functions, const struct ml_te
 		}
 		function.cie = (uint32_t)*index;
 		if (ml_text_clip(text, fde.start, fde.size, &function.pc, &function.end) &&
-		    !covered(functions->list.items, sorted, function.pc))
+		    !covered(functions, function.pc))
 			*ml_array_push(&functions->list) = function;
 	}
 	ml_u64map_free(&by_offset);
@@ -84,11 +84,9 @@ void ml_functions_add_mark(struct ml_functions *functions, const struct ml_text 
 {
 	struct ml_function function = {.cie = ML_FUNCTION_MARK(cfa)};
 
-	if (!ml_functions_cover(functions, text, start) &&
-	    ml_text_clip(text, start, size, &function.pc, &function.end)) {
+	if (ml_text_clip(text, start, size, &function.pc, &function.end) &&
+	    !covered(functions, function.pc))
 		*ml_array_push(&functions->list) = function;
-		ml_functions_sort(functions);
-	}
 }
 
 static int function_compare(const void *left, const void *right)
@@ -115,7 +113,7 @@ void ml_functions_sort(struct ml_functions *functions)
 			list[kept].end = list[i].pc;
 		list[++kept] = list[i];
 	}
-	functions->list.count = kept + 1;
+	functions->list.count = functions->sorted_count = kept + 1;
 }
 
 bool ml_functions_cover(const struct ml_functions *functions, const struct ml_text *text,
@@ -123,8 +121,7 @@ bool ml_functions_cover(const struct ml_functions *functions, const struct ml_te
 {
 	uint32_t pc, end;
 
-	return ml_text_clip(text, address, 1, &pc, &end) &&
-	       covered(functions->list.items, functions->list.count, pc);
+	return ml_text_clip(text, address, 1, &pc, &end) && covered(functions, pc);
 }
 
 void ml_functions_deinit(struct ml_functions *functions)

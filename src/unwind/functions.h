@@ -30,6 +30,7 @@ struct ml_function {
 /** All functions; all-zero is empty. */
 struct ml_functions {
 	ML_ARRAY(struct ml_function) list; /**< sorted by pc once ml_functions_sort() ran */
+	size_t sorted_count;               /**< the first ones, which ml_functions_sort() saw */
 	ML_ARRAY(struct ml_function_cie) cies;
 	size_t damaged_count; /**< records that could not be read */
 };
@@ -41,7 +42,7 @@ struct ml_functions {
 void ml_functions_add_section(struct ml_functions *functions, const struct ml_text *text,
 			      const struct ml_cfi_section *section);
 
-/** Adds the one-row function [start, start + size) unless @p start has CFI. */
+/** Adds the one-row function [start, start + size) unless a sorted one covers @p start. */
 void ml_functions_add_mark(struct ml_functions *functions, const struct ml_text *text,
 			   uint64_t start, uint64_t size, uint32_t cfa);
 

@@ -9,6 +9,9 @@
 /* More code than a C library without CFI has (musl: 0.6 MB). */
 #define SCAN_LIMIT (32u << 20)
 
+/* A C library has each place once or twice; a hostile file could have millions. */
+#define MARKS_AT_MOST 16
+
 /* x86-64 `call rel32`: opcode and a signed 32-bit distance from its end. */
 #define CALL_OPCODE  0xe8
 #define CALL_SIZE    5
@@ -69,8 +72,10 @@ static void pattern_mark(const struct pattern *pattern, const uint8_t *bytes, si
 			 struct ml_functions *functions)
 {
 	const uint8_t *end = bytes + size, *at = bytes;
+	size_t marks = 0;
 
-	while ((at = memmem(at, (size_t)(end - at), pattern->bytes, pattern->size))) {
+	while (marks < MARKS_AT_MOST &&
+	       (at = memmem(at, (size_t)(end - at), pattern->bytes, pattern->size))) {
 		uint64_t start = address + (uint64_t)(at - bytes);
 
 		at += pattern->size;
@@ -78,6 +83,7 @@ static void pattern_mark(const struct pattern *pattern, const uint8_t *bytes, si
 			continue;
 		/* From one byte before on: a return address is looked up in the call before it. */
 		ml_functions_add_mark(functions, text, start - 1, pattern->size + 1, pattern->cfa);
+		marks++;
 	}
 }
 
@@ -142,4 +148,5 @@ void ml_outermost_mark(struct ml_module *module, const struct ml_text *text,
 		   !strncmp(ml_module_name(module), "libc.so", strlen("libc.so"))) {
 		patterns_mark(module, text, glibc_patterns, COUNT(glibc_patterns), functions);
 	}
+	ml_functions_sort(functions);
 }
