@@ -1,0 +1,119 @@
+#!/bin/sh
+# Builds the programs of the tests of src/symbols into the folder $1.
+set -eu
+cd "$1"
+
+# Lines are numbered by hand: the tests know them. fixed_*() are never inlined, small_*() always.
+cat >inlines.c <<'END'
+#include <stdlib.h>
+#define ALWAYS static inline __attribute__((always_inline))
+#define NEVER __attribute__((noinline, noclone))
+volatile int sink;
+#line 100 "deep.h"
+ALWAYS void small_inner(int x)
+{
+	sink = rand() * x;
+}
+ALWAYS void small_outer(int x)
+{
+	small_inner(x + 1);
+	small_inner(x + 2);
+}
+#line 200 "inlines.c"
+NEVER int fixed_caller(int x)
+{
+	small_outer(x);
+	sink++;
+	return sink + x;
+}
+NEVER void fixed_ending(void)
+{
+	abort();
+}
+NEVER int fixed_behind(int x)
+{
+	return sink - x;
+}
+#line 300 "inlines.c"
+int main(int argc, char **argv)
+{
+	if (argc > 100)
+		fixed_ending();
+	return fixed_caller(argc) == fixed_behind(argc);
+}
+END
+cat >classes.cc <<'END'
+#include <cstdlib>
+volatile int sink;
+#line 100 "classes.cc"
+namespace space {
+template <typename T> struct box {
+	T value;
+	__attribute__((always_inline)) inline T
+	get() { return value * rand(); }
+	__attribute__((noinline)) T twice();
+};
+template <typename T> T box<T>::twice() {
+	return get() + value;
+}
+}
+#line 200 "classes.cc"
+__attribute__((noinline)) int with_local(int x) {
+	struct local {
+		static __attribute__((noinline)) int method(int y) {
+			return sink + y * rand();
+		}
+	};
+	return local::method(x) + local::method(x + 1);
+}
+int main(int argc, char **) {
+	space::box<long> b{argc};
+	return with_local(argc) == b.twice();
+}
+END
+ids=-Wl,--build-id=sha1
+gcc -O0 -gdwarf-4 inlines.c -o inlines-O0-4 $ids
+gcc -O2 -gdwarf-4 inlines.c -o inlines-O2-4 $ids
+gcc -O2 -gdwarf-5 inlines.c -o inlines-O2-5 $ids
+gcc -O2 -gdwarf-5 -gz inlines.c -o inlines-O2-5-gz $ids
+g++ -O2 -g classes.cc -o classes $ids
+if command -v clang >/dev/null; then
+	clang -O2 -gdwarf-5 inlines.c -o inlines-clang $ids
+	clang++ -O2 -g classes.cc -o classes-clang $ids
+fi
+
+# Debug information in a file of its own, found by link or by build-id.
+gcc -O2 -g inlines.c -o whole $ids
+objcopy --only-keep-debug whole split.debug
+mkdir linked hidden tree
+(cp split.debug linked/split.debug && cd linked && objcopy --strip-all \
+	--add-gnu-debuglink=split.debug ../whole stripped)
+mkdir hidden/.debug
+cp linked/stripped hidden/stripped
+cp split.debug hidden/.debug/split.debug
+strip whole -o stripped
+id=$(readelf -n whole | sed -n 's/.*Build ID: //p')
+dir=tree/usr/lib/debug/.build-id/$(echo "$id" | cut -c1-2)
+mkdir -p "$dir"
+cp split.debug "$dir/$(echo "$id" | cut -c3-).debug"
+# The same without a build-id: only the CRC tells.
+gcc -O2 -g inlines.c -o noid -Wl,--build-id=none
+mkdir crc wrong
+objcopy --only-keep-debug noid crc/noid.debug
+(cd crc && objcopy --strip-all --add-gnu-debuglink=noid.debug ../noid stripped)
+cp crc/stripped wrong/stripped
+cp crc/noid.debug wrong/noid.debug
+echo >>wrong/noid.debug
+# A link that is a FIFO.
+mkdir fifo
+cp linked/stripped fifo/stripped
+mkfifo fifo/split.debug
+
+# dwz moves what two files have in common into a third one.
+if command -v dwz >/dev/null; then
+	cp inlines-O2-4 dwz-a
+	gcc -O2 -gdwarf-4 -DOTHER inlines.c -o dwz-b $ids -Wl,--defsym=other=1
+	mkdir -p tree/usr/lib/debug/.dwz
+	dwz -m tree/usr/lib/debug/.dwz/common.debug -M /usr/lib/debug/.dwz/common.debug \
+		dwz-a dwz-b || rm -f dwz-a dwz-b
+fi
