@@ -9,14 +9,16 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* The debug sections of Chromium have 2 GiB in all. */
-#define SECTIONS_SIZE_MAX (4ULL << 30)
-#define UNITS_MAX         (1U << 20)
-#define UNIT_RANGES_MAX   (4U << 20)
-#define UNITS_WORK_NS     (5 * ML_NS_PER_SECOND)
-#define UNITS_TRIED       4
-#define RANGES_LOOKED_AT  64
+/* libdw holds all of the debug sections in memory: they may take this part of the machine's. */
+#define SECTIONS_MEMORY_SHARE 4
+#define SECTIONS_SIZE_MAX     (4ULL << 30)
+#define UNITS_MAX             (1U << 20)
+#define UNIT_RANGES_MAX       (4U << 20)
+#define UNITS_WORK_NS         (5 * ML_NS_PER_SECOND)
+#define UNITS_TRIED           4
+#define RANGES_LOOKED_AT      64
 /* A line program yields up to one row of some hundred bytes (libdw's) for every byte. */
 #define LINES_BYTES_A_UNIT   (8U << 20)
 #define LINES_BYTES_A_MODULE (16U << 20)
@@ -61,9 +63,23 @@ static void close_source(struct source *source)
 	source->elf = NULL;
 }
 
-static bool is_debug_section(const char *name)
+/* What lookups of lines and inlined functions need. */
+static bool is_needed_section(const char *name)
 {
-	return strncmp(name, ".debug_", 7) == 0 || strncmp(name, ".zdebug_", 8) == 0;
+	static const char *const needed[] = {"info", "abbrev", "line",     "line_str",    "str",
+					     "addr", "ranges", "rnglists", "str_offsets", "types"};
+
+	if (strncmp(name, ".debug_", 7) == 0)
+		name += 7;
+	else if (strncmp(name, ".zdebug_", 8) == 0)
+		name += 8;
+	else
+		return false;
+	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
+		if (strcmp(name, needed[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Size of a debug section once decompressed. */
@@ -85,48 +101,64 @@ static uint64_t true_size(const struct ml_image *image, const Elf64_Shdr *sectio
 	return section->sh_size;
 }
 
+static uint64_t size_limit(void)
+{
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t share = memory / SECTIONS_MEMORY_SHARE;
+
+	return share < SECTIONS_SIZE_MAX ? share : SECTIONS_SIZE_MAX;
+}
+
 /* True when the file has DWARF, and not so much that loading it would take the machine's memory:
  * libdw decompresses what the headers promise. */
 static bool has_bearable_dwarf(const struct ml_image *image)
 {
-	uint64_t total = 0;
+	uint64_t total = 0, limit = size_limit();
 	bool found = false;
 
 	for (size_t i = 0; i < image->section_count; i++) {
 		const Elf64_Shdr *section = &image->sections[i];
 
 		if (section->sh_type == SHT_NOBITS ||
-		    !is_debug_section(ml_image_section_name(image, section)))
+		    !is_needed_section(ml_image_section_name(image, section)))
 			continue;
 
 		uint64_t size = true_size(image, section);
 
-		if (size > SECTIONS_SIZE_MAX || (total += size) > SECTIONS_SIZE_MAX)
+		if (size > limit || (total += size) > limit)
 			return false;
 		found = true;
 	}
 	return found;
 }
 
-/* libdw opens whatever path .gnu_debugaltlink names as soon as a DIE refers to it; that would be a
- * path of the target in the root of this machine. The section gets another name in libelf's copy
- * of the names, so that libdw knows only the file given to dwarf_setalt(). */
-static void hide_altlink(Elf *elf)
+/* Gives sections other names in libelf's copy of the names, so that libdw does not see them:
+ * .gnu_debugaltlink, because libdw opens whatever path it names as soon as a DIE refers to it (a
+ * path of the target in the root of this machine; dwarf_setalt() is the only way left); and what
+ * is not needed, because libdw loads all it knows. */
+static bool hide_sections(Elf *elf)
 {
-	static const char name[] = ".gnu_debugaltlink";
 	size_t names;
 
 	if (elf_getshdrstrndx(elf, &names) < 0)
-		return;
+		return false;
 
 	Elf_Data *data = elf_getdata(elf_getscn(elf, names), NULL);
-	char *at = data ? data->d_buf : NULL;
-	size_t left = data ? data->d_size : 0;
+	Elf_Scn *section = NULL;
 
-	while (at && (at = memmem(at, left, name, sizeof(name) - 1))) {
-		at[1] = 'x';
-		left = data->d_size - (size_t)(at - (char *)data->d_buf);
+	while (data && (section = elf_nextscn(elf, section))) {
+		const Elf64_Shdr *header = elf64_getshdr(section);
+		const char *name = header ? elf_strptr(elf, names, header->sh_name) : NULL;
+
+		if (!name || !strstr(name, "debug") || is_needed_section(name))
+			continue;
+		if (header->sh_name + 1 < data->d_size)
+			((char *)data->d_buf)[header->sh_name + 1] = '_';
+		/* libelf has it elsewhere: never seen, but then the file must not be used. */
+		if (name[1] != '_')
+			return false;
 	}
+	return true;
 }
 
 /* Takes @p fd over; false (and nothing open) when it has no DWARF that can be read. */
@@ -140,10 +172,8 @@ static bool open_source(int fd, const char *path, struct source *out)
 	elf_version(EV_CURRENT);
 	if (has_bearable_dwarf(&source.image))
 		source.elf = elf_begin(source.image.fd, ELF_C_READ, NULL);
-	if (source.elf) {
-		hide_altlink(source.elf);
+	if (source.elf && hide_sections(source.elf))
 		source.dwarf = dwarf_begin_elf(source.elf, DWARF_C_READ, NULL);
-	}
 	if (source.dwarf)
 		*out = source;
 	else
@@ -363,7 +393,7 @@ static bool lookup_in_unit(struct ml_dwarf *dwarf, struct unit *unit, uint64_t a
 			if (chain[depth]->is_inlined)
 				find_call(unit, &die, &outer);
 		}
-		frame.is_function = true;
+		frame.start = ml_dwarf_scope_start(&unit->scopes, chain[depth], address);
 		frame.is_inlined = chain[depth]->is_inlined && depth > 0;
 		*ml_array_push(&out->list) = frame;
 		frame = outer;

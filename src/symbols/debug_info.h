@@ -14,8 +14,8 @@ struct ml_dwarf_frame {
 	const char *name; /**< mangled where the compiler says so; NULL when unknown */
 	const char *file; /**< NULL when unknown */
 	int line;         /**< 0 when unknown */
+	uint64_t start;   /**< where the function's code begins; 0 when unknown */
 	bool is_inlined;  /**< into the next frame */
-	bool is_function; /**< false: only the line is known */
 };
 
 struct ml_dwarf_frames {

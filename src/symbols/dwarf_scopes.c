@@ -22,7 +22,6 @@ struct level {
 };
 
 struct reader {
-	Dwarf *dwarf;
 	struct ml_dwarf_scopes *out;
 	/** Functions inside functions (methods of local classes): their code is not inside that of
 	 * the outer one, so each is read on its own later. */
@@ -179,7 +178,6 @@ void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, struct ml_dwarf_scopes 
 {
 	struct reader *reader = ml_alloc(sizeof(*reader));
 
-	reader->dwarf = dwarf;
 	reader->out = out;
 	reader->deadline_ns = ml_dwarf_work_ns() + WORK_MAX_NS;
 	read_tree(reader, unit, true);
@@ -193,16 +191,23 @@ void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, struct ml_dwarf_scopes 
 	free(reader);
 }
 
-static bool holds(const struct ml_dwarf_scopes *scopes, const struct ml_dwarf_scope *scope,
-		  uint64_t address)
+uint64_t ml_dwarf_scope_start(const struct ml_dwarf_scopes *scopes,
+			      const struct ml_dwarf_scope *scope, uint64_t address)
 {
 	for (uint32_t i = 0; i < scope->range_count; i++) {
 		const struct ml_dwarf_range *range = &scopes->ranges.items[scope->first_range + i];
 
 		if (address >= range->low && address < range->high)
-			return true;
+			return range->low;
 	}
-	return false;
+	return 0;
+}
+
+/* Ranges at address 0 are not kept: 0 says that there is none. */
+static bool holds(const struct ml_dwarf_scopes *scopes, const struct ml_dwarf_scope *scope,
+		  uint64_t address)
+{
+	return ml_dwarf_scope_start(scopes, scope, address) != 0;
 }
 
 unsigned int ml_dwarf_scopes_find(const struct ml_dwarf_scopes *scopes, uint64_t address,

@@ -43,6 +43,10 @@ void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, struct ml_dwarf_scopes 
 unsigned int ml_dwarf_scopes_find(const struct ml_dwarf_scopes *scopes, uint64_t address,
 				  const struct ml_dwarf_scope *chain[ML_DWARF_DEPTH_MAX]);
 
+/** Where the range of @p scope that holds @p address begins. */
+uint64_t ml_dwarf_scope_start(const struct ml_dwarf_scopes *scopes,
+			      const struct ml_dwarf_scope *scope, uint64_t address);
+
 void ml_dwarf_scopes_deinit(struct ml_dwarf_scopes *scopes);
 
 /** Nanoseconds this thread has computed: what the bounds in time are measured in. */

@@ -161,15 +161,20 @@ static uint32_t find_frames(struct ml_symbolizer *symbolizer, struct known_modul
 		*ml_array_push(&dwarf->list) = (struct ml_dwarf_frame){0};
 	for (size_t i = 0; i < dwarf->list.count; i++) {
 		const struct ml_dwarf_frame *from = &dwarf->list.items[i];
+		uint64_t start = has_symbol ? symbol.address : from->start;
+		/* The file's own symbol table knows aliases and the parts of split functions. */
+		const char *name = has_symbol && !from->is_inlined ? symbol.name : from->name;
 		struct ml_symbol_frame frame = {
-			.offset = has_symbol ? address - symbol.address : 0,
+			.offset = start ? address - start : 0,
 			.file = ml_string_pool_add(&symbolizer->strings, from->file),
 			.line = from->line,
 			.is_inlined = from->is_inlined,
 		};
-		/* The file's own symbol table knows aliases and the parts of split functions. */
-		const char *name = has_symbol && !from->is_inlined ? symbol.name : from->name;
 
+		/* The name is in a supplementary file that is not here: the line of the call in the
+		 * outer function says more than the nameless line. */
+		if (!name && from->is_inlined)
+			continue;
 		if (name)
 			set_name(symbolizer, name, &frame);
 		*ml_array_push(&known->frames) = frame;

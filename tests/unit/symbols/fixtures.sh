@@ -78,7 +78,7 @@ gcc -O2 -gdwarf-5 inlines.c -o inlines-O2-5 $ids
 gcc -O2 -gdwarf-5 -gz inlines.c -o inlines-O2-5-gz $ids
 g++ -O2 -g classes.cc -o classes $ids
 if command -v clang >/dev/null; then
-	clang -O2 -gdwarf-5 inlines.c -o inlines-clang $ids
+	clang -Wno-unknown-attributes -O2 -gdwarf-5 inlines.c -o inlines-clang $ids
 	clang++ -O2 -g classes.cc -o classes-clang $ids
 fi
 
@@ -116,4 +116,8 @@ if command -v dwz >/dev/null; then
 	mkdir -p tree/usr/lib/debug/.dwz
 	dwz -m tree/usr/lib/debug/.dwz/common.debug -M /usr/lib/debug/.dwz/common.debug \
 		dwz-a dwz-b || rm -f dwz-a dwz-b
+	# A link that leads out of the target's root.
+	cp inlines-O2-4 dwz-outside
+	gcc -O2 -gdwarf-4 -DOTHER inlines.c -o dwz-other $ids -Wl,--defsym=other=1
+	dwz -m outside.debug -M "$PWD/outside.debug" dwz-outside dwz-other || rm -f dwz-outside
 fi

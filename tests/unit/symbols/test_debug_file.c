@@ -118,6 +118,36 @@ static void reads_what_dwz_moved_away(void **state)
 	assert_non_null(strstr(asked.last, "/usr/lib/debug/.dwz/common.debug"));
 }
 
+/* libdw would open what the link names, in the root of this machine. */
+static void opens_supplements_only_in_the_target(void **state)
+{
+	struct asked asked = {0};
+
+	if (!fixture_exists("dwz-outside"))
+		skip();
+
+	struct ml_module *module = fixture_open("dwz-outside");
+	struct ml_symbolizer *symbolizer = ml_symbolizer_create(true);
+	struct ml_symbol_frames frames = {0};
+	struct ml_symbol symbol;
+	bool has_line = false;
+
+	assert_true(fixture_exists("outside.debug"));
+	assert_true(ml_module_function_named(module, "fixed_caller", &symbol));
+	ml_symbolizer_set_open_file(symbolizer, open_in_tree, &asked);
+	for (uint64_t at = symbol.address; at < symbol.address + symbol.size; at++) {
+		ml_symbolizer_lookup(symbolizer, module, at, false, &frames);
+		/* The names of the inlined functions are in the file that must not be opened. */
+		assert_int_equal(frames.list.count, 1);
+		assert_string_equal(frames.list.items[0].symbol, "fixed_caller");
+		has_line |= frames.list.items[0].line == 202;
+	}
+	assert_true(has_line);
+	ml_array_free(&frames.list);
+	ml_symbolizer_destroy(symbolizer);
+	ml_module_unref(module);
+}
+
 static int build(void **state)
 {
 	return fixture_build(SYMBOLS_FIXTURES);
@@ -132,6 +162,7 @@ int main(void)
 		cmocka_unit_test(checks_the_crc),
 		cmocka_unit_test(does_not_wait_for_a_fifo),
 		cmocka_unit_test(reads_what_dwz_moved_away),
+		cmocka_unit_test(opens_supplements_only_in_the_target),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
