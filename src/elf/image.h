@@ -52,6 +52,13 @@ const Elf64_Shdr *ml_image_section_named(const struct ml_image *image, const cha
 /** The first section of @p type (SHT_…) with bytes in the file, or NULL. */
 const Elf64_Shdr *ml_image_section_of_type(const struct ml_image *image, uint32_t type);
 
+/** Bytes of @p section once decompressed; 0 when it has none or they cannot be decompressed. */
+uint64_t ml_image_section_size(const struct ml_image *image, const Elf64_Shdr *section);
+
+/** Fills @p buffer with @p section, decompressed; @p size is what ml_image_section_size() says. */
+bool ml_image_section_read(const struct ml_image *image, const Elf64_Shdr *section, void *buffer,
+			   size_t size);
+
 /** The PT_LOAD segment whose memory holds @p address, or NULL. */
 const Elf64_Phdr *ml_image_segment_at(const struct ml_image *image, uint64_t address);
 

@@ -2,38 +2,9 @@
 #include "elf/module_private.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* The largest .debug_info of distributions (Chromium, LLVM) is below this. */
 #define SECTION_SIZE_MAX (1ULL << 30)
-
-/* Compressed sections go through libelf, which refuses more than zlib's best ratio of 1032:1. */
-static void decompress(struct ml_module *module, struct ml_loaded_section *loaded)
-{
-	size_t index = (size_t)(loaded->header - module->image.sections);
-	Elf_Scn *section = elf_getscn(module->elf, index);
-	Elf64_Chdr header;
-
-	if (!section ||
-	    !ml_image_read(&module->image, loaded->header->sh_offset, &header, sizeof(header)) ||
-	    header.ch_size > SECTION_SIZE_MAX)
-		return;
-	/* A DWARF reader may have decompressed this one already. */
-	Elf64_Shdr *now = elf64_getshdr(section);
-
-	if (!now || ((now->sh_flags & SHF_COMPRESSED) && elf_compress(section, 0, 0) < 0))
-		return;
-
-	Elf_Data *data = elf_rawdata(section, NULL);
-
-	if (!data || !data->d_buf || data->d_size > SECTION_SIZE_MAX)
-		return;
-	loaded->bytes = malloc(data->d_size ? data->d_size : 1);
-	if (!loaded->bytes)
-		return;
-	memcpy(loaded->bytes, data->d_buf, data->d_size);
-	loaded->size = data->d_size;
-}
 
 static const struct ml_loaded_section *load_section(struct ml_module *module,
 						    const Elf64_Shdr *header)
@@ -46,13 +17,18 @@ static const struct ml_loaded_section *load_section(struct ml_module *module,
 	struct ml_loaded_section *loaded = ml_array_push(&module->sections);
 
 	*loaded = (struct ml_loaded_section){.header = header};
-	if (header->sh_flags & SHF_COMPRESSED) {
-		decompress(module, loaded);
+
+	uint64_t size = ml_image_section_size(&module->image, header);
+
+	if (size == 0 || size > SECTION_SIZE_MAX)
 		return loaded;
+	loaded->size = (size_t)size;
+	loaded->bytes = malloc(loaded->size);
+	if (loaded->bytes &&
+	    !ml_image_section_read(&module->image, header, loaded->bytes, loaded->size)) {
+		free(loaded->bytes);
+		loaded->bytes = NULL;
 	}
-	loaded->bytes =
-		ml_image_load(&module->image, header->sh_offset, header->sh_size, SECTION_SIZE_MAX);
-	loaded->size = header->sh_size;
 	return loaded;
 }
 

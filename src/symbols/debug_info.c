@@ -2,33 +2,22 @@
 #include "symbols/debug_info.h"
 
 #include "base/clock.h"
+#include "symbols/dwarf_image.h"
 #include "symbols/dwarf_scopes.h"
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* libdw holds all of the debug sections in memory: they may take this part of the machine's. */
-#define SECTIONS_MEMORY_SHARE 4
-#define SECTIONS_SIZE_MAX     (4ULL << 30)
-#define UNITS_MAX             (1U << 20)
-#define UNIT_RANGES_MAX       (4U << 20)
-#define UNITS_WORK_NS         (5 * ML_NS_PER_SECOND)
-#define UNITS_TRIED           4
-#define RANGES_LOOKED_AT      64
+#define UNITS_MAX        (1U << 20)
+#define UNIT_RANGES_MAX  (4U << 20)
+#define UNITS_WORK_NS    (5 * ML_NS_PER_SECOND)
+#define UNITS_TRIED      4
+#define RANGES_LOOKED_AT 64
 /* A line program yields up to one row of some hundred bytes (libdw's) for every byte. */
 #define LINES_BYTES_A_UNIT   (8U << 20)
 #define LINES_BYTES_A_MODULE (16U << 20)
-
-/** A file with DWARF in it. */
-struct source {
-	struct ml_image image;
-	Elf *elf;
-	Dwarf *dwarf;
-};
 
 struct unit {
 	Dwarf_Die die;
@@ -45,141 +34,12 @@ struct unit_range {
 };
 
 struct ml_dwarf {
-	struct source main;
-	struct source alternate; /**< dwz's supplementary file; dwarf NULL when there is none */
+	struct ml_dwarf_image main;
+	struct ml_dwarf_image alternate; /**< dwz's supplementary file; dwarf NULL: none */
 	ML_ARRAY(struct unit) units;
 	ML_ARRAY(struct unit_range) ranges; /**< sorted by low */
-	const uint8_t *lines;               /**< .debug_line; libelf's */
-	size_t lines_size;
-	uint64_t lines_left; /**< bytes of line programs that may still be read */
+	uint64_t lines_left;                /**< bytes of line programs that may still be read */
 };
-
-static void close_source(struct source *source)
-{
-	dwarf_end(source->dwarf);
-	elf_end(source->elf);
-	ml_image_deinit(&source->image);
-	source->dwarf = NULL;
-	source->elf = NULL;
-}
-
-/* What lookups of lines and inlined functions need. */
-static bool is_needed_section(const char *name)
-{
-	static const char *const needed[] = {"info", "abbrev", "line",     "line_str",    "str",
-					     "addr", "ranges", "rnglists", "str_offsets", "types"};
-
-	if (strncmp(name, ".debug_", 7) == 0)
-		name += 7;
-	else if (strncmp(name, ".zdebug_", 8) == 0)
-		name += 8;
-	else
-		return false;
-	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
-		if (strcmp(name, needed[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Size of a debug section once decompressed. */
-static uint64_t true_size(const struct ml_image *image, const Elf64_Shdr *section)
-{
-	const char *name = ml_image_section_name(image, section);
-	Elf64_Chdr header;
-	struct {
-		char magic[4];
-		uint64_t size; /* big-endian */
-	} __attribute__((packed)) old;
-
-	if ((section->sh_flags & SHF_COMPRESSED) &&
-	    ml_image_read(image, section->sh_offset, &header, sizeof(header)))
-		return header.ch_size;
-	if (name[1] == 'z' && ml_image_read(image, section->sh_offset, &old, sizeof(old)) &&
-	    memcmp(old.magic, "ZLIB", 4) == 0)
-		return __builtin_bswap64(old.size);
-	return section->sh_size;
-}
-
-static uint64_t size_limit(void)
-{
-	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t share = memory / SECTIONS_MEMORY_SHARE;
-
-	return share < SECTIONS_SIZE_MAX ? share : SECTIONS_SIZE_MAX;
-}
-
-/* True when the file has DWARF, and not so much that loading it would take the machine's memory:
- * libdw decompresses what the headers promise. */
-static bool has_bearable_dwarf(const struct ml_image *image)
-{
-	uint64_t total = 0, limit = size_limit();
-	bool found = false;
-
-	for (size_t i = 0; i < image->section_count; i++) {
-		const Elf64_Shdr *section = &image->sections[i];
-
-		if (section->sh_type == SHT_NOBITS ||
-		    !is_needed_section(ml_image_section_name(image, section)))
-			continue;
-
-		uint64_t size = true_size(image, section);
-
-		if (size > limit || (total += size) > limit)
-			return false;
-		found = true;
-	}
-	return found;
-}
-
-/* Gives sections other names in libelf's copy of the names, so that libdw does not see them:
- * .gnu_debugaltlink, because libdw opens whatever path it names as soon as a DIE refers to it (a
- * path of the target in the root of this machine; dwarf_setalt() is the only way left); and what
- * is not needed, because libdw loads all it knows. */
-static bool hide_sections(Elf *elf)
-{
-	size_t names;
-
-	if (elf_getshdrstrndx(elf, &names) < 0)
-		return false;
-
-	Elf_Data *data = elf_getdata(elf_getscn(elf, names), NULL);
-	Elf_Scn *section = NULL;
-
-	while (data && (section = elf_nextscn(elf, section))) {
-		const Elf64_Shdr *header = elf64_getshdr(section);
-		const char *name = header ? elf_strptr(elf, names, header->sh_name) : NULL;
-
-		if (!name || !strstr(name, "debug") || is_needed_section(name))
-			continue;
-		if (header->sh_name + 1 < data->d_size)
-			((char *)data->d_buf)[header->sh_name + 1] = '_';
-		/* libelf has it elsewhere: never seen, but then the file must not be used. */
-		if (name[1] != '_')
-			return false;
-	}
-	return true;
-}
-
-/* Takes @p fd over; false (and nothing open) when it has no DWARF that can be read. */
-static bool open_source(int fd, const char *path, struct source *out)
-{
-	struct source source = {.image.fd = -1};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_image_open(fd, path, &source.image);
-
-	if (error)
-		return false;
-	elf_version(EV_CURRENT);
-	if (has_bearable_dwarf(&source.image))
-		source.elf = elf_begin(source.image.fd, ELF_C_READ, NULL);
-	if (source.elf && hide_sections(source.elf))
-		source.dwarf = dwarf_begin_elf(source.elf, DWARF_C_READ, NULL);
-	if (source.dwarf)
-		*out = source;
-	else
-		close_source(&source);
-	return source.dwarf != NULL;
-}
 
 /* Adds one more range of unit @p unit. */
 static void add_range(struct ml_dwarf *dwarf, uint32_t unit, uint64_t low, uint64_t high)
@@ -243,45 +103,39 @@ static void index_units(struct ml_dwarf *dwarf)
 	}
 }
 
-/* After dwarf_begin_elf(), which decompresses. */
-static void find_lines(struct ml_dwarf *dwarf)
+/* Opens @p fd (taken over), for whose supplementary file @p alternate is where to put its fd. */
+static bool open_image(struct ml_module *module, int fd, const struct ml_file_opener *opener,
+		       struct ml_dwarf_image *out, int *alternate)
 {
-	const Elf64_Shdr *section = ml_image_section_named(&dwarf->main.image, ".debug_line");
+	struct ml_image image;
+	ML_ERROR_CLEANUP struct ml_error *error = ml_image_open(fd, ml_module_path(module), &image);
 
-	if (!section)
-		section = ml_image_section_named(&dwarf->main.image, ".zdebug_line");
-	if (!section)
-		return;
+	if (error)
+		return false;
 
-	size_t index = (size_t)(section - dwarf->main.image.sections);
-	Elf_Data *data = elf_rawdata(elf_getscn(dwarf->main.elf, index), NULL);
+	bool opened = ml_dwarf_image_open(&image, out);
 
-	if (!data || !data->d_buf)
-		return;
-	dwarf->lines = data->d_buf;
-	dwarf->lines_size = data->d_size;
-	dwarf->lines_left = LINES_BYTES_A_MODULE;
+	if (opened && alternate)
+		*alternate = ml_debug_file_find_alternate(module, &image, opener);
+	ml_image_deinit(&image);
+	return opened;
 }
 
 struct ml_dwarf *ml_dwarf_open(struct ml_module *module, int fd,
 			       const struct ml_file_opener *opener)
 {
-	struct source source;
-	const char *path = ml_module_path(module);
+	struct ml_dwarf_image image;
+	int alternate = -1;
 
-	if (!open_source(fd, path, &source))
+	if (!open_image(module, fd, opener, &image, &alternate))
 		return NULL;
 
 	struct ml_dwarf *dwarf = ml_alloc(sizeof(*dwarf));
 
-	dwarf->main = source;
-	dwarf->alternate.image.fd = -1;
-
-	int alternate = ml_debug_file_find_alternate(module, &source.image, opener);
-
-	if (alternate >= 0 && open_source(alternate, path, &dwarf->alternate))
+	dwarf->main = image;
+	dwarf->lines_left = LINES_BYTES_A_MODULE;
+	if (alternate >= 0 && open_image(module, alternate, opener, &dwarf->alternate, NULL))
 		dwarf_setalt(dwarf->main.dwarf, dwarf->alternate.dwarf);
-	find_lines(dwarf);
 	index_units(dwarf);
 	return dwarf;
 }
@@ -294,8 +148,8 @@ void ml_dwarf_close(struct ml_dwarf *dwarf)
 		ml_dwarf_scopes_deinit(&unit->scopes);
 	ml_array_free(&dwarf->units);
 	ml_array_free(&dwarf->ranges);
-	close_source(&dwarf->main);
-	close_source(&dwarf->alternate);
+	ml_dwarf_image_close(&dwarf->main);
+	ml_dwarf_image_close(&dwarf->alternate);
 	free(dwarf);
 }
 
@@ -308,10 +162,10 @@ static bool allow_lines(struct ml_dwarf *dwarf, struct unit *unit)
 
 	/* A unit_length of 0xffffffff (64-bit DWARF) is above any bound. */
 	if (!dwarf_attr(&unit->die, DW_AT_stmt_list, &attribute) ||
-	    dwarf_formudata(&attribute, &offset) != 0 || dwarf->lines_size < sizeof(size) ||
-	    offset > dwarf->lines_size - sizeof(size))
+	    dwarf_formudata(&attribute, &offset) != 0 || dwarf->main.lines_size < sizeof(size) ||
+	    offset > dwarf->main.lines_size - sizeof(size))
 		return false;
-	memcpy(&size, dwarf->lines + offset, sizeof(size));
+	memcpy(&size, dwarf->main.lines + offset, sizeof(size));
 	if (size > LINES_BYTES_A_UNIT || size > dwarf->lines_left)
 		return false;
 	dwarf->lines_left -= size;
