@@ -18,6 +18,8 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include <bpf/bpf_core_read.h>
+
 #include "shared/counters.h"
 #include "shared/trace_abi.h"
 #include "shared/walk_end.h"
@@ -31,8 +33,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  * uprobe program can be preempted and another thread's run on the same CPU. Fits in a page with the
  * storage header, so that the allocation is dependable. */
 struct thread_state {
-	uint64_t outer_sp;   /* rsp at the entry of the call in progress, 0 = none */
-	uint64_t trampoline; /* where the kernel redirects hijacked returns to; 0 = not seen yet */
+	uint64_t outer_sp; /* rsp at the entry of the call in progress, 0 = none */
 	uint64_t size;
 	uint64_t pointer; /* the old block, the out argument, or the range */
 	uint64_t old_length;
@@ -387,6 +388,16 @@ static __always_inline bool take_block(uint32_t process, uint64_t address,
 	return !bpf_map_delete_elem(&live, &key);
 }
 
+/* Where the kernel redirects hijacked returns to: the start of the process's XOL area
+ * (uprobe_get_trampoline_vaddr()). The word popped at the return does not tell: since Linux 6.11
+ * the trampoline saves rax over it before it enters the kernel. Not cached, as exec changes it. */
+static __always_inline uint64_t return_trampoline(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr);
+}
+
 /* ---- a call's entry -------------------------------------------------------------------------- */
 
 /* True while the call noted in @thread is in progress and the one at @sp is made by it. A tail call
@@ -398,13 +409,10 @@ static __always_inline bool is_nested(struct thread_state *thread, uint64_t sp)
 
 	if (!thread->outer_sp)
 		return false;
-	if (sp <= thread->outer_sp) {
-		if (!thread->trampoline)
-			return true;
-		if (!bpf_probe_read_user(&hijacked, sizeof(hijacked), (void *)thread->outer_sp) &&
-		    hijacked == thread->trampoline)
-			return true;
-	}
+	if (sp <= thread->outer_sp &&
+	    !bpf_probe_read_user(&hijacked, sizeof(hijacked), (void *)thread->outer_sp) &&
+	    hijacked == return_trampoline())
+		return true;
 	thread->outer_sp = 0;
 	thread->has_old = 0;
 	count(ML_COUNTER_RETURNS_LOST);
@@ -519,14 +527,6 @@ static __always_inline int call_begins(struct pt_regs *ctx, uint64_t cookie)
 
 /* ---- a call's return ------------------------------------------------------------------------- */
 
-/* The kernel does not say where it redirects returns to; the popped word still does. */
-static __always_inline void learn_trampoline(struct thread_state *thread, uint64_t sp)
-{
-	if (!thread->trampoline)
-		bpf_probe_read_user(&thread->trampoline, sizeof(thread->trampoline),
-				    (void *)(sp - 8));
-}
-
 /* The address an allocating call gave, 0 for a failure. */
 static __always_inline uint64_t result_of(struct thread_state *thread, uint64_t rax)
 {
@@ -601,7 +601,6 @@ static __always_inline void call_ends(struct pt_regs *ctx, uint64_t cookie)
 	if (ctx->sp != thread->outer_sp + 8)
 		return;
 	thread->outer_sp = 0;
-	learn_trampoline(thread, ctx->sp);
 
 	if (role_maps(thread->role)) {
 		map_call_ends(ctx, thread, cfg, cookie);

@@ -53,9 +53,23 @@ struct pt_regs {
 	unsigned long ip, cs, flags, sp, ss;
 };
 
+/* Where uprobes keep the process's trampoline: kernel/events/uprobes.c. */
+struct xol_area {
+	unsigned long vaddr;
+} __attribute__((preserve_access_index));
+
+struct uprobes_state {
+	struct xol_area *xol_area;
+} __attribute__((preserve_access_index));
+
+struct mm_struct {
+	struct uprobes_state uprobes_state;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	int pid;
 	int tgid;
+	struct mm_struct *mm;
 } __attribute__((preserve_access_index));
 
 #endif
