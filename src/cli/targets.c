@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 
 struct ml_error *ml_targets_add(struct ml_targets *targets, struct ml_process *process)
@@ -107,15 +108,25 @@ static bool has_ended(const struct ml_target *target)
 	return poll(&end, 1, 0) > 0;
 }
 
+static void book_end(struct ml_targets *targets, struct ml_target *target)
+{
+	target->has_ended = true;
+	ml_vitals_read(target->pid, &target->last);
+	epoll_ctl(targets->epoll_fd, EPOLL_CTL_DEL, ml_process_pidfd(target->process), NULL);
+	targets->tracer->ops->remove_process(targets->tracer, target->pid, true);
+	if (target == targets->list.items)
+		return;
+	target->comm = ml_strdup(ml_process_comm(target->process));
+	target->inner_pid = ml_process_inner_pid(target->process);
+	ml_process_close(target->process);
+	target->process = NULL;
+}
+
 void ml_targets_reap(struct ml_targets *targets)
 {
 	ml_array_each (it, &targets->list) {
-		if (it->has_ended || !has_ended(it))
-			continue;
-		it->has_ended = true;
-		ml_vitals_read(it->pid, &it->last);
-		epoll_ctl(targets->epoll_fd, EPOLL_CTL_DEL, ml_process_pidfd(it->process), NULL);
-		targets->tracer->ops->remove_process(targets->tracer, it->pid, true);
+		if (!it->has_ended && has_ended(it))
+			book_end(targets, it);
 	}
 }
 
@@ -154,20 +165,25 @@ const char *ml_targets_comm(void *targets, pid_t pid)
 {
 	const struct ml_target *target = newest(targets, pid);
 
-	return target ? ml_process_comm(target->process) : "?";
+	if (!target)
+		return "?";
+	return target->process ? ml_process_comm(target->process) : target->comm;
 }
 
 pid_t ml_targets_inner_pid(void *targets, pid_t pid)
 {
 	const struct ml_target *target = newest(targets, pid);
 
-	return target ? ml_process_inner_pid(target->process) : pid;
+	if (!target)
+		return pid;
+	return target->process ? ml_process_inner_pid(target->process) : target->inner_pid;
 }
 
 void ml_targets_deinit(struct ml_targets *targets)
 {
 	ml_array_each (it, &targets->list) {
 		ml_process_close(it->process);
+		free(it->comm);
 		ml_error_free(it->problem);
 	}
 	ml_array_free(&targets->list);

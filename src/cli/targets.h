@@ -15,8 +15,12 @@
 
 /** One process. It stays in the list after its end: reports still name it. */
 struct ml_target {
-	struct ml_process *process; /**< owned */
+	/** Owned. NULL once it has ended, but for the first of the list: a shell script can start
+	 * more children than there are descriptors. */
+	struct ml_process *process;
 	pid_t pid;
+	char *comm;       /**< once process is NULL; owned */
+	pid_t inner_pid;  /**< the same */
 	bool is_attached; /**< its present image is traced */
 	bool has_ended;
 	bool is_noted;                /**< the user was told why it is not attached */

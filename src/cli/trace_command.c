@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* What a run holds; cleaned up in one place whatever happened. */
@@ -90,10 +91,23 @@ static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 					     : ml_bpf_tracer_create(&run->wanted, out);
 }
 
+/* Probes and processes cost descriptors. After the command was started, which keeps its limits. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static struct ml_error *create_session(struct run *run)
 {
 	const struct ml_options *options = run->options;
 	struct ml_tracer *tracer;
+
+	raise_descriptor_limit();
 	struct ml_error *error = create_tracer(run, &tracer);
 
 	if (error)
