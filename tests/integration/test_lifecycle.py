@@ -175,7 +175,7 @@ def test_closed_pipe(bench, ticker):
         if writer >= 0:
             os.close(writer)
     assert run.wait() in (0, -signal.SIGPIPE)
-    assert run.err() == ""
+    assert run.err() == "Attaching to pid %d, Ctrl+C to quit.\n" % ticker.pid
     assert ticker.is_running()
 
 
