@@ -5,13 +5,26 @@ import pytest
 LIBRARIES = "/usr/lib/x86_64-linux-gnu/"
 # What the truth of allocators.c says and every allocator below has.
 COMMON = ("leak_malloc", "leak_calloc", "leak_realloc", "leak_posix_memalign",
-          "leak_aligned_alloc", "leak_strdup", "free_everything")
+          "leak_aligned_alloc", "free_everything")
 
 
 def check_common(truth, report):
     for function in COMMON:
         assert report.site(function) == (truth[function]["bytes"], truth[function]["count"]), \
             function
+    check_strdup(truth["leak_strdup"], report)
+
+
+def check_strdup(site, report):
+    """It allocates inside the C library. Debian's musl has no unwind information: there the stack
+    ends in strdup, and the report says so."""
+    if not report.sites_of("leak_strdup"):
+        ends = [found["stack_end"] for found in report.sites_of("strdup")]
+        assert ends == ["no_unwind_info"]
+        assert report["caveats"]["stacks_no_unwind_info"] == site["count"]
+        assert report.site("strdup") == (site["bytes"], site["count"])
+    else:
+        assert report.site("leak_strdup") == (site["bytes"], site["count"])
 
 
 @pytest.mark.parametrize("library", ["libjemalloc.so.2", "libtcmalloc_minimal.so.4",
@@ -49,7 +62,7 @@ def test_new_with_preloaded_allocator(bench):
         assert report.site(function) == (site["bytes"], site["count"]), function
 
 
-def test_symbols_prefix(bench, tmp_path):
+def test_symbols_prefix(bench):
     """Functions called PREFIXmalloc, PREFIXfree …: an allocator under another name."""
     target = bench.target("prefixed")
     run = bench.attach(target.pid, "-S", "my_", "-O", bench.programs["prefixed"])
