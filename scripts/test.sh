@@ -133,7 +133,7 @@ export -f build
 
 unit_tests() {
 	local directory=build-asan before
-	export ASAN_OPTIONS=halt_on_error=1:detect_stack_use_after_return=1
+	export ASAN_OPTIONS=halt_on_error=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	before=$(wc -l <"$results")
 	rm -f "$directory/meson-logs/testlog.json"

@@ -42,8 +42,9 @@ void *ml_grow(void *items, size_t *capacity, size_t need, size_t size);
 
 /** Runs the block once for every element, with @p it pointing at it. */
 #define ml_array_each(it, array)                                                                   \
+	/* NULL + 0 is undefined in C before C2Y. */                                               \
 	for (__typeof__((array)->items + 0) it = (array)->items,                                   \
-					    it##_end = (array)->items + (array)->count;            \
+					    it##_end = it ? it + (array)->count : it;              \
 	     it != it##_end; it++)
 
 /** Frees the elements' memory (not what they point to) and makes the array empty. */
