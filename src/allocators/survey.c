@@ -208,7 +208,9 @@ static void judge(struct visit *visit, struct ml_module *module)
 	survey->is_loader = (visit->has_debug_state && !visit->has_libc_start) ||
 			    (!strncmp(ml_module_name(module), "ld-linux", 8));
 	survey->is_libc = visit->has_libc_start && !survey->is_static && !survey->is_loader;
-	survey->is_provider = visit->has_malloc && visit->has_free && !survey->is_loader;
+	/* A static program that never frees has no free() linked in (musl). */
+	survey->is_provider =
+		visit->has_malloc && (visit->has_free || survey->is_static) && !survey->is_loader;
 }
 
 void ml_survey_module(const struct ml_allocator_candidate *candidate,

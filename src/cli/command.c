@@ -30,32 +30,34 @@ pid_t ml_command_pid(const struct ml_command *command)
 
 void ml_command_peek(struct ml_command *command)
 {
-	siginfo_t status = {0};
+	siginfo_t info = {0};
 
 	if (command->has_ended ||
-	    waitid(P_PID, (id_t)ml_command_pid(command), &status, WEXITED | WNOHANG | WNOWAIT) ||
-	    !status.si_pid)
+	    waitid(P_PID, (id_t)ml_command_pid(command), &info, WEXITED | WNOHANG | WNOWAIT) ||
+	    !info.si_pid)
 		return;
-	ml_command_take_end(command, status.si_code, status.si_status);
+	/* The stops of a child under ptrace are told as well, asked for or not. */
+	if (info.si_code != CLD_EXITED && info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED)
+		return;
+	command->has_ended = true;
+	command->is_exit = info.si_code == CLD_EXITED;
+	command->number = info.si_status;
 }
 
-void ml_command_take_end(struct ml_command *command, int code, int status)
+void ml_command_take_end(struct ml_command *command, int status)
 {
-	if (command->has_ended || (code != CLD_EXITED && code != CLD_KILLED && code != CLD_DUMPED))
+	if (command->has_ended)
 		return;
-	command->code = code;
-	command->status = status;
 	command->has_ended = true;
+	command->is_exit = WIFEXITED(status);
+	command->number = command->is_exit ? WEXITSTATUS(status) : WTERMSIG(status);
 }
 
 void ml_command_describe_end(const struct ml_command *command, struct ml_strbuf *text)
 {
 	if (!command->has_ended)
 		return;
-	if (command->code == CLD_EXITED)
-		ml_strbuf_printf(text, "exit status %d", command->status);
-	else
-		ml_strbuf_printf(text, "signal %d", command->status);
+	ml_strbuf_printf(text, command->is_exit ? "exit status %d" : "signal %d", command->number);
 }
 
 void ml_command_kill(struct ml_command *command)

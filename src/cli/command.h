@@ -15,8 +15,8 @@ struct ml_command {
 	struct ml_launch *launch; /**< owned */
 	char **words;             /**< of -c, owned; NULL when behind "--" */
 	bool has_ended;
-	int code;   /**< si_code of its end: CLD_EXITED, CLD_KILLED or CLD_DUMPED */
-	int status; /**< si_status: exit status or signal */
+	bool is_exit; /**< it ended by itself: `number` is its exit status, else a signal */
+	int number;
 };
 
 /**
@@ -34,11 +34,8 @@ pid_t ml_command_pid(const struct ml_command *command);
  */
 void ml_command_peek(struct ml_command *command);
 
-/**
- * Takes si_code and si_status of a SIGCHLD or of waitid(): anything but an end is left alone (a
- * command followed by ptrace reports its stops the same way).
- */
-void ml_command_take_end(struct ml_command *command, int code, int status);
+/** Takes the wait status of its end from whoever reaped it. */
+void ml_command_take_end(struct ml_command *command, int status);
 
 /** Adds "exit status 3" or "signal 11"; nothing when it is not known. */
 void ml_command_describe_end(const struct ml_command *command, struct ml_strbuf *text);

@@ -166,15 +166,6 @@ static void on_stop_signal(struct ml_session *session, const struct signalfd_sig
 		session->end = ML_SESSION_SIGNAL; /* asked again: no more patience */
 }
 
-/* How the command ended must be learnt before the follower reaps it; it may have done so already,
- * then the signal itself says it. */
-static void on_child_signal(struct ml_command *command, const struct signalfd_siginfo *info)
-{
-	if ((pid_t)info->ssi_pid == ml_command_pid(command))
-		ml_command_take_end(command, info->ssi_code, info->ssi_status);
-	ml_command_peek(command);
-}
-
 static void on_signal(struct ml_session *session)
 {
 	struct signalfd_siginfo info;
@@ -185,7 +176,7 @@ static void on_signal(struct ml_session *session)
 			continue;
 		}
 		if (session->command)
-			on_child_signal(session->command, &info);
+			ml_command_peek(session->command);
 		if (session->follow)
 			ml_follow_dispatch(session->follow);
 	}

@@ -15,6 +15,7 @@
 #include "cli/reporter.h"
 #include "cli/targets.h"
 #include "target/follow.h"
+#include "target/launch.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -64,6 +65,13 @@ struct ml_error *ml_session_add_members(struct ml_session *session);
 
 /** Follows @p pid, which was added, and the children it already has. */
 struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid);
+
+/**
+ * Follows the command of @p launch from its first instruction on, in place of ml_launch_run(),
+ * until its process @p pid is attached, has ended, or is seen not to have an allocator.
+ */
+struct ml_error *ml_session_follow_launch(struct ml_session *session, struct ml_launch *launch,
+					  pid_t pid);
 
 /**
  * Reports until the end, makes the last report and detaches. An error means that a report could not

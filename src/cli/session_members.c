@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** Processes that join a session: a container's, and the children of those followed. */
+#include "base/clock.h"
 #include "cli/members.h"
 #include "cli/note.h"
 #include "cli/session.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -71,10 +73,12 @@ static void on_mapped(void *context, pid_t pid, bool is_exec)
 		ml_targets_attach(&session->targets, target);
 }
 
-static void on_exited(void *context, pid_t pid)
+static void on_exited(void *context, pid_t pid, int status)
 {
 	struct ml_session *session = context;
 
+	if (session->command && status >= 0 && pid == ml_command_pid(session->command))
+		ml_command_take_end(session->command, status);
 	ml_targets_reap(&session->targets);
 }
 
@@ -131,4 +135,30 @@ struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid)
 	for (unsigned int walks = 0; walks < WALKS_MAX && add_children(session); walks++)
 		continue;
 	return NULL;
+}
+
+/* A start-up takes milliseconds; a command that has no allocator by then has none. */
+#define START_UP_LIMIT_NS (5 * ML_NS_PER_SECOND)
+#define START_UP_POLL_MS  10
+
+struct ml_error *ml_session_follow_launch(struct ml_session *session, struct ml_launch *launch,
+					  pid_t pid)
+{
+	struct ml_error *error =
+		ml_follow_launch(launch, &follow_events, session, &session->follow);
+	uint64_t deadline_ns = ml_monotonic_ns() + START_UP_LIMIT_NS;
+
+	while (!error && ml_monotonic_ns() < deadline_ns) {
+		const struct ml_target *target = ml_targets_find(&session->targets, pid);
+
+		if (!target || target->is_attached || target->has_ended)
+			break;
+
+		struct pollfd child = {.fd = session->signal_fd, .events = POLLIN};
+
+		poll(&child, 1, START_UP_POLL_MS);
+		ml_follow_dispatch(session->follow);
+		ml_targets_reap(&session->targets);
+	}
+	return error;
 }

@@ -216,7 +216,10 @@ static struct ml_error *command_mapped(void *context)
 static struct ml_error *attach_command(struct run *run)
 {
 	pid_t pid = ml_command_pid(&run->command);
-	struct ml_error *error = ml_launch_run(run->command.launch, command_mapped, run);
+	bool follows = run->options->follow;
+	struct ml_error *error =
+		follows ? ml_session_follow_launch(&run->session, run->command.launch, pid)
+			: ml_launch_run(run->command.launch, command_mapped, run);
 	struct ml_target *target = ml_targets_find(&run->session.targets, pid);
 
 	if (error)
@@ -234,7 +237,7 @@ static struct ml_error *attach_command(struct run *run)
 	/* The way up left notes about parts not there yet. */
 	ml_error_free(target->problem);
 	target->problem = NULL;
-	return run->options->follow ? ml_session_follow(&run->session, pid) : NULL;
+	return run->is_announced ? NULL : announce_pid(run, pid);
 }
 
 /* What can fail without touching anything comes first. */
@@ -305,12 +308,12 @@ static struct ml_error *trace(struct run *run)
 {
 	struct ml_error *error = prepare(run);
 
+	if (run->has_session && run->has_command)
+		run->session.command = &run->command;
 	if (!error)
 		error = attach(run);
 	if (error)
 		return error;
-	if (run->has_command)
-		run->session.command = &run->command;
 	error = ml_session_run(&run->session);
 	if (!error && run->has_command)
 		tell_command(run);

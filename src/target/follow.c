@@ -103,8 +103,8 @@ static void release_parent(struct ml_follow *follow, struct tracee *tracee)
 	resume(parent, 0);
 }
 
-/* @p tracee has ended, or vanished in another thread's exec. */
-static void handle_end(struct ml_follow *follow, struct tracee *tracee)
+/* @p tracee has ended, or (@p status -1) vanished in another thread's exec. */
+static void handle_end(struct ml_follow *follow, struct tracee *tracee, int status)
 {
 	pid_t tgid = tracee->tgid;
 	/* One that died before forked() told of it was never there for the caller. */
@@ -113,7 +113,7 @@ static void handle_end(struct ml_follow *follow, struct tracee *tracee)
 	release_parent(follow, tracee);
 	drop(follow, tracee);
 	if (is_known_process)
-		follow->events->exited(follow->context, tgid);
+		follow->events->exited(follow->context, tgid, status);
 }
 
 static bool is_thread_of(pid_t tid, pid_t tgid)
@@ -242,7 +242,7 @@ static bool reap(struct ml_follow *follow, struct tracee *tracee)
 	if (got > 0 && WIFSTOPPED(status))
 		handle_stop(follow, tracee, status);
 	else if (got > 0 || errno == ECHILD)
-		handle_end(follow, tracee);
+		handle_end(follow, tracee, got > 0 ? status : -1);
 	else
 		return false;
 	return true;

@@ -29,8 +29,8 @@ struct ml_follow_events {
 	/** @p pid has a new image: called at the exec and again after each executable mapping of
 	 * its start-up (@p is_exec is true for the first). */
 	void (*mapped)(void *context, pid_t pid, bool is_exec);
-	/** @p pid is gone. */
-	void (*exited)(void *context, pid_t pid);
+	/** @p pid is gone; @p status is what waitpid() gave, -1 when somebody else took it. */
+	void (*exited)(void *context, pid_t pid, int status);
 };
 
 /** Follows @p pid, all its threads and whatever they start. @p events and @p context are borrowed.

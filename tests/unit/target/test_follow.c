@@ -198,7 +198,7 @@ static void on_mapped(void *context, pid_t pid, bool is_exec)
 						       .was_stopped = state_of(pid) == 't'};
 }
 
-static void on_exited(void *context, pid_t pid)
+static void on_exited(void *context, pid_t pid, int status)
 {
 	struct record *record = context;
 
