@@ -79,14 +79,26 @@ void ml_functions_add_section(struct ml_functions *functions, const struct ml_te
 	ml_u64map_free(&by_offset);
 }
 
-void ml_functions_add_mark(struct ml_functions *functions, const struct ml_text *text,
-			   uint64_t start, uint64_t size, uint32_t cfa)
+void ml_functions_add_row(struct ml_functions *functions, const struct ml_text *text,
+			  uint64_t start, uint64_t size, struct ml_unwind_row row)
 {
-	struct ml_function function = {.cie = ML_FUNCTION_MARK(cfa)};
+	struct ml_function function = {.cie = ML_FUNCTION_ROW};
 
+	function.record = (uint16_t)row.cfa_words | (uint32_t)row.rules << 16 |
+			  (uint32_t)(uint8_t)row.rbp_words << 24;
 	if (ml_text_clip(text, start, size, &function.pc, &function.end) &&
 	    !covered(functions, function.pc))
 		*ml_array_push(&functions->list) = function;
+}
+
+struct ml_unwind_row ml_function_row(const struct ml_function *function)
+{
+	return (struct ml_unwind_row){
+		.pc = function->pc,
+		.cfa_words = (int16_t)(function->record & 0xffff),
+		.rules = (uint8_t)(function->record >> 16),
+		.rbp_words = (int8_t)(function->record >> 24),
+	};
 }
 
 static int function_compare(const void *left, const void *right)

@@ -16,15 +16,15 @@ struct ml_function_cie {
 	struct ml_frame initial;
 };
 
-/* Values of ml_function.cie for functions without CFI: one row of that ML_CFA_* kind. */
-#define ML_FUNCTION_MARK(cfa) (UINT32_MAX - (cfa))
+/* ml_function.cie of code without CFI whose only row is known: it is packed into `record`. */
+#define ML_FUNCTION_ROW UINT32_MAX
 
 /** Code [pc, end), relative to the base of the code. */
 struct ml_function {
 	uint32_t pc;
 	uint32_t end;
 	uint32_t record; /**< offset of the FDE in the section of its CIE */
-	uint32_t cie;    /**< index of the CIE, or ML_FUNCTION_MARK() */
+	uint32_t cie;    /**< index of the CIE, or ML_FUNCTION_ROW */
 };
 
 /** All functions; all-zero is empty. */
@@ -42,9 +42,12 @@ struct ml_functions {
 void ml_functions_add_section(struct ml_functions *functions, const struct ml_text *text,
 			      const struct ml_cfi_section *section);
 
-/** Adds the one-row function [start, start + size) unless a sorted one covers @p start. */
-void ml_functions_add_mark(struct ml_functions *functions, const struct ml_text *text,
-			   uint64_t start, uint64_t size, uint32_t cfa);
+/** Adds [start, start + size), where @p row holds, unless a sorted function covers @p start. */
+void ml_functions_add_row(struct ml_functions *functions, const struct ml_text *text,
+			  uint64_t start, uint64_t size, struct ml_unwind_row row);
+
+/** The row of a function that was added with one. */
+struct ml_unwind_row ml_function_row(const struct ml_function *function);
 
 /**
  * Sorts by pc and cuts overlaps the way libgcc's search resolves them: at any pc the function that

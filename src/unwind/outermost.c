@@ -3,8 +3,8 @@
 
 #include "base/file.h"
 
-/* The entry code of every C library is shorter; used when the symbol has no size. */
-#define ENTRY_SIZE 64
+/* Enough to reach behind the call in musl's _start (22 bytes); used when the symbol has no size. */
+#define ENTRY_SIZE 32
 
 /* More code than a C library without CFI has (musl: 0.6 MB). */
 #define SCAN_LIMIT (32u << 20)
@@ -26,7 +26,7 @@ struct pattern {
 	const char *bytes;
 	size_t size;
 	const char *callee; /**< function called right after the bytes; NULL: any code */
-	uint32_t cfa;       /**< ML_CFA_* of the mark */
+	uint8_t cfa;        /**< ML_CFA_* of the mark */
 };
 
 #define PATTERN(bytes, callee, cfa)                                                                \
@@ -81,8 +81,11 @@ static void pattern_mark(const struct pattern *pattern, const uint8_t *bytes, si
 		at += pattern->size;
 		if (pattern->callee && !calls(at, end, start + pattern->size, callee))
 			continue;
-		/* From one byte before on: a return address is looked up in the call before it. */
-		ml_functions_add_mark(functions, text, start - 1, pattern->size + 1, pattern->cfa);
+		/* From one byte before on: a return address is looked up in the call before it. And
+		 * the call that follows: what atexit() and thread-specific data run at the end. */
+		ml_functions_add_row(functions, text, start - 1,
+				     pattern->size + 1 + (pattern->callee ? CALL_SIZE : 0),
+				     (struct ml_unwind_row){.rules = pattern->cfa});
 		marks++;
 	}
 }
@@ -124,17 +127,17 @@ static void names_mark(struct ml_module *module, const struct ml_text *text,
 		       struct ml_functions *functions)
 {
 	static const char *const names[] = {"_start", "clone3", "__clone", "__clone3"};
+	const struct ml_unwind_row end = {.rules = ML_CFA_END};
 	uint64_t size = ENTRY_SIZE;
 	struct ml_symbol symbol;
 
 	if (ml_module_symbol_at(module, text->entry, &symbol) && symbol.address == text->entry &&
 	    symbol.size)
 		size = symbol.size;
-	ml_functions_add_mark(functions, text, text->entry, size, ML_CFA_END);
+	ml_functions_add_row(functions, text, text->entry, size, end);
 	for (size_t i = 0; i < COUNT(names); i++) {
 		if (ml_module_function_named(module, names[i], &symbol) && symbol.size)
-			ml_functions_add_mark(functions, text, symbol.address, symbol.size,
-					      ML_CFA_END);
+			ml_functions_add_row(functions, text, symbol.address, symbol.size, end);
 	}
 }
 

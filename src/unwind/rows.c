@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "unwind/rows.h"
 
+#include "unwind/derive.h"
 #include "unwind/functions.h"
 #include "unwind/outermost.h"
 
@@ -46,10 +47,8 @@ static void frame_add(void *context, uint64_t pc, const struct ml_frame *frame)
 static void function_add(struct builder *builder, const struct ml_functions *functions,
 			 const struct ml_function *function)
 {
-	if (function->cie >= functions->cies.count) {
-		uint32_t cfa = ML_FUNCTION_MARK(function->cie);
-
-		row_add(builder, (struct ml_unwind_row){.pc = function->pc, .rules = (uint8_t)cfa});
+	if (function->cie == ML_FUNCTION_ROW) {
+		row_add(builder, ml_function_row(function));
 		return;
 	}
 
@@ -170,7 +169,12 @@ struct ml_error *ml_unwind_rows_build(struct ml_module *module, struct ml_unwind
 				     "stacks are followed by frame pointers there",
 				     ml_module_path(module));
 	if (!error) {
+		bool lacks_cfi = !functions.list.count ||
+				 (text.entry && !ml_functions_cover(&functions, &text, text.entry));
+
 		ml_outermost_mark(module, &text, &functions);
+		if (lacks_cfi)
+			ml_derive_functions(module, &text, &functions);
 		builder.out.base = text.base;
 		functions_add(&builder, &functions);
 		rows_finish(&builder.out);

@@ -101,6 +101,8 @@ struct ml_module *cfi_module(const struct cfi_bytes *cfi, const char *name, uint
 		.p_filesz = CFI_TEXT_SIZE,
 		.p_memsz = CFI_TEXT_SIZE,
 	};
+	if (cfi->code)
+		memcpy(file.code, cfi->code, cfi->code_size);
 	file.sections[1] = (Elf64_Shdr){.sh_name = 1,
 					.sh_type = SHT_PROGBITS,
 					.sh_flags = SHF_ALLOC,

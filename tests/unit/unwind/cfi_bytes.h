@@ -19,6 +19,8 @@
 struct cfi_bytes {
 	uint8_t bytes[4096];
 	size_t size;
+	const uint8_t *code; /**< of the module's text, from its start; may be NULL */
+	size_t code_size;
 	bool is_debug_frame; /**< ids and pointers as .debug_frame has them, not .eh_frame */
 };
 

@@ -103,11 +103,42 @@ static void test_debug_frame(void **state)
 	rounds_run(".debug_frame", 0xd1b54a32d192ed03);
 }
 
+/** Code without CFI is decoded: here it is noise, with calls, pushes and frames among it. */
+static void test_random_code(void **state)
+{
+	static const uint8_t common[] = {0x55, 0x5d, 0xe8, 0xeb, 0x74,
+					 0xc9, 0xc3, 0x48, 0x83, 0xec};
+	uint64_t start_ns = ml_monotonic_ns(), seed = 0xa0761d6478bd642f;
+	size_t rounds = 0;
+
+	for (; rounds < 500 && ml_monotonic_ns() - start_ns < TIME_LIMIT_NS; rounds++) {
+		uint8_t code[CFI_TEXT_SIZE];
+		struct cfi_bytes cfi = {.code = code, .code_size = sizeof(code)};
+		struct ml_unwind_rows rows;
+
+		for (size_t i = 0; i < sizeof(code); i++) {
+			uint64_t value = random_next(&seed);
+
+			code[i] = value & 1 ? common[(value >> 8) % sizeof(common)]
+					    : (uint8_t)(value >> 16);
+		}
+
+		struct ml_module *module = cfi_module(&cfi, ".eh_frame", CFI_TEXT_ADDRESS);
+
+		assert_null(ml_unwind_rows_build(module, &rows));
+		assert_table_is_sound(&rows);
+		ml_unwind_rows_deinit(&rows);
+		ml_module_unref(module);
+	}
+	assert_true(rounds > 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_eh_frame),
 		cmocka_unit_test(test_debug_frame),
+		cmocka_unit_test(test_random_code),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

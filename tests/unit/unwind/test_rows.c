@@ -264,7 +264,7 @@ static void test_outermost_frames(void **state)
 	assert_null(ml_unwind_rows_build(module, &rows));
 	assert_row(&rows, 0x7ff, ML_CFA_NONE, 0, 0);
 	assert_row(&rows, 0x800, ML_CFA_END, 0, 0);
-	assert_row(&rows, 0x83f, ML_CFA_END, 0, 0);
+	assert_row(&rows, 0x81f, ML_CFA_END, 0, 0);
 	assert_row(&rows, 0x840, ML_CFA_NONE, 0, 0);
 	ml_unwind_rows_deinit(&rows);
 	ml_module_unref(module);
@@ -351,6 +351,49 @@ static void test_no_cfi_is_an_empty_table(void **state)
 	ml_unwind_rows_deinit(&rows);
 }
 
+static void test_code_without_cfi(void **state)
+{
+	static const uint8_t entry[] = {0xe8, 0x0b, 0xf8, 0xff, 0xff, 0xf4}; /* call 0x10; hlt */
+	/* push %rbp; mov %rsp,%rbp; and $-64,%rsp; call 0x30; leave; ret */
+	static const uint8_t with_frame[] = {0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xe4, 0xc0,
+					     0xe8, 0x13, 0,    0,    0,    0xc9, 0xc3};
+	/* push %rbx; push %rbp; sub $24,%rsp; jz 0x3e; mov %rax,%rbp; jmp 0x3e … */
+	static const uint8_t without[] = {0x53, 0x55, 0x48, 0x83, 0xec, 0x18, 0x74, 0x06, 0x48,
+					  0x89, 0xc5, 0xeb, 0x01, 0x90,
+					  /* 3e: add $24,%rsp; pop %rbp; pop %rbx; ret */
+					  0x48, 0x83, 0xc4, 0x18, 0x5d, 0x5b, 0xc3};
+	const uint32_t saved = ML_RBP_CFA;
+	uint8_t code[CFI_TEXT_SIZE] = {0};
+	struct cfi_bytes cfi = {.code = code, .code_size = sizeof(code)};
+	struct ml_unwind_rows rows;
+
+	memcpy(code + 0x800, entry, sizeof(entry));
+	memcpy(code + 0x10, with_frame, sizeof(with_frame));
+	memcpy(code + 0x30, without, sizeof(without));
+	cfi_add_number(&cfi, 0, 4);
+
+	struct ml_module *module = cfi_module(&cfi, ".eh_frame", TEXT + 0x800);
+
+	assert_null(ml_unwind_rows_build(module, &rows));
+	assert_row(&rows, 0x804, ML_CFA_END, 0, 0);
+	assert_row(&rows, 0x10, ML_CFA_RSP, 1, 0);
+	assert_row(&rows, 0x11, RULES(ML_CFA_RSP, saved), 2, -2);
+	assert_row(&rows, 0x14, RULES(ML_CFA_RBP, saved), 2, -2);
+	assert_row(&rows, 0x1c, RULES(ML_CFA_RBP, saved), 2, -2);
+	assert_row(&rows, 0x1e, ML_CFA_RSP, 1, 0);
+	assert_row(&rows, 0x30, ML_CFA_RSP, 1, 0);
+	assert_row(&rows, 0x31, ML_CFA_RSP, 2, 0);
+	assert_row(&rows, 0x32, RULES(ML_CFA_RSP, saved), 3, -3);
+	assert_row(&rows, 0x36, RULES(ML_CFA_RSP, saved), 6, -3);
+	assert_row(&rows, 0x3e, RULES(ML_CFA_RSP, saved), 6, -3);
+	assert_row(&rows, 0x42, RULES(ML_CFA_RSP, saved), 3, -3);
+	assert_row(&rows, 0x43, ML_CFA_RSP, 2, 0);
+	assert_row(&rows, 0x44, ML_CFA_RSP, 1, 0);
+	assert_row(&rows, 0x100, ML_CFA_NONE, 0, 0);
+	ml_unwind_rows_deinit(&rows);
+	ml_module_unref(module);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_damage_ends_a_function),
 		cmocka_unit_test(test_gaps_and_overlaps),
 		cmocka_unit_test(test_outermost_frames),
+		cmocka_unit_test(test_code_without_cfi),
 		cmocka_unit_test(test_framing_of_debug_frame),
 		cmocka_unit_test(test_framing_of_eh_frame),
 		cmocka_unit_test(test_damaged_section_is_an_error),
