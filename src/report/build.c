@@ -6,6 +6,8 @@
 #include "base/u64map.h"
 #include "report/frames.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /** A site of the report in the making. */
@@ -202,6 +204,17 @@ static void add_blocks(struct build *build)
 			      sizeof(*draft->site.blocks.items), compare_blocks);
 }
 
+/** When the program has ended there is nothing to watch for any more: says what is known. */
+static void say_at_end(const struct ml_report *report, struct ml_report_site *site)
+{
+	if (!report->end_reason || site->verdict.class != ML_VERDICT_UNKNOWN)
+		return;
+	snprintf(site->verdict.why, sizeof(site->verdict.why),
+		 "%" PRIu64 " of the %" PRIu64 " block%s allocated here %s never freed",
+		 site->count, site->allocs, site->allocs == 1 ? "" : "s",
+		 site->count == 1 ? "was" : "were");
+}
+
 /** Moves the drafts, sorted, into the report and names their frames. */
 static void freeze(struct build *build)
 {
@@ -218,6 +231,7 @@ static void freeze(struct build *build)
 		struct ml_report_site *site = ml_array_push(&report->sites);
 
 		*site = draft->site;
+		say_at_end(report, site);
 		if (draft->stack && (!limit || report->sites.count <= limit))
 			ml_frames_name(&build->namer, draft->stack, draft->skip, site);
 	}

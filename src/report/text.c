@@ -109,20 +109,31 @@ static void add_nothing(struct ml_strbuf *text, const struct ml_report *report)
 				 (int)report->pid);
 }
 
+/* "1 block", "2 blocks" */
+static void add_number(struct ml_strbuf *text, uint64_t number, const char *noun)
+{
+	ml_strbuf_printf(text, "%" PRIu64 " %s%s", number, noun, number == 1 ? "" : "s");
+}
+
 static void add_totals(struct ml_strbuf *text, const struct ml_report *report)
 {
-	ml_strbuf_printf(text,
-			 "# %" PRIu64 " bytes in %" PRIu64
-			 " blocks outstanding at %zu site%s; %" PRIu64 " allocations and %" PRIu64
-			 " frees in %.1f s\n",
-			 report->outstanding_bytes, report->outstanding_count, report->sites.count,
-			 report->sites.count == 1 ? "" : "s", report->allocs, report->frees,
-			 report->elapsed_s);
-	if (report->untracked_frees)
-		ml_strbuf_printf(text,
-				 "# %" PRIu64 " frees of blocks allocated before tracing began%s\n",
-				 report->untracked_frees,
+	ml_strbuf_puts(text, "# ");
+	add_number(text, report->outstanding_bytes, "byte");
+	ml_strbuf_puts(text, " in ");
+	add_number(text, report->outstanding_count, "block");
+	ml_strbuf_puts(text, " outstanding at ");
+	add_number(text, report->sites.count, "site");
+	ml_strbuf_puts(text, "; ");
+	add_number(text, report->allocs, "allocation");
+	ml_strbuf_puts(text, " and ");
+	add_number(text, report->frees, "free");
+	ml_strbuf_printf(text, " in %.1f s\n", report->elapsed_s);
+	if (report->untracked_frees) {
+		ml_strbuf_puts(text, "# ");
+		add_number(text, report->untracked_frees, "free");
+		ml_strbuf_printf(text, " of blocks allocated before tracing began%s\n",
 				 report->sampling == ML_SAMPLING_ALL ? "" : ", or not sampled");
+	}
 	if (report->sampling == ML_SAMPLING_NTH)
 		ml_strbuf_printf(
 			text, "# sampled: one of %" PRIu64 " allocations; figures are estimates\n",
