@@ -59,6 +59,8 @@ echo "# 3. memleak, from the host: four reports, one every three seconds."
 echo "\$ memleak -p $pid 3 4"
 status=0
 # A tool that hangs must not hang the demonstration.
+: >"$work/report"
+: >"$work/report.err"
 timeout -k 5 40 "$memleak" -p "$pid" 3 4 >"$work/report" 2>"$work/report.err" </dev/null &
 tracer=$!
 tail -q -n +1 -f --pid="$tracer" "$work/report" "$work/report.err" 2>/dev/null &

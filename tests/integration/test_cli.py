@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The command line: what is refused, how, and what is understood."""
+import json
 import os
 
 import pytest
@@ -131,6 +132,21 @@ def test_output_file(bench, tmp_path):
     assert status == 0, err
     assert out == ""
     assert report.read_text().startswith("{")
+
+
+def test_doctor(bench):
+    target = bench.target("big")
+    status, out, err = bench.run("doctor", "-p", target.pid, "--json")
+    assert status == 0, err
+    report = json.loads(out)
+    assert report["schema"] == "memleak/1" and report["kind"] == "doctor"
+    assert report["backends"]["bpf"]["usable"] is True
+    for check in report["checks"]:
+        assert check["status"] in ("ok", "warn", "fail")
+        assert check["name"] and check["detail"]
+        assert check["status"] == "ok" or check["remedy"], check
+    status, out, err = bench.run("doctor")
+    assert status == 0 and out, err
 
 
 def test_runs_from_anywhere(bench):
