@@ -18,7 +18,12 @@
 #define D_MANGLED_MAX         1024
 #define D_BACK_REFERENCES_MAX 24
 
-#define OPTIONS               (DMGL_PARAMS | DMGL_ANSI | DMGL_RET_DROP)
+/* For every pack expansion ("Dp") libiberty's d_find_pack() walks the type behind it without
+ * printing anything, and follows substitutions ("S0_") as if each were a copy: 2^N steps for N of
+ * them. */
+#define PACK_SUBSTITUTIONS_MAX 16
+
+#define OPTIONS                (DMGL_PARAMS | DMGL_ANSI | DMGL_RET_DROP)
 
 /** Output of libiberty, which offers no other way out of its printing than a jump. */
 struct sink {
@@ -55,6 +60,16 @@ static char *demangle_with(demangler demangle, const char *mangled)
 	return NULL;
 }
 
+static bool has_endless_pack(const char *mangled)
+{
+	const char *pack = strstr(mangled, "Dp");
+	unsigned int substitutions = 0;
+
+	for (; pack && *pack; pack++)
+		substitutions += *pack == 'S';
+	return substitutions > PACK_SUBSTITUTIONS_MAX;
+}
+
 static char *demangle_d(const char *mangled)
 {
 	unsigned int references = 0;
@@ -80,7 +95,9 @@ static char *demangle_plain(const char *mangled)
 	/* Rust's legacy names are C++ names that end in "17h" and a hash of 16 digits. */
 	char *text = demangle_with(rust_demangle_callback, mangled);
 
-	return text ? text : demangle_with(cplus_demangle_v3_callback, mangled);
+	if (text || has_endless_pack(mangled))
+		return text;
+	return demangle_with(cplus_demangle_v3_callback, mangled);
 }
 
 static bool is_word(const char *at, size_t length, const char *word)

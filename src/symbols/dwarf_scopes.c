@@ -37,11 +37,16 @@ uint64_t ml_dwarf_work_ns(void)
 	return ml_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-static bool is_over(struct reader *reader)
+static bool is_late(struct reader *reader)
 {
-	if (++reader->die_count % DIES_A_CHECK == 0 && ml_dwarf_work_ns() > reader->deadline_ns)
+	if (ml_dwarf_work_ns() > reader->deadline_ns)
 		reader->is_over = true;
 	return reader->is_over;
+}
+
+static bool is_over(struct reader *reader)
+{
+	return ++reader->die_count % DIES_A_CHECK == 0 ? is_late(reader) : reader->is_over;
 }
 
 static bool may_hold_code(int tag)
@@ -133,13 +138,17 @@ static void leave(struct reader *reader, const struct level *level)
 }
 
 /* Goes to the next DIE that @p depth or a level above it has; the new depth, -1 at the end. Level
- * 0 is the root, whose siblings are not ours. */
+ * 0 is the root, whose siblings are not ours. Where DW_AT_sibling is missing, libdw reads all that
+ * is inside a DIE to find the next one: on the way up that may be the whole unit, again and
+ * again. */
 static int advance(struct reader *reader, int depth)
 {
-	for (; depth >= 0; depth--) {
+	for (int from = depth; depth >= 0; depth--) {
 		struct level *level = &reader->levels[depth];
 
 		leave(reader, level);
+		if (depth < from && is_late(reader))
+			return -1;
 		if (depth > 0 && dwarf_siblingof(&level->die, &level->die) == 0)
 			return depth;
 	}

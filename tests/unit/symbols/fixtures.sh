@@ -109,6 +109,28 @@ mkdir fifo
 cp linked/stripped fifo/stripped
 mkfifo fifo/split.debug
 
+# Blocks in blocks in blocks, 30 million levels deep.
+cat >nest.s <<'END'
+	.text
+	.globl main
+	.type main, @function
+main:	ret
+	.size main, . - main
+	.section .debug_abbrev, "", @progbits
+	.byte 1, 0x11, 1, 0x11, 1, 0x12, 7, 0, 0
+	.byte 2, 0x0b, 1, 0, 0, 0
+	.section .debug_info, "", @progbits
+	.long 2f - 1f
+1:	.short 4
+	.long 0
+	.byte 8, 1
+	.quad main, 1
+	.fill 30000000, 1, 2
+2:
+	.section .note.GNU-stack, "", @progbits
+END
+gcc -no-pie nest.s -o nest
+
 # dwz moves what two files have in common into a third one.
 if command -v dwz >/dev/null; then
 	cp inlines-O2-4 dwz-a

@@ -104,6 +104,25 @@ static void bounds_names_that_explode(void **state)
 	free(text);
 }
 
+/* The same without any output: a pack expansion of 40 levels, 2^40 steps. */
+static void bounds_names_that_explode_silently(void **state)
+{
+	char name[1024] = "_Z1fDpSt4pairI";
+
+	for (int level = 0; level < 40; level++)
+		strcat(name, "S_I");
+	strcat(name, "iiE");
+	for (int level = 0; level < 40; level++) {
+		static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+		char id[8];
+
+		snprintf(id, sizeof(id), level < 36 ? "S%c_E" : "S1%c_E", digits[level % 36]);
+		strcat(name, id);
+	}
+	assert_demangled(name, name);
+	assert_demangled("_Z1fIJicEEvDpT_", "f<int, char>(int, char)");
+}
+
 static void bounds_deep_and_long_names(void **state)
 {
 	size_t size = 1 << 20;
@@ -182,6 +201,7 @@ int main(void)
 		cmocka_unit_test(leaves_other_names),
 		cmocka_unit_test(tells_clones),
 		cmocka_unit_test(bounds_names_that_explode),
+		cmocka_unit_test(bounds_names_that_explode_silently),
 		cmocka_unit_test(bounds_deep_and_long_names),
 		cmocka_unit_test(survives_random_names),
 		cmocka_unit_test(shortens),

@@ -112,6 +112,22 @@ static void survives_damaged_compression(void **state)
 	damage("inlines-O2-5-gz", 14);
 }
 
+static void bounds_endless_nesting(void **state)
+{
+	struct ml_module *module = fixture_open("nest");
+	struct ml_symbolizer *symbolizer = ml_symbolizer_create(true);
+	struct ml_symbol_frames frames = {0};
+	uint64_t start_ns = ml_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	ml_symbolizer_lookup(symbolizer, module, fixture_address(module, "main"), false, &frames);
+	assert_true(ml_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns < 10 * ML_NS_PER_SECOND);
+	assert_int_equal(frames.list.count, 1);
+	assert_string_equal(frames.list.items[0].symbol, "main");
+	ml_array_free(&frames.list);
+	ml_symbolizer_destroy(symbolizer);
+	ml_module_unref(module);
+}
+
 static int build(void **state)
 {
 	return fixture_build(SYMBOLS_FIXTURES);
@@ -123,6 +139,7 @@ int main(void)
 		cmocka_unit_test(survives_damaged_dwarf_4),
 		cmocka_unit_test(survives_damaged_dwarf_5),
 		cmocka_unit_test(survives_damaged_compression),
+		cmocka_unit_test(bounds_endless_nesting),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
