@@ -213,9 +213,13 @@ static __always_inline uint64_t exponential_q16(void)
 /* How many sampling points of a Poisson process with mean distance @mean fall into @size bytes. */
 static __always_inline uint64_t points_in(struct thread_state *thread, uint64_t size, uint64_t mean)
 {
-	int64_t budget = thread->byte_budget - (int64_t)size;
+	int64_t budget = thread->byte_budget;
 	uint64_t points = 0;
 
+	/* A thread's first: the distance to the first point is random as well. */
+	if (!budget)
+		budget = (int64_t)(mean * exponential_q16() >> 16) + 1;
+	budget -= (int64_t)size;
 	if (budget > 0) {
 		thread->byte_budget = budget;
 		return 0;

@@ -37,7 +37,7 @@ enum ml_role {
 #define ML_COOKIE_FUNCTION(cookie) ((uint32_t)((cookie) >> 8) & 0xffffu)
 /* The process, as the tool sees its pid: the upper half. */
 #define ML_COOKIE_PROCESS(cookie) ((uint32_t)((cookie) >> 32))
-#define ML_COOKIE(role, function, process) \
+#define ML_COOKIE(role, function, process)                                                         \
 	((uint64_t)(role) | (uint64_t)(function) << 8 | (uint64_t)(process) << 32)
 
 /** Set in an entry of a stack that is no return address: where a signal interrupted. */
@@ -79,7 +79,7 @@ struct ml_site_record {
 /** Slots of the counters table that come after those of enum ml_counter. */
 enum ml_books_slot {
 	ML_SLOT_UNTRACKED_FREES = ML_COUNTER_COUNT, /**< frees of blocks we do not know */
-	ML_SLOT_EVENTS,				    /**< probe hits */
+	ML_SLOT_EVENTS,                             /**< probe hits */
 	ML_SLOT_COUNT,
 };
 

@@ -313,11 +313,15 @@ bool ml_bpf_process_is_same_image(const struct ml_bpf_process *process)
 	return !change.removed;
 }
 
-void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach)
+void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
+			   bool is_gone)
 {
 	uint32_t key = (uint32_t)process->pid;
 
-	ml_links_close(&process->links);
+	if (is_gone)
+		ml_link_keeper_give(attach->keeper, &process->links);
+	else
+		ml_links_close(&process->links);
 	ml_array_free(&process->probed);
 	bpf_map_delete_elem(attach->processes_fd, &key);
 	process->is_attached = false;

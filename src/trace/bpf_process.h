@@ -9,6 +9,7 @@
 #include "target/process.h"
 #include "trace/code_map.h"
 #include "trace/function_names.h"
+#include "trace/link_keeper.h"
 #include "trace/module_cache.h"
 #include "trace/tracer.h"
 #include "trace/unwind_tables.h"
@@ -20,6 +21,7 @@ struct ml_bpf_attach {
 	struct ml_module_cache *modules;
 	struct ml_unwind_tables *unwind;
 	struct ml_function_names *functions;
+	struct ml_link_keeper *keeper;
 	enum ml_link_kind kind;
 	int processes_fd;                          /**< map: pid → struct ml_process_maps */
 	int call_fd, entry_fd, return_fd, free_fd; /**< programs; call_fd only for sessions */
@@ -58,8 +60,12 @@ struct ml_error *ml_bpf_process_no_allocator(const struct ml_bpf_process *proces
 /** True when all code @p process was seen with is still mapped: no exec happened in between. */
 bool ml_bpf_process_is_same_image(const struct ml_bpf_process *process);
 
-/** Takes the probes out; the code map stays. */
-void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach);
+/**
+ * Takes the probes out; the code map stays. When the probed memory @p is_gone (the process ended or
+ * has a new image) that is left to the keeper.
+ */
+void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
+			   bool is_gone);
 
 void ml_bpf_process_deinit(struct ml_bpf_process *process);
 

@@ -21,6 +21,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -35,6 +36,9 @@
 
 /* How long the cost is measured at each report. */
 #define COST_WINDOW_US 10000
+
+/* How long the end waits for the links of processes that are gone. */
+#define LINKS_LIMIT_MS 20000
 
 /* What the programs use; for messages on kernels without. */
 #define NEEDS "Linux 5.17 (bpf_loop, BPF cookies)"
@@ -142,7 +146,7 @@ static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_pro
 	if (!error && !process->probed.count)
 		error = ml_bpf_process_no_allocator(process, &tracer->attach);
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
-		ml_bpf_process_detach(process, &tracer->attach);
+		ml_bpf_process_detach(process, &tracer->attach, false);
 	return error;
 }
 
@@ -171,7 +175,7 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 		return;
 	resolve_all(tracer);
 	if (process->is_attached)
-		ml_bpf_process_detach(process, &tracer->attach);
+		ml_bpf_process_detach(process, &tracer->attach, true);
 	if (!keep)
 		forget_books(tracer, pid);
 }
@@ -384,7 +388,17 @@ static void tracer_detach(struct ml_tracer *base)
 	resolve_all(tracer);
 	for (size_t i = 0; i < tracer->processes.count; i++)
 		if (tracer->processes.items[i]->is_attached)
-			ml_bpf_process_detach(tracer->processes.items[i], &tracer->attach);
+			ml_bpf_process_detach(tracer->processes.items[i], &tracer->attach, false);
+
+	size_t left = ml_link_keeper_drain(tracer->attach.keeper, LINKS_LIMIT_MS);
+	char text[128];
+
+	if (!left)
+		return;
+	snprintf(text, sizeof(text),
+		 "%zu probe links of processes that ended are still being closed by the kernel",
+		 left);
+	note(tracer, text);
 }
 
 static void tracer_destroy(struct ml_tracer *base)
@@ -405,6 +419,7 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_stack_store_destroy(tracer->stacks);
 	ml_unwind_tables_destroy(tracer->attach.unwind);
 	ml_module_cache_destroy(tracer->attach.modules);
+	ml_link_keeper_destroy(tracer->attach.keeper);
 	ml_function_names_deinit(&tracer->functions);
 	ml_user_bpf__destroy(tracer->skeleton);
 	ml_fd_close(&tracer->epoll_fd);
@@ -525,6 +540,7 @@ static void know_maps(struct bpf_tracer *tracer)
 	tracer->attach.options = tracer->options;
 	tracer->attach.modules = ml_module_cache_create();
 	tracer->attach.functions = &tracer->functions;
+	tracer->attach.keeper = ml_link_keeper_create();
 	tracer->attach.processes_fd = bpf_map__fd(skeleton->maps.processes);
 	tracer->attach.call_fd = bpf_program__fd(skeleton->progs.on_call);
 	tracer->attach.entry_fd = bpf_program__fd(skeleton->progs.on_entry);
