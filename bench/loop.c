@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAIRS	    20000
+#define PAIRS       20000
 #define LIVE_BLOCKS 100000
-#define DEEP	    20
+#define DEEP        20
 
 static void *volatile kept;
 static volatile int sink;

@@ -13,7 +13,7 @@ libiberty-dev libzstd-dev liblzma-dev zlib1g-dev libzydis-dev"
 demo="gcc libc6-dev util-linux iproute2"
 test="g++ clang-format libcmocka-dev python3 python3-pytest musl-tools binutils
 libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libgoogle-perftools-dev libmimalloc2.0 libmimalloc-dev
-redis-server redis-tools nginx-light netcat-openbsd libclang-rt-14-dev gdb"
+redis-server redis-tools nginx-light netcat-openbsd libclang-rt-14-dev gdb xz-utils dwz"
 
 action=${1:-install}
 [ $# -gt 0 ] && shift

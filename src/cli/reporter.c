@@ -13,11 +13,21 @@
 /* Less CPU time than this (two ticks of /proc/PID/stat) cannot be divided by. */
 #define MEASURABLE_CPU_S 0.02
 
+/* Debug files are looked for where the program itself would see them. */
+static struct ml_error *open_debug_file(void *context, struct ml_module *module, const char *path,
+					int *fd)
+{
+	const struct ml_reporter *reporter = context;
+
+	return ml_targets_open_file(reporter->targets, path, fd);
+}
+
 void ml_reporter_start(struct ml_reporter *reporter)
 {
 	reporter->start_ns = ml_monotonic_ns();
 	reporter->timeline = ml_timeline_create(reporter->start_ns);
 	reporter->symbolizer = ml_symbolizer_create(true);
+	ml_symbolizer_set_open_file(reporter->symbolizer, open_debug_file, reporter);
 }
 
 /* The share of the CPU time of the targets since we came that was the probes'. */

@@ -27,6 +27,21 @@ struct ml_error *ml_targets_add(struct ml_targets *targets, struct ml_process *p
 	return NULL;
 }
 
+struct ml_error *ml_targets_open_file(const struct ml_targets *targets, const char *path, int *fd)
+{
+	struct ml_error *error = NULL;
+
+	ml_array_each (it, &targets->list) {
+		if (!it->process)
+			continue;
+		ml_error_free(error);
+		error = ml_process_open_file(it->process, path, fd);
+		if (!error)
+			return NULL;
+	}
+	return error ? error : ml_error_new(ML_ERROR_TARGET, "no target is left to have %s", path);
+}
+
 struct ml_target *ml_targets_find(const struct ml_targets *targets, pid_t pid)
 {
 	ml_array_each (it, &targets->list) {

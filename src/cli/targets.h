@@ -44,6 +44,12 @@ struct ml_error *ml_targets_add(struct ml_targets *targets, struct ml_process *p
 struct ml_target *ml_targets_find(const struct ml_targets *targets, pid_t pid);
 
 /**
+ * Opens @p path in the root of the first target that has it: a debug file, which is known again by
+ * its build-id. @p fd is the caller's.
+ */
+struct ml_error *ml_targets_open_file(const struct ml_targets *targets, const char *path, int *fd);
+
+/**
  * Attaches to @p target, or has new mappings looked at when it is attached already. A failure is
  * kept in `problem` and the target stays: a process in the middle of its start-up may not have
  * mapped its allocator yet. True when it is attached now.

@@ -2,6 +2,7 @@
 #include "report/frames.h"
 
 #include "allocators/allocator.h"
+#include "report/libc_frames.h"
 #include "symbols/demangle.h"
 
 /** Bytes a name may take in a line of the text report. */
@@ -110,10 +111,8 @@ static void name_frame(struct ml_frame_namer *namer, const struct ml_stack *stac
 		*added = shown;
 		added->file = found->file;
 		added->line = found->line;
-		if (!found->symbol) {
-			namer->report->counters[ML_COUNTER_FRAMES_UNSYMBOLIZED]++;
+		if (!found->symbol)
 			continue;
-		}
 		added->symbol = found->symbol;
 		added->short_symbol = short_name(namer, found->symbol);
 		added->offset = found->offset;
@@ -126,6 +125,9 @@ void ml_frames_name(struct ml_frame_namer *namer, const struct ml_stack *stack, 
 {
 	for (size_t i = skip; i < stack->count; i++)
 		name_frame(namer, stack, &stack->frames[i], site);
+	ml_libc_frames_name(stack, site);
+	ml_array_each (frame, &site->frames)
+		namer->report->counters[ML_COUNTER_FRAMES_UNSYMBOLIZED] += !frame->symbol;
 }
 
 void ml_frames_deinit(struct ml_frame_namer *namer)

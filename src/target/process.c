@@ -305,14 +305,19 @@ static struct ml_error *open_all(struct ml_process *process)
 	error = check_state(process, &stat);
 	if (!error)
 		error = check_permission(process);
-	return error ? error : check_class(process);
+	if (!error)
+		error = check_class(process);
+	if (!error)
+		process->root_fd =
+			openat(process->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return error;
 }
 
 struct ml_error *ml_process_open(pid_t pid, struct ml_process **out)
 {
 	struct ml_process *process = ml_alloc(sizeof(*process));
 
-	*process = (struct ml_process){.pid = pid, .proc_fd = -1, .pidfd = -1};
+	*process = (struct ml_process){.pid = pid, .proc_fd = -1, .root_fd = -1, .pidfd = -1};
 
 	struct ml_error *error = open_all(process);
 
@@ -328,6 +333,7 @@ void ml_process_close(struct ml_process *process)
 	if (!process)
 		return;
 	ml_fd_close(&process->proc_fd);
+	ml_fd_close(&process->root_fd);
 	ml_fd_close(&process->pidfd);
 	free(process->comm);
 	free(process->exe);

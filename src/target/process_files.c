@@ -55,15 +55,12 @@ struct ml_error *ml_process_open_file(const struct ml_process *process, const ch
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 	ML_FREE_CLEANUP char *shown = escaped(path);
-	ML_FD_CLEANUP int root = openat(process->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (root < 0 && (errno == EACCES || errno == EPERM))
+	if (process->root_fd < 0)
 		return ml_process_denied(process);
-	if (root < 0)
-		return ml_error_errno(errno, "cannot open the root directory of process %d",
-				      process->pid);
 
-	ML_FD_CLEANUP int path_fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	ML_FD_CLEANUP int path_fd =
+		(int)syscall(SYS_openat2, process->root_fd, path, &how, sizeof(how));
 
 	if (path_fd < 0 && errno == ENOSYS)
 		return ml_error_new(ML_ERROR_UNSUPPORTED,

@@ -11,6 +11,8 @@
 struct ml_process {
 	pid_t pid;
 	int proc_fd; /**< /proc/PID: stays this process's, whoever has the number later; owned */
+	int root_fd; /**< its root directory (O_PATH), so that it can be searched after its end;
+		      * owned, -1 when we may not */
 	int pidfd;   /**< owned, -1 when the kernel has none */
 	uint64_t start_time;
 	char *comm; /**< owned */

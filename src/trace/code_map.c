@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/code_map.h"
 
+#include "unwind/text.h"
+
 #include <string.h>
 
 /* Mappings that have gone and are still remembered; a JIT that maps for ever must not fill memory.
@@ -76,7 +78,7 @@ static struct ml_code code_of(struct ml_code_map *map, struct ml_module_cache *c
 	if (error) {
 		map->unreadable++;
 		code.module = NULL;
-	} else if (ml_module_address_of_offset(code.module, mapping->offset, &address)) {
+	} else if (ml_text_address_of_mapping(code.module, mapping->offset, &address)) {
 		code.bias = mapping->start - address;
 	} else {
 		code.module = NULL; /* mapped by hand, not by its program headers */

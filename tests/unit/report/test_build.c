@@ -233,6 +233,32 @@ static void test_unknown_frames_and_lost_stacks(void **state)
 	assert_int_equal(fixture->report.counters[ML_COUNTER_FRAMES_UNSYMBOLIZED], 2);
 }
 
+/* A libc without symbols: its private frames at the outer end are known by their place. */
+static void test_outer_frames_of_libc(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_stack(fixture, 1, 23, &app, 0x210, &libc, 0x520, &libc, 0x610, NULL);
+	set_stack(fixture, 2, 23, &app, 0x110, &libc, 0x530, &libc, 0x740, &app, 0x501, NULL);
+	add_site(fixture, 1, 200, 1);
+	add_site(fixture, 2, 100, 1);
+	libc.functions[7] = "__libc_start_main";
+	build(fixture, ML_SORT_SIZE, 0);
+	libc.functions[7] = NULL;
+
+	const struct ml_report_frame *thread = fixture->report.sites.items[0].frames.items;
+	const struct ml_report_frame *start = fixture->report.sites.items[1].frames.items;
+
+	assert_string_equal(thread[1].symbol, "start_thread");
+	assert_int_equal(thread[1].offset, 0x20);
+	assert_string_equal(thread[2].symbol, "clone3");
+	assert_string_equal(start[1].symbol, "__libc_start_call_main");
+	assert_int_equal(start[1].offset, 0x30);
+	/* _start of the program has no name and is not libc's to give one. */
+	assert_null(start[3].symbol);
+	assert_int_equal(fixture->report.counters[ML_COUNTER_FRAMES_UNSYMBOLIZED], 1);
+}
+
 static void test_kernel_stack(void **state)
 {
 	struct fixture *fixture = *state;
@@ -303,6 +329,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_expands_inlined_frames, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unknown_frames_and_lost_stacks, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_outer_frames_of_libc, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_kernel_stack, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_blocks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_sites, set_up, tear_down),
