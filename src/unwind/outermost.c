@@ -3,8 +3,10 @@
 
 #include "base/file.h"
 
-/* Enough to reach behind the call in musl's _start (22 bytes); used when the symbol has no size. */
-#define ENTRY_SIZE 32
+/* Used when the entry point's symbol has no size: enough for musl's _start (22 bytes), and for
+ * glibc's dynamic linker, whose _start is followed by _dl_start_user, from where constructors are
+ * run (sysdeps/x86_64/dl-machine.h, RTLD_START: 62 bytes). */
+#define ENTRY_SIZE 64
 
 /* More code than a C library without CFI has (musl: 0.6 MB). */
 #define SCAN_LIMIT (32u << 20)
