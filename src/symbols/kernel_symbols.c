@@ -21,7 +21,7 @@ static bool parse_line(char *line, struct ml_kernel_symbol *out)
 	out->address = strtoull(line, &end, 16);
 	if (end == line || end[0] != ' ' || !end[1] || end[2] != ' ' || !end[3])
 		return false;
-	if (!strchr("tTwW", end[1]) || out->address == 0)
+	if (!strchr("tTwW", end[1]) || end[3] == '\t' || out->address == 0)
 		return false;
 
 	char *name = end + 3;
@@ -35,7 +35,7 @@ static bool parse_line(char *line, struct ml_kernel_symbol *out)
 
 	char *bracket = strchr(tab + 1, ']');
 
-	if (tab[1] == '[' && bracket) {
+	if (tab[1] == '[' && bracket && bracket > tab + 2) {
 		*bracket = '\0';
 		out->module = tab + 2;
 	}

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Writes inputs for the harnesses to start from into folder $1, one folder a harness. What they are
+# made of is on every machine that builds memleak: gcc's programs and /proc.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1"
+cd "$1"
+mkdir -p cfi demangle dwarf elf mini_debug_info options perf_map proc suppressions walk
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# with_byte BYTE FILE: the file behind one byte, given in octal.
+with_byte() {
+	printf "\\$1"
+	cat "$2"
+}
+
+cat >"$work/program.c" <<'END'
+volatile int sink;
+static inline __attribute__((always_inline)) int inner(int x)
+{
+	if (x > 3) {
+		int y = sink;
+		return y + x;
+	}
+	return sink - x;
+}
+static inline __attribute__((always_inline)) int outer(int x) { return inner(x) * inner(x + 1); }
+__attribute__((noinline)) int caller(int x) { return outer(x) + (sink ? 1 : outer(3)); }
+__attribute__((noinline)) int aligned(int x)
+{
+	__attribute__((aligned(64))) volatile int y[16];
+	y[x & 15] = x;
+	return y[3] + caller(x);
+}
+void _start(void)
+{
+	sink = caller(1) + aligned(2);
+	__builtin_trap();
+}
+END
+small="-nostdlib -static -Wl,-z,noseparate-code -Wl,--build-id=sha1 -fno-pie"
+build() {
+	local name=$1
+	shift
+	gcc $small -no-pie "$@" "$work/program.c" -o "$name"
+}
+build dwarf/gcc-4 -O2 -gdwarf-4
+build dwarf/gcc-5 -O2 -gdwarf-5
+build dwarf/gcc-O0 -O0 -gdwarf-5
+build dwarf/gcc-gz -O2 -gdwarf-5 -gz
+build dwarf/gcc-split -O2 -gdwarf-5 -gsplit-dwarf
+build dwarf/gcc-split-4 -O2 -gdwarf-4 -gsplit-dwarf
+build dwarf/gcc-lines -O2 -g1
+command -v clang >/dev/null &&
+	clang $small -O2 -gdwarf-5 "$work/program.c" -o dwarf/clang-5
+build elf/static -O2
+build elf/debug_frame -O2 -g -fno-asynchronous-unwind-tables
+gcc -shared -nostdlib -fPIC -O2 "$work/program.c" -o elf/shared -Wl,-z,noseparate-code \
+	-Wl,--hash-style=both
+gcc -shared -nostdlib -fPIC -O2 "$work/program.c" -o elf/stripped -Wl,-z,noseparate-code -s
+cp elf/stripped elf/no_sections
+printf '\0\0\0\0\0\0\0\0' | dd of=elf/no_sections bs=1 seek=40 conv=notrunc status=none
+cp elf/static elf/linked
+objcopy --add-gnu-debuglink=dwarf/gcc-5 elf/linked
+
+# Sections of CFI: of this small program, and of the C library's start, whose rules are stranger.
+objcopy -O binary -j .eh_frame --set-section-flags .eh_frame=alloc dwarf/gcc-5 "$work/frame"
+with_byte 0 "$work/frame" >cfi/eh_frame
+objcopy -O binary -j .debug_frame --set-section-flags .debug_frame=alloc elf/debug_frame \
+	"$work/frame"
+with_byte 1 "$work/frame" >cfi/debug_frame
+libc=$(gcc -print-file-name=libc.so.6)
+objcopy -O binary -j .eh_frame "$libc" "$work/frame"
+for skip in 0 20 100; do
+	dd if="$work/frame" of="$work/part" bs=1024 skip=$skip count=3 status=none
+	with_byte 0 "$work/part" >cfi/libc-$skip
+done
+
+objcopy --only-keep-debug -R .comment elf/static "$work/symbols"
+with_byte 1 "$work/symbols" >mini_debug_info/packed
+xz -c "$work/symbols" >"$work/symbols.xz"
+with_byte 0 "$work/symbols.xz" >mini_debug_info/section
+
+number=0
+while read -r name; do
+	number=$((number + 1))
+	printf '\120%s' "$name" >demangle/$number
+done <"$here/seeds/demangle.txt"
+printf '\050std::map<std::string, std::vector<int> >::operator[](std::string const&)' >demangle/plain
+
+printf '%s\n' -p 1 --older 500 -a 5 3 >options/kernel
+printf '%s\n' -c "sleep '1 0' \"x y\" a\\ b" -T 3 --json >options/command
+printf '%s\n' --format=folded --max-size 1k -z 16 --alloc-fn a=1 -- ls -l >options/words
+printf '%s\n' doctor -p 3 >options/doctor
+printf '401000 20 one\n401010 8 two three\n7f0000000000 ffff LazyCompile:~x /a.js:3\n' >perf_map/map
+printf 'ffffffffffffff00 ff end\n0 0 none\nzz 1 bad\n10 10 a\n10 10 b\n' >perf_map/odd
+
+with_byte 0 /proc/self/maps >proc/maps
+with_byte 1 /proc/self/stat >proc/stat
+with_byte 2 /proc/self/status >proc/status
+printf '\0030::/system.slice/docker-%064d.scope\n' 0 >proc/docker
+printf '\0034:cpu:/machine.slice/machine-a\\x2db.scope\n1:x:/lxc.payload.c1/y\n' >proc/lxc
+printf '\004ffffffff81000000 T _text\nffffffffc0000000 t a [m]\nffffffff81000010 W b\n' \
+	>proc/kallsyms
+printf '# known\nleak:^foo*bar$\nleak:libx\n' >suppressions/file
+printf 'leak:f*o*o*b\0fxoxoxoxb' >suppressions/match
+head -c 512 dwarf/gcc-5 >walk/bytes
+# ip 0x400010, sp 0x7ff000, then rows "rsp + 8 n" and a stack of return addresses.
+{
+	printf '\020\0\100\0\0\0\0\0\0\360\177\0\0\0\0\0\020\360\177\0\0\0\0\0'
+	for row in 1 2 3 4 5 6 7 8 1 2 3 4 5 6 7 8; do
+		printf "\\020\\0\\0\\0\\00$row\\0\\021\\376"
+	done
+	for word in 1 2 3 4 5 6; do
+		printf "\\0${word}0\\0\\100\\0\\0\\0\\0\\0"
+	done
+} >walk/stack
