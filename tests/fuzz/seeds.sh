@@ -66,13 +66,14 @@ cp elf/static elf/linked
 objcopy --add-gnu-debuglink=dwarf/gcc-5 elf/linked
 
 # Sections of CFI: of this small program, and of the C library's start, whose rules are stranger.
-objcopy -O binary -j .eh_frame --set-section-flags .eh_frame=alloc dwarf/gcc-5 "$work/frame"
+section() {
+	objcopy --dump-section "$1=$work/frame" "$2" "$work/ignored"
+}
+section .eh_frame dwarf/gcc-5
 with_byte 0 "$work/frame" >cfi/eh_frame
-objcopy -O binary -j .debug_frame --set-section-flags .debug_frame=alloc elf/debug_frame \
-	"$work/frame"
+section .debug_frame elf/debug_frame
 with_byte 1 "$work/frame" >cfi/debug_frame
-libc=$(gcc -print-file-name=libc.so.6)
-objcopy -O binary -j .eh_frame "$libc" "$work/frame"
+section .eh_frame "$(gcc -print-file-name=libc.so.6)"
 for skip in 0 20 100; do
 	dd if="$work/frame" of="$work/part" bs=1024 skip=$skip count=3 status=none
 	with_byte 0 "$work/part" >cfi/libc-$skip
