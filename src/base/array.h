@@ -40,7 +40,7 @@ void *ml_grow(void *items, size_t *capacity, size_t need, size_t size);
 	((array)->items =                                                                          \
 		 ml_grow((array)->items, &(array)->capacity, (need), sizeof(*(array)->items)))
 
-/** Runs the block once for every element, with @p it pointing at it. NULL + 0 is undefined in C. */
+/** Runs the block once for every element, with @p it pointing at it. */
 #define ml_array_each(it, array)                                                                   \
 	/* NULL + 0 is undefined in C before C2Y. */                                               \
 	for (__typeof__((array)->items + 0) it = (array)->items,                                   \
