@@ -36,8 +36,8 @@ static int open_here(const char *path)
 	return fd;
 }
 
-static int open_in_target(struct ml_module *module, const struct ml_file_opener *opener,
-			  const char *path)
+int ml_debug_file_open(struct ml_module *module, const struct ml_file_opener *opener,
+		       const char *path)
 {
 	int fd = -1;
 
@@ -103,7 +103,7 @@ static int find_by_build_id(struct ml_module *module, const struct ml_file_opene
 		return -1;
 	ml_strbuf_printf(path, DEBUG_ROOT "/.build-id/%.2s/%s.debug", hex, hex + 2);
 
-	int fd = checked(open_in_target(module, opener, path->text), path->text, wanted);
+	int fd = checked(ml_debug_file_open(module, opener, path->text), path->text, wanted);
 
 	if (fd < 0 && opener->open)
 		fd = checked(open_here(path->text), path->text, wanted);
@@ -146,7 +146,8 @@ static int find_by_debuglink(struct ml_module *module, const struct ml_file_open
 		ml_strbuf_printf(path, "%s%.*s%s/%s", places[i].root, (int)(slash - module_path),
 				 module_path, places[i].folder, name);
 
-		int fd = checked(open_in_target(module, opener, path->text), path->text, wanted);
+		int fd =
+			checked(ml_debug_file_open(module, opener, path->text), path->text, wanted);
 
 		if (fd >= 0)
 			return fd;
@@ -211,7 +212,7 @@ int ml_debug_file_find_alternate(struct ml_module *module, const struct ml_image
 		return fd;
 	ml_strbuf_clear(&path);
 	ml_strbuf_printf(&path, DEBUG_ROOT "/%s", name);
-	fd = checked(open_in_target(module, opener, path.text), path.text, &wanted);
+	fd = checked(ml_debug_file_open(module, opener, path.text), path.text, &wanted);
 	if (fd < 0 && opener->open)
 		fd = checked(open_here(path.text), path.text, &wanted);
 	return fd;

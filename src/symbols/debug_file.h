@@ -14,6 +14,10 @@ struct ml_file_opener {
 	void *context;
 };
 
+/** Opens @p path of the root that @p module was found in; -1 when it is no regular file there. */
+int ml_debug_file_open(struct ml_module *module, const struct ml_file_opener *opener,
+		       const char *path);
+
 /**
  * The separate debug file of @p module, checked to belong to it: by build-id below /usr/lib/debug
  * of the target's root and then of this machine, by .gnu_debuglink beside the module, in .debug

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "symbols/dwarf_image.h"
 #include "symbols/dwarf_scopes.h"
+#include "symbols/split_unit.h"
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
@@ -21,6 +22,7 @@
 
 struct unit {
 	Dwarf_Die die;
+	struct ml_split_unit *split; /**< what `die` is the skeleton of; NULL: it is all there is */
 	struct ml_dwarf_scopes scopes;
 	bool has_scopes; /**< scopes have been read */
 	bool has_lines;  /**< the line program may be read: known once has_scopes is true */
@@ -36,6 +38,7 @@ struct unit_range {
 struct ml_dwarf {
 	struct ml_dwarf_image main;
 	struct ml_dwarf_image alternate; /**< dwz's supplementary file; dwarf NULL: none */
+	struct ml_split_source split;
 	ML_ARRAY(struct unit) units;
 	ML_ARRAY(struct unit_range) ranges; /**< sorted by low */
 	uint64_t lines_left;                /**< bytes of line programs that may still be read */
@@ -87,7 +90,10 @@ static void index_units(struct ml_dwarf *dwarf)
 
 	while (dwarf->units.count < UNITS_MAX && ml_dwarf_work_ns() < deadline_ns &&
 	       dwarf_get_units(dwarf->main.dwarf, unit, &unit, NULL, &type, &die, NULL) == 0) {
-		if (type == DW_UT_compile || type == DW_UT_skeleton || type == DW_UT_partial)
+		/* Clang puts inlined functions into skeletons of DWARF 4: libdw takes these for
+		 * split units. */
+		if (type == DW_UT_compile || type == DW_UT_skeleton || type == DW_UT_partial ||
+		    type == DW_UT_split_compile)
 			add_unit(dwarf, &die, deadline_ns);
 	}
 	if (dwarf->ranges.count > 0)
@@ -134,6 +140,9 @@ struct ml_dwarf *ml_dwarf_open(struct ml_module *module, int fd,
 
 	dwarf->main = image;
 	dwarf->lines_left = LINES_BYTES_A_MODULE;
+	dwarf->split.module = module;
+	dwarf->split.opener = opener;
+	dwarf->split.main = &dwarf->main;
 	if (alternate >= 0 && open_image(module, alternate, opener, &dwarf->alternate, NULL))
 		dwarf_setalt(dwarf->main.dwarf, dwarf->alternate.dwarf);
 	index_units(dwarf);
@@ -144,8 +153,11 @@ void ml_dwarf_close(struct ml_dwarf *dwarf)
 {
 	if (!dwarf)
 		return;
-	ml_array_each (unit, &dwarf->units)
+	ml_array_each (unit, &dwarf->units) {
 		ml_dwarf_scopes_deinit(&unit->scopes);
+		ml_split_unit_close(unit->split);
+	}
+	ml_split_source_deinit(&dwarf->split);
 	ml_array_free(&dwarf->units);
 	ml_array_free(&dwarf->ranges);
 	ml_dwarf_image_close(&dwarf->main);
@@ -156,20 +168,27 @@ void ml_dwarf_close(struct ml_dwarf *dwarf)
 /* True when the line program of @p unit is small enough to be read; takes it off the allowance. */
 static bool allow_lines(struct ml_dwarf *dwarf, struct unit *unit)
 {
+	const struct ml_dwarf_bytes *lines = &dwarf->main.sections[ML_DWARF_LINE];
 	Dwarf_Attribute attribute;
 	Dwarf_Word offset;
 	uint32_t size;
 
 	/* A unit_length of 0xffffffff (64-bit DWARF) is above any bound. */
 	if (!dwarf_attr(&unit->die, DW_AT_stmt_list, &attribute) ||
-	    dwarf_formudata(&attribute, &offset) != 0 || dwarf->main.lines_size < sizeof(size) ||
-	    offset > dwarf->main.lines_size - sizeof(size))
+	    dwarf_formudata(&attribute, &offset) != 0 || lines->size < sizeof(size) ||
+	    offset > lines->size - sizeof(size))
 		return false;
-	memcpy(&size, dwarf->main.lines + offset, sizeof(size));
+	memcpy(&size, lines->bytes + offset, sizeof(size));
 	if (size > LINES_BYTES_A_UNIT || size > dwarf->lines_left)
 		return false;
 	dwarf->lines_left -= size;
 	return true;
+}
+
+/* The DWARF that offsets of DIEs in the scopes of @p unit are of. */
+static Dwarf *dwarf_of(const struct ml_dwarf *dwarf, const struct unit *unit)
+{
+	return unit->split ? unit->split->image.dwarf : dwarf->main.dwarf;
 }
 
 static void need_unit(struct ml_dwarf *dwarf, struct unit *unit)
@@ -178,7 +197,10 @@ static void need_unit(struct ml_dwarf *dwarf, struct unit *unit)
 		return;
 	unit->has_scopes = true;
 	unit->has_lines = allow_lines(dwarf, unit);
-	ml_dwarf_scopes_read(dwarf->main.dwarf, &unit->die, &unit->scopes);
+	if (ml_split_unit_is_skeleton(&unit->die))
+		unit->split = ml_split_unit_open(&dwarf->split, &unit->die);
+	ml_dwarf_scopes_read(dwarf_of(dwarf, unit), unit->split ? &unit->split->die : &unit->die,
+			     unit->split ? &unit->split->ranges : NULL, &unit->scopes);
 }
 
 static const char *die_name(Dwarf_Die *die)
@@ -206,9 +228,18 @@ static void find_line(struct unit *unit, uint64_t address, struct ml_dwarf_frame
 		out->line = 0;
 }
 
+/* The unit whose table of files DIEs of @p unit refer to: split units may have one of their own. */
+static Dwarf_Die *files_of(struct unit *unit)
+{
+	if (unit->split && unit->split->image.sections[ML_DWARF_LINE].size > 0)
+		return &unit->split->die;
+	return unit->has_lines ? &unit->die : NULL;
+}
+
 /* Where the call that was inlined as @p die stands. */
 static void find_call(struct unit *unit, Dwarf_Die *die, struct ml_dwarf_frame *out)
 {
+	Dwarf_Die *with_files = files_of(unit);
 	Dwarf_Attribute attribute;
 	Dwarf_Word value;
 	Dwarf_Files *files;
@@ -217,9 +248,9 @@ static void find_call(struct unit *unit, Dwarf_Die *die, struct ml_dwarf_frame *
 	if (dwarf_attr(die, DW_AT_call_line, &attribute) &&
 	    dwarf_formudata(&attribute, &value) == 0 && value <= INT32_MAX)
 		out->line = (int)value;
-	if (unit->has_lines && dwarf_attr(die, DW_AT_call_file, &attribute) &&
+	if (with_files && dwarf_attr(die, DW_AT_call_file, &attribute) &&
 	    dwarf_formudata(&attribute, &value) == 0 &&
-	    dwarf_getsrcfiles(&unit->die, &files, &count) == 0 && value < count)
+	    dwarf_getsrcfiles(with_files, &files, &count) == 0 && value < count)
 		out->file = dwarf_filesrc(files, value, NULL, NULL);
 }
 
@@ -242,7 +273,7 @@ static bool lookup_in_unit(struct ml_dwarf *dwarf, struct unit *unit, uint64_t a
 		struct ml_dwarf_frame outer = {0};
 		Dwarf_Die die;
 
-		if (dwarf_offdie(dwarf->main.dwarf, chain[depth]->die, &die)) {
+		if (dwarf_offdie(dwarf_of(dwarf, unit), chain[depth]->die, &die)) {
 			frame.name = die_name(&die);
 			if (chain[depth]->is_inlined)
 				find_call(unit, &die, &outer);

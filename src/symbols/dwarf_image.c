@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "symbols/dwarf_image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,17 +11,16 @@
 #define TOTAL_SIZE_MAX (4ULL << 30)
 #define PADDING        16
 
-/* What lookups of lines and inlined functions need, behind ".debug_" or ".zdebug_". */
-static const char *const needed[] = {"line", "info",   "abbrev",   "line_str",    "str",
-				     "addr", "ranges", "rnglists", "str_offsets", "types"};
-#define SECTIONS (sizeof(needed) / sizeof(*needed))
-#define LINES    0 /* index of "line" */
-#define INFO     1
+/* Names of enum ml_dwarf_section behind ".debug_" or ".zdebug_". */
+static const char *const needed[ML_DWARF_SECTIONS] = {
+	"line", "info",   "abbrev",   "line_str",    "str",
+	"addr", "ranges", "rnglists", "str_offsets", "types",
+};
+#define SECTIONS ML_DWARF_SECTIONS
 
 /** What is put where; offsets are in the new image. */
 struct plan {
-	const Elf64_Shdr *sections[SECTIONS]; /**< in the file; NULL: has none */
-	size_t sizes[SECTIONS];
+	const struct ml_dwarf_part *parts;
 	size_t offsets[SECTIONS];
 	size_t names;   /**< offset of the section names */
 	size_t headers; /**< offset of the section headers */
@@ -46,46 +46,40 @@ static uint64_t size_limit(void)
 	return share < TOTAL_SIZE_MAX ? share : TOTAL_SIZE_MAX;
 }
 
-static const Elf64_Shdr *find_section(const struct ml_image *image, const char *name)
+struct ml_dwarf_part ml_dwarf_part_find(const struct ml_image *image, enum ml_dwarf_section section,
+					const char *suffix)
 {
 	static const char *const prefixes[] = {".debug_", ".zdebug_"};
-	const Elf64_Shdr *found = NULL;
+	struct ml_dwarf_part part = {0};
 
-	for (size_t i = 0; i < 2 && !found; i++) {
-		char full[32];
-		size_t length = strlen(prefixes[i]);
+	for (size_t i = 0; i < 2 && !part.section; i++) {
+		char name[40];
 
-		memcpy(full, prefixes[i], length);
-		strcpy(full + length, name);
-		found = ml_image_section_named(image, full);
+		snprintf(name, sizeof(name), "%s%s%s", prefixes[i], needed[section], suffix);
+		part.section = ml_image_section_named(image, name);
 	}
-	return found;
+	part.size = part.section ? ml_image_section_size(image, part.section) : 0;
+	return part;
 }
 
 /* False when there is nothing to find in the file, or too much. */
-static bool make_plan(const struct ml_image *image, struct plan *plan)
+static bool make_plan(const struct ml_dwarf_part *parts, uint64_t limit, struct plan *plan)
 {
-	uint64_t limit = size_limit();
-
 	memset(plan, 0, sizeof(*plan));
+	plan->parts = parts;
 	plan->size = aligned(sizeof(Elf64_Ehdr));
 	for (size_t i = 0; i < SECTIONS; i++) {
-		const Elf64_Shdr *section = find_section(image, needed[i]);
-		uint64_t size = section ? ml_image_section_size(image, section) : 0;
-
-		if (size == 0)
+		if (parts[i].size == 0)
 			continue;
-		if (size > limit || plan->size + size > limit)
+		if (parts[i].size > limit || plan->size + parts[i].size > limit)
 			return false;
-		plan->sections[i] = section;
-		plan->sizes[i] = (size_t)size;
 		plan->offsets[i] = plan->size;
-		plan->size += aligned((size_t)size) + PADDING;
+		plan->size += aligned((size_t)parts[i].size) + PADDING;
 	}
 	plan->names = plan->size;
 	plan->headers = plan->names + aligned(sizeof(struct names));
 	plan->size = plan->headers + (SECTIONS + 2) * sizeof(Elf64_Shdr);
-	return plan->sections[LINES] || plan->sections[INFO];
+	return parts[ML_DWARF_LINE].size > 0 || parts[ML_DWARF_INFO].size > 0;
 }
 
 static uint32_t add_name(struct names *names, const char *prefix, const char *name)
@@ -109,9 +103,9 @@ static void write_headers(char *bytes, const struct plan *plan)
 	for (size_t i = 0; i < SECTIONS; i++) {
 		sections[i + 1] = (Elf64_Shdr){
 			.sh_name = add_name(names, ".debug_", needed[i]),
-			.sh_type = plan->sections[i] ? SHT_PROGBITS : SHT_NOBITS,
+			.sh_type = plan->parts[i].size > 0 ? SHT_PROGBITS : SHT_NOBITS,
 			.sh_offset = plan->offsets[i],
-			.sh_size = plan->sizes[i],
+			.sh_size = plan->parts[i].size,
 			.sh_addralign = 1,
 		};
 	}
@@ -136,6 +130,25 @@ static void write_headers(char *bytes, const struct plan *plan)
 	};
 }
 
+/* Part of a section of a package is read from where it lies; packages are not compressed. */
+static bool read_part(const struct ml_image *image, const struct ml_dwarf_part *part, char *to)
+{
+	const Elf64_Shdr *section = part->section;
+
+	if (!section) {
+		memcpy(to, part->memory, part->size);
+		return true;
+	}
+
+	uint64_t whole = ml_image_section_size(image, section);
+
+	if (part->skip == 0 && part->size == whole)
+		return ml_image_section_read(image, section, to, (size_t)whole);
+	return !(section->sh_flags & SHF_COMPRESSED) && whole == section->sh_size &&
+	       part->skip <= whole && part->size <= whole - part->skip &&
+	       ml_image_read(image, section->sh_offset + part->skip, to, (size_t)part->size);
+}
+
 static char *build(const struct ml_image *image, const struct plan *plan)
 {
 	char *bytes = calloc(1, plan->size);
@@ -143,9 +156,8 @@ static char *build(const struct ml_image *image, const struct plan *plan)
 	if (!bytes)
 		return NULL;
 	for (size_t i = 0; i < SECTIONS; i++) {
-		if (!plan->sections[i] ||
-		    ml_image_section_read(image, plan->sections[i], bytes + plan->offsets[i],
-					  plan->sizes[i]))
+		if (plan->parts[i].size == 0 ||
+		    read_part(image, &plan->parts[i], bytes + plan->offsets[i]))
 			continue;
 		free(bytes);
 		return NULL;
@@ -154,12 +166,14 @@ static char *build(const struct ml_image *image, const struct plan *plan)
 	return bytes;
 }
 
-bool ml_dwarf_image_open(const struct ml_image *image, struct ml_dwarf_image *out)
+bool ml_dwarf_image_open_parts(const struct ml_image *image,
+			       const struct ml_dwarf_part parts[ML_DWARF_SECTIONS], uint64_t limit,
+			       struct ml_dwarf_image *out)
 {
 	struct ml_dwarf_image opened = {0};
 	struct plan plan;
 
-	if (!make_plan(image, &plan))
+	if (!make_plan(parts, limit, &plan))
 		return false;
 	opened.bytes = build(image, &plan);
 	elf_version(EV_CURRENT);
@@ -171,12 +185,23 @@ bool ml_dwarf_image_open(const struct ml_image *image, struct ml_dwarf_image *ou
 		ml_dwarf_image_close(&opened);
 		return false;
 	}
-	if (plan.sections[LINES]) {
-		opened.lines = (const uint8_t *)opened.bytes + plan.offsets[LINES];
-		opened.lines_size = plan.sizes[LINES];
+	for (size_t i = 0; i < SECTIONS; i++) {
+		opened.sections[i] = (struct ml_dwarf_bytes){
+			.bytes = (const uint8_t *)opened.bytes + plan.offsets[i],
+			.size = (size_t)parts[i].size,
+		};
 	}
 	*out = opened;
 	return true;
+}
+
+bool ml_dwarf_image_open(const struct ml_image *image, struct ml_dwarf_image *out)
+{
+	struct ml_dwarf_part parts[ML_DWARF_SECTIONS];
+
+	for (size_t i = 0; i < ML_DWARF_SECTIONS; i++)
+		parts[i] = ml_dwarf_part_find(image, i, "");
+	return ml_dwarf_image_open_parts(image, parts, size_limit(), out);
 }
 
 void ml_dwarf_image_close(struct ml_dwarf_image *image)

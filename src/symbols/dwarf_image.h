@@ -17,14 +17,54 @@
 #include <libelf.h>
 #include <stdbool.h>
 
+/** The sections that lookups of lines and inlined functions need. */
+enum ml_dwarf_section {
+	ML_DWARF_LINE,
+	ML_DWARF_INFO,
+	ML_DWARF_ABBREV,
+	ML_DWARF_LINE_STR,
+	ML_DWARF_STR,
+	ML_DWARF_ADDR,
+	ML_DWARF_RANGES,
+	ML_DWARF_RNGLISTS,
+	ML_DWARF_STR_OFFSETS,
+	ML_DWARF_TYPES,
+	ML_DWARF_SECTIONS,
+};
+
+/** Borrowed bytes; none when size is 0. */
+struct ml_dwarf_bytes {
+	const uint8_t *bytes;
+	size_t size;
+};
+
 /** All-zero is a closed one. */
 struct ml_dwarf_image {
 	char *bytes; /**< owned */
 	Elf *elf;
 	Dwarf *dwarf;
-	const uint8_t *lines; /**< .debug_line; NULL when there is none */
-	size_t lines_size;
+	struct ml_dwarf_bytes sections[ML_DWARF_SECTIONS]; /**< in `bytes` */
 };
+
+/** What a section of a new image is made of: part of a section of a file, or bytes in memory. */
+struct ml_dwarf_part {
+	const Elf64_Shdr *section; /**< NULL: memory */
+	uint64_t skip;             /**< bytes of the section in front of the part */
+	const uint8_t *memory;
+	uint64_t size; /**< 0: there is no such section */
+};
+
+/** The whole section of @p image with that name, @p suffix (".dwo") behind it; size 0 for none. */
+struct ml_dwarf_part ml_dwarf_part_find(const struct ml_image *image, enum ml_dwarf_section section,
+					const char *suffix);
+
+/**
+ * An image of @p parts, which lie in @p image or in memory. False, and nothing open, when they
+ * cannot be read, are not DWARF or are more than @p limit bytes.
+ */
+bool ml_dwarf_image_open_parts(const struct ml_image *image,
+			       const struct ml_dwarf_part parts[ML_DWARF_SECTIONS], uint64_t limit,
+			       struct ml_dwarf_image *out);
 
 /** False, and nothing open, when @p image has no DWARF or more than this machine can bear. */
 bool ml_dwarf_image_open(const struct ml_image *image, struct ml_dwarf_image *out);

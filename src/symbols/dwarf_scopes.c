@@ -2,6 +2,7 @@
 #include "symbols/dwarf_scopes.h"
 
 #include "base/clock.h"
+#include "symbols/split_ranges.h"
 
 #include <dwarf.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct level {
 
 struct reader {
 	struct ml_dwarf_scopes *out;
+	const struct ml_split_ranges *split; /**< NULL: libdw knows the ranges */
 	/** Functions inside functions (methods of local classes): their code is not inside that of
 	 * the outer one, so each is read on its own later. */
 	ML_ARRAY(Dwarf_Off) postponed;
@@ -30,6 +32,7 @@ struct reader {
 	uint32_t die_count;
 	bool is_over;
 	struct level levels[NESTING_MAX];
+	struct ml_dwarf_range ranges[RANGES_A_DIE_MAX]; /**< of one DIE */
 };
 
 uint64_t ml_dwarf_work_ns(void)
@@ -69,21 +72,32 @@ static bool may_hold_code(int tag)
 	}
 }
 
+/* The ranges of @p die into reader->ranges; their number. */
+static size_t read_ranges(struct reader *reader, Dwarf_Die *die)
+{
+	Dwarf_Addr base, low, high;
+	ptrdiff_t offset = 0;
+	size_t count = 0;
+
+	if (reader->split)
+		return ml_split_ranges_read(reader->split, die, reader->ranges, RANGES_A_DIE_MAX);
+	while (count < RANGES_A_DIE_MAX &&
+	       (offset = dwarf_ranges(die, offset, &base, &low, &high)) > 0)
+		reader->ranges[count++] = (struct ml_dwarf_range){.low = low, .high = high};
+	return count;
+}
+
 /* Adds the ranges of @p die; their number. Address 0 marks code that the linker dropped. */
 static uint32_t add_ranges(struct reader *reader, Dwarf_Die *die)
 {
 	struct ml_dwarf_scopes *out = reader->out;
+	size_t read = read_ranges(reader, die);
 	uint32_t count = 0;
-	Dwarf_Addr base, low, high;
-	ptrdiff_t offset = 0;
 
-	for (uint32_t read = 0; read < RANGES_A_DIE_MAX; read++) {
-		offset = dwarf_ranges(die, offset, &base, &low, &high);
-		if (offset <= 0 || out->ranges.count >= RANGES_MAX)
-			break;
-		if (low == 0 || low >= high)
+	for (size_t i = 0; i < read && out->ranges.count < RANGES_MAX; i++) {
+		if (reader->ranges[i].low == 0 || reader->ranges[i].low >= reader->ranges[i].high)
 			continue;
-		*ml_array_push(&out->ranges) = (struct ml_dwarf_range){.low = low, .high = high};
+		*ml_array_push(&out->ranges) = reader->ranges[i];
 		count++;
 	}
 	return count;
@@ -183,11 +197,13 @@ static void read_tree(struct reader *reader, const Dwarf_Die *root, bool is_unit
 	}
 }
 
-void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, struct ml_dwarf_scopes *out)
+void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, const struct ml_split_ranges *split,
+			  struct ml_dwarf_scopes *out)
 {
 	struct reader *reader = ml_alloc(sizeof(*reader));
 
 	reader->out = out;
+	reader->split = split;
 	reader->deadline_ns = ml_dwarf_work_ns() + WORK_MAX_NS;
 	read_tree(reader, unit, true);
 	for (size_t i = 0; i < reader->postponed.count && !reader->is_over; i++) {

@@ -36,8 +36,14 @@ struct ml_dwarf_scopes {
 /** Deepest chain that ml_dwarf_scopes_find() gives. */
 #define ML_DWARF_DEPTH_MAX 64
 
-/** Reads the scopes of @p unit. Bounded in time and memory: what is beyond is left out. */
-void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, struct ml_dwarf_scopes *out);
+struct ml_split_ranges;
+
+/**
+ * Reads the scopes of @p unit; @p split says where the code of a split unit is (else NULL). Bounded
+ * in time and memory: what is beyond is left out.
+ */
+void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, const struct ml_split_ranges *split,
+			  struct ml_dwarf_scopes *out);
 
 /** The scopes that hold @p address, outermost first, into @p chain; their number. */
 unsigned int ml_dwarf_scopes_find(const struct ml_dwarf_scopes *scopes, uint64_t address,

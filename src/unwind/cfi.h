@@ -7,7 +7,7 @@
 #ifndef ML_UNWIND_CFI_H
 #define ML_UNWIND_CFI_H
 
-#include "unwind/cursor.h"
+#include "base/cursor.h"
 
 /** A section of CFI. The bytes are borrowed. */
 struct ml_cfi_section {

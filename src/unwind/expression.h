@@ -3,7 +3,7 @@
 #ifndef ML_UNWIND_EXPRESSION_H
 #define ML_UNWIND_EXPRESSION_H
 
-#include "unwind/cursor.h"
+#include "base/cursor.h"
 
 #define ML_DWARF_RBP 6
 #define ML_DWARF_RSP 7

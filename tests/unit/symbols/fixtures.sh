@@ -143,3 +143,84 @@ if command -v dwz >/dev/null; then
 	gcc -O2 -gdwarf-4 -DOTHER inlines.c -o dwz-other $ids -Wl,--defsym=other=1
 	dwz -m outside.debug -M "$PWD/outside.debug" dwz-outside dwz-other || rm -f dwz-outside
 fi
+
+# Split DWARF: split/NAME has its units in .dwo files where the compiler put them, moved/NAME beside
+# itself, package/NAME in a .dwp; whole/NAME has the same code and no split.
+mkdir split moved package whole_units
+cat >other.c <<'END'
+#line 400 "other.c"
+extern volatile int sink;
+static inline __attribute__((always_inline)) int small_other(int x)
+{
+	return sink * x + sink;
+}
+__attribute__((noinline)) int fixed_other(int x)
+{
+	int y = small_other(x) + 1;
+	return x > 3 ? small_other(y) : y;
+}
+END
+split_dwarf() {
+	name=$1
+	compiler=$2
+	packer=$3
+	shift 3
+	$compiler "$@" inlines.c other.c -o whole_units/$name $ids
+	$compiler "$@" -gsplit-dwarf -c inlines.c -o split/$name-1.o
+	$compiler "$@" -gsplit-dwarf -c other.c -o split/$name-2.o
+	$compiler "$@" split/$name-1.o split/$name-2.o -o split/$name $ids
+	command -v $packer >/dev/null &&
+		$packer -e split/$name -o package/$name.dwp && cp split/$name package/$name
+	mkdir moved/$name
+	cp split/$name moved/$name/program
+	cp split/$name-1.dwo split/$name-2.dwo moved/$name
+}
+split_dwarf gcc-4 gcc dwp -O2 -gdwarf-4
+split_dwarf gcc-5 gcc llvm-dwp -O2 -gdwarf-5
+split_dwarf sections gcc llvm-dwp -O2 -gdwarf-5 -ffunction-sections
+if command -v clang >/dev/null; then
+	split_dwarf clang-4 clang dwp -Wno-unknown-attributes -O2 -gdwarf-4
+	split_dwarf clang-5 clang llvm-dwp -Wno-unknown-attributes -O2 -gdwarf-5
+fi
+# Only in the target's root, under the path of the compiler's folder.
+mkdir -p tree/$PWD/split
+for name in gcc-4 gcc-5; do
+	mkdir alone-$name
+	cp split/$name alone-$name/program
+	cp split/$name-1.dwo split/$name-2.dwo tree/$PWD/split
+done
+# A function that is an instance of a skeleton unit, whose .dwo would be a FIFO of this machine.
+mkfifo trap.dwo
+cat >trap.s <<END2
+	.text
+	.globl main
+	.type main, @function
+main:	ret
+.Lend:	.size main, .-main
+	.section .debug_abbrev,"",@progbits
+	.byte 1, 0x4a, 0, 0x76, 8, 0x1b, 8, 0, 0
+	.byte 2, 0x11, 1, 0x11, 1, 0x12, 7, 0, 0
+	.byte 3, 0x2e, 0, 0x11, 1, 0x12, 7, 0x31, 0x10, 0, 0, 0
+	.section .debug_info,"",@progbits
+	.long .Lsecond - .Lfirst
+.Lfirst: .short 5
+	.byte 4, 8
+	.long 0
+	.quad 0x1234567890abcdef
+.Lskeleton: .byte 1
+	.string "trap.dwo"
+	.string "$PWD"
+.Lsecond: .long .Lthird - .Lsecond - 4
+	.short 5
+	.byte 1, 8
+	.long 0
+	.byte 2
+	.quad main, .Lend - main
+	.byte 3
+	.quad main, .Lend - main
+	.long .Lskeleton - .Lfirst + 4
+	.byte 0
+.Lthird:
+	.section .note.GNU-stack,"",@progbits
+END2
+gcc -no-pie trap.s -o trap

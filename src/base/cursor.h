@@ -2,8 +2,8 @@
 /**
  * A reader of hostile bytes: never past the end, and once it failed it stays failed and gives 0.
  */
-#ifndef ML_UNWIND_CURSOR_H
-#define ML_UNWIND_CURSOR_H
+#ifndef ML_BASE_CURSOR_H
+#define ML_BASE_CURSOR_H
 
 #include <stdbool.h>
 #include <stddef.h>
