@@ -16,7 +16,9 @@ static void reserve(struct ml_strbuf *buf, size_t more)
 void ml_strbuf_add(struct ml_strbuf *buf, const char *text, size_t length)
 {
 	reserve(buf, length);
-	memcpy(buf->text + buf->length, text, length);
+	/* libiberty adds empty texts that are NULL, which memcpy() must not get. */
+	if (length > 0)
+		memcpy(buf->text + buf->length, text, length);
 	buf->length += length;
 	buf->text[buf->length] = '\0';
 }

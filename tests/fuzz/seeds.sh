@@ -6,7 +6,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
-mkdir -p cfi demangle dwarf elf mini_debug_info options perf_map proc suppressions walk
+mkdir -p cfi demangle dwarf elf mini_debug_info options perf_map proc split suppressions walk
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -53,6 +53,22 @@ build dwarf/gcc-gz -O2 -gdwarf-5 -gz
 build dwarf/gcc-split -O2 -gdwarf-5 -gsplit-dwarf
 build dwarf/gcc-split-4 -O2 -gdwarf-4 -gsplit-dwarf
 build dwarf/gcc-lines -O2 -g1
+# together NAME SECOND FLAG: both files behind the length of the first one.
+together() {
+	local size
+	size=$(($(stat -c %s "$1") | $3))
+	printf "\\$(printf %o $((size & 255)))\\$(printf %o $((size >> 8)))"
+	cat "$1" "$2"
+}
+cd dwarf
+together gcc-split gcc-split-program.dwo 0 >../split/gcc-5
+together gcc-split-4 gcc-split-4-program.dwo 0 >../split/gcc-4
+command -v llvm-dwp >/dev/null && llvm-dwp -e gcc-split -o "$work/dwp" &&
+	together gcc-split "$work/dwp" 32768 >../split/package-5
+command -v dwp >/dev/null && dwp -e gcc-split-4 -o "$work/dwp" &&
+	together gcc-split-4 "$work/dwp" 32768 >../split/package-4
+rm -f ./*.dwo
+cd ..
 command -v clang >/dev/null &&
 	clang $small -O2 -gdwarf-5 "$work/program.c" -o dwarf/clang-5
 build elf/static -O2
