@@ -27,6 +27,11 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/run.sh $(BUILD)/memleak
 
+# make fuzz SECONDS=600: each harness that long
+SECONDS ?= 60
+fuzz:
+	@scripts/fuzz.sh $(SECONDS)
+
 install: all
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR)) >/dev/null
 	@echo "installed memleak below $(DESTDIR)$(PREFIX)"
@@ -37,4 +42,4 @@ format:
 clean:
 	@rm -rf $(BUILD) build-*
 
-.PHONY: all deps demo test bench install format clean
+.PHONY: all deps demo test bench fuzz install format clean

@@ -187,6 +187,7 @@ check "build with clang, warnings are errors, sanitizers" 400 \
 	bash -c 'build build-asan clang -Dwerror=true -Dunit_tests=true \
 		-Db_sanitize=address,undefined -Db_lundef=false' &&
 	unit_tests
+check "fuzzing" 240 scripts/fuzz.sh check
 check "layers" 30 scripts/layers.sh
 check "format" 60 scripts/format.sh check
 [ -x build/memleak ] && integration_tests

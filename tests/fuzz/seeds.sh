@@ -60,15 +60,13 @@ together() {
 	printf "\\$(printf %o $((size & 255)))\\$(printf %o $((size >> 8)))"
 	cat "$1" "$2"
 }
-cd dwarf
-together gcc-split gcc-split-program.dwo 0 >../split/gcc-5
-together gcc-split-4 gcc-split-4-program.dwo 0 >../split/gcc-4
-command -v llvm-dwp >/dev/null && llvm-dwp -e gcc-split -o "$work/dwp" &&
-	together gcc-split "$work/dwp" 32768 >../split/package-5
-command -v dwp >/dev/null && dwp -e gcc-split-4 -o "$work/dwp" &&
-	together gcc-split-4 "$work/dwp" 32768 >../split/package-4
-rm -f ./*.dwo
-cd ..
+together dwarf/gcc-split dwarf/gcc-split-program.dwo 0 >split/gcc-5
+together dwarf/gcc-split-4 dwarf/gcc-split-4-program.dwo 0 >split/gcc-4
+command -v llvm-dwp >/dev/null && llvm-dwp -e dwarf/gcc-split -o "$work/dwp" &&
+	together dwarf/gcc-split "$work/dwp" 32768 >split/package-5
+command -v dwp >/dev/null && dwp -e dwarf/gcc-split-4 -o "$work/dwp" &&
+	together dwarf/gcc-split-4 "$work/dwp" 32768 >split/package-4
+rm -f dwarf/*.dwo
 command -v clang >/dev/null &&
 	clang $small -O2 -gdwarf-5 "$work/program.c" -o dwarf/clang-5
 build elf/static -O2
