@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#define VERSION	       1
+#define VERSION        1
 #define PCREL_SDATA4   0x1b
-#define UDATA4	       0x03
+#define UDATA4         0x03
 #define DATAREL_SDATA4 0x3b
 
 /* The section's head in these encodings; `count` entries follow. */

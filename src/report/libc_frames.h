@@ -4,8 +4,8 @@
  *
  * They are private functions, so a libc without debug symbols (Debian's, unless libc6-dbg is
  * installed) has no name for them. Their place tells what they are: what clone3() returns into is
- * start_thread, what stands between main and __libc_start_main is __libc_start_call_main (glibc 2.34
- * and later).
+ * start_thread, what stands between main and __libc_start_main is __libc_start_call_main
+ * (glibc 2.34 and later).
  */
 #ifndef ML_REPORT_LIBC_FRAMES_H
 #define ML_REPORT_LIBC_FRAMES_H

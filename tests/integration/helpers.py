@@ -19,15 +19,6 @@ START_S = 15  # until a program is ready or a tool has attached
 END_S = 15  # until something asked to end has ended
 
 
-def libc_has_debug_file():
-    """Whether the C library's local functions (start_thread) can be named: Debian strips them from
-    the library, package libc6-dbg brings them."""
-    notes = subprocess.run(["readelf", "-n", "/lib/x86_64-linux-gnu/libc.so.6"], timeout=20,
-                           check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    build_id = re.search(r"Build ID: ([0-9a-f]+)", notes.stdout).group(1)
-    return os.path.exists("/usr/lib/debug/.build-id/%s/%s.debug" % (build_id[:2], build_id[2:]))
-
-
 def start_time(pid):
     """The start time of a process in ticks: with the pid it names the process for good."""
     with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as stat:

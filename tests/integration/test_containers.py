@@ -55,14 +55,12 @@ def test_example_as_text(bench, container):
     status, out, err = bench.run("-a", "-p", pid, "3", "1")
     assert status == 0, err
     assert re.search(r"^Attaching to pid %d, Ctrl\+C to quit\.$" % pid, out, re.MULTILINE)
-    start_thread = r"start_thread\+0x[0-9a-f]+.*" if helpers.libc_has_debug_file() \
-        else r"0x[0-9a-f]+"
     assert re.search(r"^\taddr = [0-9a-f]+ size = 8192\n"
                      r"(\taddr = [0-9a-f]+ size = 8192\n)*"
                      r"\t\d+ bytes in \d+ allocations from stack\n"
                      r"\t\tfibonacci\+0x[0-9a-f]+ app\.c:\d+ \[app\]\n"
                      r"\t\tchild\+0x[0-9a-f]+ app\.c:\d+ \[app\]\n"
-                     r"\t\t" + start_thread + r" \[libc\.so\.6\]$", out, re.MULTILINE), out
+                     r"\t\tstart_thread\+0x[0-9a-f]+( \S+:\d+)? \[libc\.so\.6\]$", out, re.MULTILINE), out
 
 
 def test_static_program_in_container(bench, container):
