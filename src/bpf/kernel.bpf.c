@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
-/* The books of the kernel's own allocators, kept at their tracepoints. */
+/**
+ * The books of the kernel's own allocators, kept at their tracepoints.
+ *
+ * Raw tracepoints, not those with types (tp_btf): before Linux 6.16 the verifier refuses to read an
+ * argument of type const void *, which is what the block's address is (btf_ctx_access() in
+ * kernel/bpf/btf.c).
+ */
 #include "vmlinux.h"
 
 #include <bpf/bpf_core_read.h>
@@ -427,7 +433,7 @@ static __always_inline int book_free(u32 point, u32 kind, u64 address)
 
 /* kmalloc(call_site, ptr, [cache,] bytes_req, bytes_alloc, …) */
 #define OBJECT_ALLOC(name, NAME, size_at)                                                          \
-	SEC("tp_btf/" #name) int trace_##name(u64 *ctx)                                            \
+	SEC("raw_tp/" #name) int trace_##name(u64 *ctx)                                            \
 	{                                                                                          \
 		struct allocation block = {                                                        \
 			.key = {.address = ctx[1], .reserved = ML_KERNEL_OBJECT},                  \
@@ -444,7 +450,7 @@ OBJECT_ALLOC(kmalloc_node, KMALLOC_NODE, kmalloc_node_size_at)
 
 /* kmem_cache_alloc(call_site, ptr, cache, …), before Linux 5.19 as kmalloc */
 #define CACHE_ALLOC(name, NAME, size_at)                                                           \
-	SEC("tp_btf/" #name) int trace_##name(u64 *ctx)                                            \
+	SEC("raw_tp/" #name) int trace_##name(u64 *ctx)                                            \
 	{                                                                                          \
 		struct allocation block = {                                                        \
 			.key = {.address = ctx[1], .reserved = ML_KERNEL_OBJECT},                  \
@@ -455,14 +461,14 @@ OBJECT_ALLOC(kmalloc_node, KMALLOC_NODE, kmalloc_node_size_at)
 		if (size_at)                                                                       \
 			block.size = ARGUMENT(ctx, 3);                                             \
 		else                                                                               \
-			block.size = ((struct kmem_cache *)ctx[2])->size;                          \
+			block.size = BPF_CORE_READ((struct kmem_cache *)ctx[2], size);             \
 		return book_alloc(ctx, &block);                                                    \
 	}
 
 CACHE_ALLOC(kmem_cache_alloc, KMEM_CACHE_ALLOC, cache_alloc_size_at)
 CACHE_ALLOC(kmem_cache_alloc_node, KMEM_CACHE_ALLOC_NODE, cache_alloc_node_size_at)
 
-SEC("tp_btf/mm_page_alloc") int trace_mm_page_alloc(u64 *ctx)
+SEC("raw_tp/mm_page_alloc") int trace_mm_page_alloc(u64 *ctx)
 {
 	const struct ml_kernel_config *cfg = config_get();
 	struct allocation block = {
@@ -478,7 +484,7 @@ SEC("tp_btf/mm_page_alloc") int trace_mm_page_alloc(u64 *ctx)
 
 /* percpu_alloc_percpu(call_site, reserved, is_atomic, size, align, base, off, ptr, bytes_alloc,
  * gfp); before Linux 5.19 (reserved, is_atomic, size, align, base, off, ptr) */
-SEC("tp_btf/percpu_alloc_percpu") int trace_percpu_alloc_percpu(u64 *ctx)
+SEC("raw_tp/percpu_alloc_percpu") int trace_percpu_alloc_percpu(u64 *ctx)
 {
 	const struct ml_kernel_config *cfg = config_get();
 	struct allocation block = {
@@ -499,22 +505,22 @@ SEC("tp_btf/percpu_alloc_percpu") int trace_percpu_alloc_percpu(u64 *ctx)
 	return book_alloc(ctx, &block);
 }
 
-SEC("tp_btf/kfree") int trace_kfree(u64 *ctx)
+SEC("raw_tp/kfree") int trace_kfree(u64 *ctx)
 {
 	return book_free(ML_KERNEL_KFREE, ML_KERNEL_OBJECT, ctx[1]);
 }
 
-SEC("tp_btf/kmem_cache_free") int trace_kmem_cache_free(u64 *ctx)
+SEC("raw_tp/kmem_cache_free") int trace_kmem_cache_free(u64 *ctx)
 {
 	return book_free(ML_KERNEL_KMEM_CACHE_FREE, ML_KERNEL_OBJECT, ctx[1]);
 }
 
-SEC("tp_btf/mm_page_free") int trace_mm_page_free(u64 *ctx)
+SEC("raw_tp/mm_page_free") int trace_mm_page_free(u64 *ctx)
 {
 	return book_free(ML_KERNEL_MM_PAGE_FREE, ML_KERNEL_PAGES, ctx[0]);
 }
 
-SEC("tp_btf/percpu_free_percpu") int trace_percpu_free_percpu(u64 *ctx)
+SEC("raw_tp/percpu_free_percpu") int trace_percpu_free_percpu(u64 *ctx)
 {
 	return book_free(ML_KERNEL_PERCPU_FREE_PERCPU, ML_KERNEL_PERCPU, ctx[2]);
 }

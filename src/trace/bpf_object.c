@@ -34,7 +34,30 @@ static void keep_line(const char *text)
 {
 	if (log_state.count >= KEPT_LINES)
 		return;
-	snprintf(log_state.line[log_state.count++], KEPT_LENGTH, "%s", text);
+	snprintf(log_state.line[log_state.count++], KEPT_LENGTH, "%.*s", (int)strcspn(text, "\n"),
+		 text);
+}
+
+/* The verifier's log is one message of many lines; why it refused a program is the last line before
+ * its statistics. */
+static void keep_reason(const char *text)
+{
+	const char *end = strstr(text, "\nprocessed ");
+	const char *begin = end;
+
+	while (begin && begin > text && begin[-1] != '\n')
+		begin--;
+	keep_line(begin ? begin : text);
+}
+
+static void note_lines(const struct ml_tracer_options *options, char *text)
+{
+	char *rest = text;
+	const char *line;
+
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			options->note(options->note_context, line);
 }
 
 static int take_message(enum libbpf_print_level level, const char *format, va_list args)
@@ -49,11 +72,10 @@ static int take_message(enum libbpf_print_level level, const char *format, va_li
 		text = NULL;
 		return 0;
 	}
-	text[strcspn(text, "\n")] = '\0';
 	if (level == LIBBPF_WARN)
-		keep_line(text);
+		keep_reason(text);
 	if (is_noted)
-		options->note(options->note_context, text);
+		note_lines(options, text);
 	return 0;
 }
 

@@ -23,7 +23,7 @@
 
 #include "kernel.skel.h"
 
-/* Atomics that give the old value: 5.12. Ring buffers, batches and tp_btf are older. */
+/* Atomics that give the old value: 5.12. Ring buffers and batches are older. */
 #define NEEDS          "Linux 5.12 or later with CONFIG_DEBUG_INFO_BTF=y"
 
 #define DEFAULT_STACKS 16384u
