@@ -15,6 +15,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARGETS = os.path.join(ROOT, "tests", "targets")
 MEMLEAK = os.path.abspath(os.environ.get("MEMLEAK", os.path.join(ROOT, "build", "memleak")))
+# All limits on time are this many times longer: for machines that QEMU interprets.
+SLOWNESS = int(os.environ.get("MEMLEAK_TEST_SLOWNESS", "1"))
 START_S = 15  # until a program is ready or a tool has attached
 END_S = 15  # until something asked to end has ended
 
@@ -35,7 +37,7 @@ def remember(pid):
 
 def wait_for(condition, seconds, what):
     """Polls until @condition is true (and returns its value); fails the test after @seconds."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWNESS
     while True:
         value = condition()
         if value:
@@ -78,7 +80,7 @@ class Program:
     def wait(self, seconds=END_S):
         """The exit status (negative: the signal)."""
         try:
-            return self.process.wait(timeout=seconds)
+            return self.process.wait(timeout=seconds * SLOWNESS)
         except subprocess.TimeoutExpired:
             state = self._state()
             self.kill()

@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Runs memleak on other kernels than the machine's: Debian's, in a virtual machine that QEMU
+# emulates (no KVM needed). See README.md.
+#
+#   run.sh MEMLEAK [VERSION...]    VERSION is the beginning of a kernel's version; default: 6.1 6.12
+#
+# Environment: VM_CHECKS, words that guest.sh understands; VM_LIMIT_S for one kernel.
+#
+# Downloads, images and logs are kept in build/vm. Output is TAP; exit status 0 only if all passed.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+memleak=$(readlink -f "$1")
+shift
+work=${VM_WORK:-$root/build/vm}
+limit_s=${VM_LIMIT_S:-3600}
+mkdir -p "$work"
+
+say() {
+	echo "# $*"
+}
+
+# The newest cloud kernel whose version begins with $1: its package's name. The cloud flavour has
+# the configuration of the usual one but for drivers.
+kernel_package() {
+	apt-cache pkgnames "linux-image-$1." | grep -E -- '-cloud-amd64$' | sort -V | tail -n 1
+}
+
+# fetch PACKAGE: downloads and unpacks it once, into $work/PACKAGE.
+fetch() {
+	[ ! -e "$work/$1/unpacked" ] || return 0
+	say "downloading $1"
+	mkdir -p "$work/$1"
+	(cd "$work/$1" && { apt-get download -qq "$1" || { apt-get update -qq && apt-get download -qq "$1"; }; }) \
+		2>"$work/$1/download.log" || { cat "$work/$1/download.log" >&2; return 1; }
+	dpkg -x "$work/$1/"*.deb "$work/$1"
+	touch "$work/$1/unpacked"
+}
+
+# The early file system: busybox, and the driver of the disk where it is not built in.
+make_early() {
+	local package=$1 release=$2 early=$work/$1/early module file
+	local modules=$work/$package/lib/modules/$release
+	rm -rf "$early"
+	mkdir -p "$early/bin" "$early/dev" "$early/root" "$early/modules"
+	cp "$(command -v busybox)" "$early/bin/busybox"
+	install -m 755 "$here/early_init.sh" "$early/init"
+	for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
+		virtio_blk; do
+		file=$(find "$modules" -name "$module.ko*")
+		case $file in
+		'') continue ;;
+		*.xz) xz -dc "$file" >"$early/modules/$module.ko" ;;
+		*) cp "$file" "$early/modules/$module.ko" ;;
+		esac
+		echo "$module" >>"$early/modules/order"
+	done
+	(cd "$early" && find . | cpio -o -H newc --quiet) >"$work/$package/early.cpio"
+}
+
+# The packages that hold what runs inside, with all they depend on.
+guest_packages() {
+	apt-cache depends --recurse --installed --important bash coreutils util-linux mount grep sed \
+		procps python3 python3-pytest bpftool libbpf1 libelf1 libdw1 libzydis4.0 libzstd1 \
+		libiberty-dev libstdc++6 musl libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 |
+		grep -E '^[a-z0-9]' | cut -d: -f1 | sort -u
+}
+
+# The root file system: the machine's own programs and libraries, memleak, the tests, the targets.
+make_root() {
+	local stage=$work/root
+	say "making the root file system"
+	rm -rf "$stage" "$work/root.img"
+	mkdir -p "$stage"
+	for folder in bin sbin lib lib64; do
+		mkdir -p "$stage/usr/$folder"
+		ln -s "usr/$folder" "$stage/$folder"
+	done
+	guest_packages | while read -r package; do
+		dpkg -L "$package" 2>/dev/null || true
+	done | grep -vE '^/(\.|usr/share/(doc|man|locale|info|i18n|lintian)(/.*)?)$' | sort -u |
+		while read -r file; do
+			if [ ! -d "$file" ] || [ -L "$file" ]; then echo "$file"; fi
+		done >"$work/root.files"
+	tar -C / -c --no-recursion --ignore-failed-read -T "$work/root.files" 2>/dev/null |
+		tar -C "$stage" -x -P --keep-directory-symlink
+	mkdir -p "$stage"/{proc,sys,dev,tmp,run,etc,root,var/tmp,memleak/build}
+	cp /etc/passwd /etc/group "$stage/etc/"
+	cp -r /etc/ld.so.* "$stage/etc/"
+	cp -a /etc/alternatives "$stage/etc/"
+	cp -r "$root/tests" "$root/examples" "$root/scripts" "$stage/memleak/"
+	cp "$memleak" "$stage/memleak/build/memleak"
+	mkdir "$stage/memleak/programs"
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$here/build_programs.py" "$stage/memleak/programs"
+	mke2fs -q -t ext4 -d "$stage" "$work/root.img" 2G
+	rm -rf "$stage"
+}
+
+# boot PACKAGE RELEASE: runs guest.sh there; its lines come out of the second serial port.
+boot() {
+	local logs=$work/$1
+	timeout -k 10 "$limit_s" qemu-system-x86_64 -machine q35,accel=tcg -cpu max,la57=off \
+		-smp 2 -m 4096 -nodefaults -display none -no-reboot \
+		-kernel "$work/$1/boot/vmlinuz-$2" -initrd "$work/$1/early.cpio" \
+		-drive "file=$work/root.img,format=raw,if=virtio,snapshot=on" \
+		-append "no_timer_check console=ttyS0 panic=-1 loglevel=5 ml_checks=${VM_CHECKS:-all}" \
+		-serial "file:$logs/console.log" -serial stdio </dev/null | stdbuf -oL tr -d '\r'
+}
+
+# The guest's lines with numbers; the plan comes last.
+failed=0
+number=0
+take_lines() {
+	local line
+	while IFS= read -r line; do
+		case $line in
+		"ok - "* | "not ok - "*)
+			number=$((number + 1))
+			[ "${line%% *}" = ok ] || failed=$((failed + 1))
+			echo "${line%% - *} $number - linux $1: ${line#* - }"
+			;;
+		finished) finished=yes ;;
+		*) echo "# $line" ;;
+		esac
+	done
+}
+
+run_kernel() {
+	local version=$1 package release
+	package=$(kernel_package "$version")
+	[ -n "$package" ] || { echo "not ok - no kernel $version in the package lists"; return; }
+	fetch "$package"
+	release=${package#linux-image-}
+	make_early "$package" "$release"
+	echo "starting Linux $release"
+	boot "$package" "$release" | tee "$work/$package/results.log"
+}
+
+echo "TAP version 13"
+make_root
+for version in "${@:-6.1 6.12}"; do
+	for one in $version; do
+		finished=
+		take_lines "$one" < <(run_kernel "$one")
+		[ -n "$finished" ] || take_lines "$one" <<<"not ok - ran to its end (see console.log)"
+	done
+done
+echo "1..$number"
+[ "$failed" -eq 0 ]
