@@ -2,6 +2,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
+KERNELS ?= 6.1 6.12
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -32,6 +33,12 @@ SECONDS ?= 60
 fuzz:
 	@scripts/fuzz.sh $(SECONDS)
 
+# On Debian's kernels, in a machine that QEMU emulates: some minutes for each.
+vm:
+	@scripts/packages.sh install-if-root build test vm
+	@$(MAKE) --no-print-directory all
+	@tests/vm/run.sh $(BUILD)/memleak $(KERNELS)
+
 install: all
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR)) >/dev/null
 	@echo "installed memleak below $(DESTDIR)$(PREFIX)"
@@ -42,4 +49,4 @@ format:
 clean:
 	@rm -rf $(BUILD) build-*
 
-.PHONY: all deps demo test bench fuzz install format clean
+.PHONY: all deps demo test bench fuzz vm install format clean

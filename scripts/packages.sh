@@ -5,7 +5,7 @@
 #   packages.sh install-if-root [PURPOSE...]  the same, but only name what is missing when not root
 #   packages.sh check [PURPOSE...]            exit 1 and name what is missing
 #
-# PURPOSE is build, demo or test; none means all of them.
+# PURPOSE is build, demo, test or vm; none means all but vm.
 set -eu
 
 build="gcc make meson ninja-build pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw-dev
@@ -14,6 +14,7 @@ demo="gcc libc6-dev util-linux iproute2"
 test="g++ clang-format libcmocka-dev python3 python3-pytest musl-tools binutils
 libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libgoogle-perftools-dev libmimalloc2.0 libmimalloc-dev
 redis-server redis-tools nginx-light netcat-openbsd libclang-rt-14-dev gdb xz-utils dwz"
+vm="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils bpftool procps dash"
 
 action=${1:-install}
 [ $# -gt 0 ] && shift

@@ -61,7 +61,7 @@ make_early() {
 
 # The packages that hold what runs inside, with all they depend on.
 guest_packages() {
-	apt-cache depends --recurse --installed --important bash coreutils util-linux mount grep sed \
+	apt-cache depends --recurse --installed --important bash dash coreutils util-linux mount grep sed \
 		procps python3 python3-pytest bpftool libbpf1 libelf1 libdw1 libzydis4.0 libzstd1 \
 		libiberty-dev libstdc++6 musl libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 |
 		grep -E '^[a-z0-9]' | cut -d: -f1 | sort -u
@@ -86,6 +86,7 @@ make_root() {
 	tar -C / -c --no-recursion --ignore-failed-read -T "$work/root.files" 2>/dev/null |
 		tar -C "$stage" -x -P --keep-directory-symlink
 	mkdir -p "$stage"/{proc,sys,dev,tmp,run,etc,root,var/tmp,memleak/build}
+	ln -sf dash "$stage/usr/bin/sh" # diverted, so no package lists it
 	cp /etc/passwd /etc/group "$stage/etc/"
 	cp -r /etc/ld.so.* "$stage/etc/"
 	cp -a /etc/alternatives "$stage/etc/"
