@@ -110,6 +110,14 @@ static int find_by_build_id(struct ml_module *module, const struct ml_file_opene
 	return fd;
 }
 
+static int find_on_servers(const struct ml_file_opener *opener, const struct wanted *wanted,
+			   struct ml_strbuf *path)
+{
+	ml_strbuf_clear(path);
+	ml_strbuf_printf(path, "debuginfod:%s", wanted->build_id.hex);
+	return checked(ml_debuginfod_find(opener->servers, &wanted->build_id), path->text, wanted);
+}
+
 /* .gnu_debuglink: a file name, its NUL, padding to 4 bytes, the CRC. */
 static bool read_debuglink(struct ml_module *module, char **name, uint32_t *crc)
 {
@@ -169,6 +177,8 @@ int ml_debug_file_find(struct ml_module *module, const struct ml_file_opener *op
 
 	if (fd < 0)
 		fd = find_by_debuglink(module, opener, &wanted, &buf);
+	if (fd < 0)
+		fd = find_on_servers(opener, &wanted, &buf);
 	if (fd >= 0)
 		*path = ml_strbuf_take(&buf);
 	return fd;
@@ -193,6 +203,25 @@ static bool read_altlink(const struct ml_image *image, char **path, struct ml_bu
 	return build_id->size > 2;
 }
 
+static int find_by_altlink(struct ml_module *module, const struct ml_file_opener *opener,
+			   const char *link, const struct wanted *wanted, struct ml_strbuf *path)
+{
+	/* dwz writes a path relative to the debug file, or an absolute one below DEBUG_ROOT; only
+	 * the part behind ".dwz/" says which file it is. */
+	const char *name = strstr(link, ".dwz/");
+
+	if (!name || strstr(name, ".."))
+		return -1;
+	ml_strbuf_clear(path);
+	ml_strbuf_printf(path, DEBUG_ROOT "/%s", name);
+
+	int fd = checked(ml_debug_file_open(module, opener, path->text), path->text, wanted);
+
+	if (fd < 0 && opener->open)
+		fd = checked(open_here(path->text), path->text, wanted);
+	return fd;
+}
+
 int ml_debug_file_find_alternate(struct ml_module *module, const struct ml_image *image,
 				 const struct ml_file_opener *opener)
 {
@@ -204,16 +233,10 @@ int ml_debug_file_find_alternate(struct ml_module *module, const struct ml_image
 		return -1;
 
 	int fd = find_by_build_id(module, opener, &wanted, &path);
-	/* dwz writes a path relative to the debug file, or an absolute one below DEBUG_ROOT; only
-	 * the part behind ".dwz/" says which file it is. */
-	const char *name = strstr(link, ".dwz/");
 
-	if (fd >= 0 || !name || strstr(name, ".."))
-		return fd;
-	ml_strbuf_clear(&path);
-	ml_strbuf_printf(&path, DEBUG_ROOT "/%s", name);
-	fd = checked(ml_debug_file_open(module, opener, path.text), path.text, &wanted);
-	if (fd < 0 && opener->open)
-		fd = checked(open_here(path.text), path.text, &wanted);
+	if (fd < 0)
+		fd = find_by_altlink(module, opener, link, &wanted, &path);
+	if (fd < 0)
+		fd = find_on_servers(opener, &wanted, &path);
 	return fd;
 }

@@ -6,12 +6,14 @@
 #include "elf/build_id.h"
 #include "elf/image.h"
 #include "elf/module.h"
+#include "symbols/debuginfod.h"
 #include "symbols/symbolizer.h"
 
 /** How files of the target are opened: ml_symbolizer_set_open_file(). */
 struct ml_file_opener {
 	ml_open_file *open; /**< NULL: module paths are paths of this machine */
 	void *context;
+	struct ml_debuginfod *servers; /**< asked last, by build-id; NULL: none */
 };
 
 /** Opens @p path of the root that @p module was found in; -1 when it is no regular file there. */
@@ -21,8 +23,8 @@ int ml_debug_file_open(struct ml_module *module, const struct ml_file_opener *op
 /**
  * The separate debug file of @p module, checked to belong to it: by build-id below /usr/lib/debug
  * of the target's root and then of this machine, by .gnu_debuglink beside the module, in .debug
- * and below /usr/lib/debug. Returns a descriptor (the caller's) or -1; @p path (free() it) is what
- * the file is called.
+ * and below /usr/lib/debug, from a server. Returns a descriptor (the caller's) or -1; @p path
+ * (free() it) is what the file is called.
  */
 int ml_debug_file_find(struct ml_module *module, const struct ml_file_opener *opener, char **path);
 

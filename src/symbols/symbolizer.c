@@ -41,6 +41,7 @@ struct ml_symbolizer *ml_symbolizer_create(bool use_dwarf)
 	struct ml_symbolizer *symbolizer = ml_alloc(sizeof(*symbolizer));
 
 	symbolizer->use_dwarf = use_dwarf;
+	symbolizer->opener.servers = ml_debuginfod_create();
 	return symbolizer;
 }
 
@@ -72,6 +73,7 @@ void ml_symbolizer_destroy(struct ml_symbolizer *symbolizer)
 	ml_u64map_free(&symbolizer->perf_maps);
 	ml_u64map_free(&symbolizer->demangled);
 	ml_array_free(&symbolizer->scratch.list);
+	ml_debuginfod_destroy(symbolizer->opener.servers);
 	ml_kernel_symbols_deinit(&symbolizer->kernel);
 	ml_string_pool_deinit(&symbolizer->strings);
 	free(symbolizer);
@@ -80,7 +82,8 @@ void ml_symbolizer_destroy(struct ml_symbolizer *symbolizer)
 void ml_symbolizer_set_open_file(struct ml_symbolizer *symbolizer, ml_open_file *open_file,
 				 void *context)
 {
-	symbolizer->opener = (struct ml_file_opener){.open = open_file, .context = context};
+	symbolizer->opener.open = open_file;
+	symbolizer->opener.context = context;
 }
 
 /* Fills in both names of @p frame from the mangled one. */

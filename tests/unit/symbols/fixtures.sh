@@ -96,6 +96,10 @@ id=$(readelf -n whole | sed -n 's/.*Build ID: //p')
 dir=tree/usr/lib/debug/.build-id/$(echo "$id" | cut -c1-2)
 mkdir -p "$dir"
 cp split.debug "$dir/$(echo "$id" | cut -c3-).debug"
+# What a debuginfod server has of it, and a file that is not what it is asked for.
+mkdir -p server/buildid/$id liar/buildid/$id
+cp split.debug server/buildid/$id/debuginfo
+cp inlines-O2-4 liar/buildid/$id/debuginfo
 # The same without a build-id: only the CRC tells.
 gcc -O2 -g inlines.c -o noid -Wl,--build-id=none
 mkdir crc wrong
