@@ -76,6 +76,12 @@ gcc -O0 -gdwarf-4 inlines.c -o inlines-O0-4 $ids
 gcc -O2 -gdwarf-4 inlines.c -o inlines-O2-4 $ids
 gcc -O2 -gdwarf-5 inlines.c -o inlines-O2-5 $ids
 gcc -O2 -gdwarf-5 -gz inlines.c -o inlines-O2-5-gz $ids
+# Binutils of 2022 know no zstd.
+objcopy --compress-debug-sections=zstd inlines-O2-5 inlines-O2-5-zstd 2>/dev/null ||
+	rm -f inlines-O2-5-zstd
+# Not where linkers put programs: high, and a prelinked library.
+gcc -O2 -g -no-pie -Wl,-Ttext-segment=0x60000000 inlines.c -o inlines-high $ids
+gcc -O2 -g -shared -fPIC -Wl,-Ttext-segment=0x3000000000 inlines.c -o inlines-prelinked.so $ids
 g++ -O2 -g classes.cc -o classes $ids
 if command -v clang >/dev/null; then
 	clang -Wno-unknown-attributes -O2 -gdwarf-5 inlines.c -o inlines-clang $ids

@@ -80,6 +80,35 @@ static void unfolds_inlined_functions(void **state)
 		assert_inlines("inlines-clang");
 }
 
+static void decompresses_with_zstd(void **state)
+{
+	if (!fixture_exists("inlines-O2-5-zstd"))
+		skip();
+	assert_inlines("inlines-O2-5-zstd");
+}
+
+/* A program that linkers put elsewhere, and a library whose segments do not begin at 0. */
+static void knows_files_at_unusual_addresses(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t address;
+	} files[] = {{"inlines-high", 0x60000000}, {"inlines-prelinked.so", 0x3000000000}};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		struct ml_module *module = fixture_open(files[i].name);
+		uint64_t address = fixture_address(module, "fixed_caller"), offset, again;
+
+		assert_in_range(address, files[i].address, files[i].address + 0x10000);
+		assert_true(ml_module_offset_of_address(module, address, &offset));
+		assert_true(offset < 0x10000);
+		assert_true(ml_module_address_of_offset(module, offset, &again));
+		assert_int_equal(again, address);
+		ml_module_unref(module);
+		assert_inlines(files[i].name);
+	}
+}
+
 static void assert_classes(const char *name)
 {
 	static const struct wanted twice[] = {
@@ -194,6 +223,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unfolds_inlined_functions),
+		cmocka_unit_test(decompresses_with_zstd),
+		cmocka_unit_test(knows_files_at_unusual_addresses),
 		cmocka_unit_test(knows_methods_and_local_classes),
 		cmocka_unit_test(return_addresses_belong_to_the_call),
 		cmocka_unit_test(answers_the_same_again),
