@@ -6,7 +6,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
-mkdir -p cfi demangle dwarf elf mini_debug_info options perf_map proc split suppressions walk
+mkdir -p cfi code demangle dwarf elf mini_debug_info options perf_map proc split suppressions walk
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -78,6 +78,41 @@ cp elf/stripped elf/no_sections
 printf '\0\0\0\0\0\0\0\0' | dd of=elf/no_sections bs=1 seek=40 conv=notrunc status=none
 cp elf/static elf/linked
 objcopy --add-gnu-debuglink=dwarf/gcc-5 elf/linked
+
+# Programs without CFI, and some that have an allocator of their own.
+cat >"$work/allocator.c" <<'END'
+static char pool[1 << 16];
+static unsigned long used;
+__attribute__((noinline)) void *malloc(unsigned long size)
+{
+	unsigned long at = __atomic_fetch_add(&used, size, 5);
+
+	return at + size > sizeof(pool) ? 0 : pool + at;
+}
+void *calloc(unsigned long count, unsigned long size) { return malloc(count * size); }
+void *realloc(void *old, unsigned long size)
+{
+	char *new = malloc(size);
+
+	for (unsigned long i = 0; old && new && i < size; i++)
+		new[i] = ((char *)old)[i];
+	return new;
+}
+void free(void *block)
+{
+	if (block)
+		__atomic_fetch_sub(&used, 1, 5);
+}
+void *operator_new(unsigned long size) __asm__("_Znwm");
+void *operator_new(unsigned long size) { return malloc(size); }
+void _start(void) { free(realloc(calloc(2, 3), 4)); operator_new(9); }
+END
+for flags in -O0 -O2 "-O2 -fcf-protection" "-Os -s"; do
+	gcc $small -no-pie -fno-builtin -fno-asynchronous-unwind-tables $flags \
+		"$work/allocator.c" -o "code/static${flags// /}"
+	gcc -shared -nostdlib -fPIC -fno-builtin $flags -Wl,-z,noseparate-code \
+		"$work/allocator.c" -o "code/shared${flags// /}"
+done
 
 # Sections of CFI: of this small program, and of the C library's start, whose rules are stranger.
 section() {
