@@ -13,9 +13,10 @@ char *ml_demangle(const char *mangled);
 
 /**
  * @p name fit for one line of a report of @p limit bytes: the standard library's spellings of
- * std::string and its inline namespaces are always shortened; when the name is still too long,
- * template arguments within others become <…>, then the parameter list goes, then all template
- * arguments become <…>, and what still does not fit is cut with "…". free() it. Never NULL.
+ * std::string, its inline namespaces and the default arguments of its templates (std::allocator,
+ * std::less, …) are always shortened; when the name is still too long, template arguments within
+ * others become <…>, then the parameter list goes, then all template arguments become <…>, and what
+ * still does not fit is cut with "…". free() it. Never NULL.
  */
 char *ml_demangle_shorten(const char *name, unsigned int limit);
 

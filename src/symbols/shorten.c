@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define ELLIPSIS "\xe2\x80\xa6"
+/* Longer names are cut anyway, and dropping takes time that grows with the square. */
+#define DEFAULTS_LENGTH_MAX 8192
 
 /** Spellings of the standard library and what people call them, longest first. */
 static const struct {
@@ -41,12 +43,64 @@ static char *replace_spellings(const char *name)
 				continue;
 			ml_strbuf_puts(&out, spellings[i].called);
 			taken = length;
+			/* "… > >" needs no blank any more. */
+			taken += name[length - 1] == '>' && !strncmp(name + length, " >", 2);
 		}
 		if (!taken)
 			ml_strbuf_putc(&out, *name++);
 		name += taken;
 	}
 	return ml_strbuf_take(&out);
+}
+
+/* Template arguments that the standard library's containers have unless they are told others. */
+static const char *const defaults[] = {
+	", std::allocator<", ", std::char_traits<", ", std::less<",
+	", std::hash<",      ", std::equal_to<",    ", std::default_delete<",
+};
+
+/* Behind the '>' that ends the arguments which begin at @p at; NULL when there is none. */
+static const char *skip_arguments(const char *at)
+{
+	for (unsigned int open = 1; *at; at++) {
+		open += *at == '<';
+		if (*at == '>' && at[-1] != '-' && --open == 0)
+			return at + 1;
+	}
+	return NULL;
+}
+
+/* Drops the default argument at @p at when it is the last of its list. */
+static void drop_default(char *name, char *at)
+{
+	for (size_t i = 0; i < sizeof(defaults) / sizeof(*defaults); i++) {
+		size_t length = strlen(defaults[i]);
+
+		if (strncmp(at, defaults[i], length) != 0)
+			continue;
+
+		const char *end = skip_arguments(at + length);
+
+		if (!end || (end[0] != '>' && strncmp(end, " >", 2) != 0))
+			return;
+		/* "> >" keeps its blank, as the demangler writes it. */
+		if (*end == ' ' && at > name && at[-1] != '>')
+			end++;
+		memmove(at, end, strlen(end) + 1);
+		return;
+	}
+}
+
+/* std::map<K, V, std::less<K>, std::allocator<…> > becomes std::map<K, V>. From the end on, so that
+ * each is the last one of its list when its turn comes. */
+static void drop_defaults(char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = length <= DEFAULTS_LENGTH_MAX ? length : 0; i-- > 0;) {
+		if (name[i] == ',')
+			drop_default(name, name + i);
+	}
 }
 
 /* Length of an operator's name at @p at whose characters are no brackets: "operator<<". */
@@ -156,6 +210,7 @@ char *ml_demangle_shorten(const char *name, unsigned int limit)
 {
 	char *text = replace_spellings(name);
 
+	drop_defaults(text);
 	if (strlen(text) > limit)
 		replace(&text, elide_templates(text, 1));
 	if (strlen(text) > limit)

@@ -192,6 +192,45 @@ static void shortens(void **state)
 	assert_shortened("", 0, "");
 }
 
+/* As libstdc++, libLLVM and node have them. */
+static void leaves_out_what_everybody_has(void **state)
+{
+	static const struct {
+		const char *mangled, *wanted;
+	} names[] = {
+		{"_ZNSt6vectorINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEESaIS5_EE17_M_"
+		 "realloc_insertIJRKS5_EEEvN9__gnu_cxx17__normal_iteratorIPS5_S7_EEDpOT_",
+		 "std::vector<std::string>::_M_realloc_insert<std::string const&>("
+		 "__gnu_cxx::__normal_iterator<std::string*, std::vector<std::string> >, "
+		 "std::string const&)"},
+		{"_ZNSt3mapINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEES5_St4lessIS5_"
+		 "ESaISt4pairIKS5_S5_EEEixEOS5_",
+		 "std::map<std::string, std::string>::operator[](std::string&&)"},
+		{"_ZNSt8_Rb_treeINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEESt4pairIKS5_"
+		 "S5_ESt10_Select1stIS8_ESt4lessIS5_ESaIS8_EE8_M_eraseEPSt13_Rb_tree_nodeIS8_E",
+		 "std::_Rb_tree<std::string, std::pair<std::string const, std::string>, "
+		 "std::_Select1st<std::pair<std::string const, std::string> > >::_M_erase("
+		 "std::_Rb_tree_node<std::pair<std::string const, std::string> >*)"},
+		{"_ZNSt10unique_ptrIN4llvm6ModuleESt14default_deleteIS1_EED1Ev",
+		 "std::unique_ptr<llvm::Module>::~unique_ptr()"},
+		/* Not as an argument of a function, nor in front of others. */
+		{"_Z3fooiSaIcE", "foo(int, std::allocator<char>)"},
+		{"_ZN3barIiSaIcElE3bazEv", "bar<int, std::allocator<char>, long>::baz()"},
+		{"_ZNSt16allocator_traitsISaIcEE8allocateERS0_m",
+		 "std::allocator_traits<std::allocator<char> >::allocate(std::allocator<char>&, "
+		 "unsigned long)"},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		char *name = ml_demangle(names[i].mangled);
+
+		assert_shortened(name, 400, names[i].wanted);
+		free(name);
+	}
+	assert_shortened("f<a, std::allocator<", 100, "f<a, std::allocator<");
+	assert_shortened("f<a, std::less<x>", 100, "f<a, std::less<x>");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +244,7 @@ int main(void)
 		cmocka_unit_test(bounds_deep_and_long_names),
 		cmocka_unit_test(survives_random_names),
 		cmocka_unit_test(shortens),
+		cmocka_unit_test(leaves_out_what_everybody_has),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
