@@ -2,6 +2,7 @@
 #include "cli/members.h"
 
 #include "base/file.h"
+#include "cli/container_ids.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -33,8 +34,8 @@ static bool is_hex(struct piece piece)
 
 static struct piece bare_name(struct piece piece)
 {
-	static const char *const prefixes[] = {"docker-", "cri-containerd-", "crio-", "libpod-",
-					       "lxc.payload."};
+	static const char *const prefixes[] = {"docker-", "cri-containerd-", "crio-",
+					       "libpod-", "crun-",           "lxc.payload."};
 	static const char suffix[] = ".scope";
 	size_t cut = sizeof(suffix) - 1;
 
@@ -96,7 +97,19 @@ bool ml_members_matches(const char *cgroups, const char *name)
 	return false;
 }
 
-static bool is_member(int proc_fd, const char *pid, const char *name)
+/* By name, or by one of the ids the runtimes know for it. */
+static bool matches_any(const char *cgroups, const char *name, const struct ml_container_ids *ids)
+{
+	if (ml_members_matches(cgroups, name))
+		return true;
+	ml_array_each (id, &ids->list)
+		if (ml_members_matches(cgroups, *id))
+			return true;
+	return false;
+}
+
+static bool is_member(int proc_fd, const char *pid, const char *name,
+		      const struct ml_container_ids *ids)
 {
 	ML_FREE_CLEANUP char *text = NULL;
 	char path[64];
@@ -105,22 +118,25 @@ static bool is_member(int proc_fd, const char *pid, const char *name)
 	ML_ERROR_CLEANUP struct ml_error *error =
 		ml_file_read(proc_fd, path, CGROUP_LIMIT, &text, NULL);
 
-	return !error && ml_members_matches(text, name);
+	return !error && matches_any(text, name, ids);
 }
 
 struct ml_error *ml_members_scan(const char *name, void (*visit)(void *context, pid_t pid),
 				 void *context)
 {
 	DIR *proc = opendir("/proc");
+	struct ml_container_ids ids = {0};
 
 	if (!proc)
 		return ml_error_errno(errno, "cannot list /proc");
+	ml_container_ids_find("", name, &ids);
 	for (struct dirent *entry; (entry = readdir(proc));) {
 		pid_t pid = (pid_t)atoi(entry->d_name);
 
-		if (pid > 0 && pid != getpid() && is_member(dirfd(proc), entry->d_name, name))
+		if (pid > 0 && pid != getpid() && is_member(dirfd(proc), entry->d_name, name, &ids))
 			visit(context, pid);
 	}
 	closedir(proc);
+	ml_container_ids_deinit(&ids);
 	return NULL;
 }

@@ -117,3 +117,40 @@ def test_container_is_named(bench, container):
     run.interrupt()
     assert run.final()["target"]["pid"] == pid
     assert run.final()["target"]["comm"] == "app"
+
+
+@pytest.fixture
+def cgroup():
+    """A cgroup named as Docker names that of a container: (its directory, the container's id)."""
+    hierarchy = next((path for path in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids",
+                                        "/sys/fs/cgroup")
+                      if os.path.exists(os.path.join(path, "cgroup.procs"))), None)
+    assert hierarchy, "no cgroup hierarchy is mounted"
+    container_id = "%064x" % os.getpid()
+    directory = os.path.join(hierarchy, "docker-%s.scope" % container_id)
+    os.mkdir(directory)
+    yield directory, container_id
+    helpers.wait_for(lambda: not open(os.path.join(directory, "cgroup.procs"), encoding="ascii")
+                     .read().strip(), helpers.END_S, "the cgroup is empty")
+    os.rmdir(directory)
+
+
+def test_container_by_id(bench, cgroup):
+    """--container takes every process in the container's cgroup, and no other."""
+    directory, container_id = cgroup
+    inside = [bench.target("big") for _ in range(2)]
+    outside = bench.target("big")
+    for target in inside:
+        with open(os.path.join(directory, "cgroup.procs"), "w", encoding="ascii") as procs:
+            procs.write(str(target.pid))
+    run = bench.memleak("--json", "-o", "0", "--container", container_id, "5")
+    run.wait_attached()
+    for target in inside + [outside]:
+        target.work()
+    run.interrupt()
+    report = run.final()
+    report.check_totals()
+    assert {site["pid"] for site in report.sites_of("leak_big")} == {t.pid for t in inside}
+    assert report.site("leak_big") == (2 * 10485760, 20)
+    for target in inside + [outside]:
+        target.finish()
