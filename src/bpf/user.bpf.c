@@ -45,6 +45,9 @@ struct thread_state {
 	uint32_t nth;          /* --sample-rate: allocations since the last kept */
 	uint32_t role;
 	uint32_t has_old;
+	uint64_t python;      /* the thread's PyThreadState, when it was found */
+	uint32_t python_lost; /* how often it was not */
+	uint32_t reserved;
 	uint64_t window_base; /* address of window[0] */
 	uint64_t window[ML_WINDOW_WORDS];
 	struct ml_stack_record stack;
@@ -98,6 +101,14 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__type(key, uint64_t);
+	__type(value, struct ml_python_record);
+} python_stacks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 4096);
 	__type(key, uint32_t);
 	__type(value, struct ml_process_maps);
@@ -124,6 +135,11 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } map_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16);
+} python_events SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -186,6 +186,8 @@ struct recorded_stack {
 	struct ml_site_record *site;
 };
 
+#include "python.bpf.h"
+
 /* Walks the stack of @ctx (at a return) and keeps it. */
 static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 							  struct thread_state *thread,
@@ -208,6 +210,9 @@ static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 		bpf_loop(ML_STACK_DEPTH + 1, walk_frame, &walk, 0);
 	count_end(walk.end);
 
+	bool has_python = walk.maps && walk.maps->python.main_interpreter &&
+			  walk_python(thread, &walk.maps->python, &walk.hash);
+
 	/* Never ML_STACK_ID_NONE, never 0. */
 	struct recorded_stack result = {.id = walk.hash | 2};
 
@@ -218,7 +223,12 @@ static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 	thread->stack.end = walk.end;
 	thread->stack.tgid = process;
 	thread->stack.reserved = 0;
+	/* Whoever finds the stack finds its Python part, too. */
+	if (has_python)
+		keep_python(thread, result.id);
 	if (bpf_map_update_elem(&stacks, &result.id, &thread->stack, BPF_NOEXIST) == -E2BIG)
 		count(ML_COUNTER_STACK_TABLE_FULL);
+	if (has_python)
+		tell_python(result.id, process);
 	return result;
 }

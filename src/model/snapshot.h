@@ -26,6 +26,13 @@ enum ml_frame_kind {
 	ML_FRAME_JAVA,
 };
 
+/** What an interpreter says of one of its functions. Lives as long as the tracer. */
+struct ml_frame_name {
+	const char *symbol; /**< NULL when it could not be read */
+	const char *file;   /**< NULL when it could not be read */
+	int line;           /**< 0 when unknown */
+};
+
 /** One address of a stack, put into its module while the module was known. */
 struct ml_stack_frame {
 	uint64_t ip; /**< as in the process: a return address unless !is_call */
@@ -33,7 +40,9 @@ struct ml_stack_frame {
 		*module;  /**< borrowed from the tracer; NULL when nothing was mapped there */
 	uint64_t address; /**< ELF address of ip in `module` */
 	enum ml_frame_kind kind;
-	bool is_call; /**< the call is in the instruction before ip */
+	bool is_call;        /**< the call is in the instruction before ip */
+	bool is_interpreter; /**< native code that only runs the interpreted frames before it */
+	const struct ml_frame_name *name; /**< borrowed from the tracer; of interpreted frames */
 };
 
 /** A stack, innermost (the caller of the allocator) first. */

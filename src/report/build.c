@@ -35,12 +35,23 @@ static uint64_t hash_word(uint64_t hash, uint64_t word)
 	return (hash ^ word) * 0x100000001b3ULL;
 }
 
+/**
+ * What tells @p frame from others: an interpreter's loop is the same one wherever it stands, and an
+ * interpreted function is at the same line even when its instruction was replaced by a faster one.
+ */
+static uint64_t frame_key(const struct ml_stack_frame *frame)
+{
+	if (frame->is_interpreter)
+		return 0;
+	return frame->name ? (uint64_t)(uintptr_t)frame->name : frame->ip;
+}
+
 static uint64_t hash_stack(const struct ml_stack *stack, size_t skip)
 {
 	uint64_t hash = hash_word(0xcbf29ce484222325ULL, (uint64_t)stack->pid);
 
 	for (size_t i = skip; i < stack->count; i++)
-		hash = hash_word(hash, stack->frames[i].ip);
+		hash = hash_word(hash, frame_key(&stack->frames[i]));
 	return hash;
 }
 
@@ -50,7 +61,7 @@ static bool is_same_stack(const struct draft *draft, const struct ml_stack *stac
 	    draft->stack->count - draft->skip != stack->count - skip)
 		return false;
 	for (size_t i = skip, j = draft->skip; i < stack->count; i++, j++)
-		if (draft->stack->frames[j].ip != stack->frames[i].ip)
+		if (frame_key(&draft->stack->frames[j]) != frame_key(&stack->frames[i]))
 			return false;
 	return true;
 }

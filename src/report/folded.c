@@ -39,7 +39,8 @@ static void write_site(FILE *out, const struct ml_report *report, const struct m
 		ml_strbuf_printf(&line, " (%d)", (int)site->pid);
 	}
 	for (size_t i = site->frames.count; i-- > 0;)
-		add_frame(&line, &site->frames.items[i]);
+		if (!site->frames.items[i].is_interpreter)
+			add_frame(&line, &site->frames.items[i]);
 	if (!site->frames.count)
 		ml_strbuf_printf(&line, "%s[stack lost]", line.length ? ";" : "");
 	fprintf(out, "%s %" PRIu64 "\n", ml_strbuf_text(&line), site->bytes);

@@ -63,7 +63,17 @@ static struct ml_report_frame look_up(struct ml_frame_namer *namer, const struct
 	struct ml_report_frame shown = {.ip = frame->ip, .offset = frame->ip, .kind = frame->kind};
 
 	namer->found.list.count = 0;
-	if (frame->kind == ML_FRAME_KERNEL) {
+	shown.is_interpreter = frame->is_interpreter;
+	if (frame->kind == ML_FRAME_PYTHON) {
+		if (frame->name)
+			*ml_array_push(&namer->found.list) = (struct ml_symbol_frame){
+				.symbol = frame->name->symbol,
+				.mangled = frame->name->symbol,
+				.file = frame->name->file,
+				.line = frame->name->line,
+			};
+		shown.module = "python";
+	} else if (frame->kind == ML_FRAME_KERNEL) {
 		ml_symbolizer_kernel(input->symbolizer, frame->ip, &namer->found);
 		shown.module = ml_symbolizer_kernel_module(input->symbolizer, frame->ip);
 	} else if (frame->module) {

@@ -26,6 +26,7 @@ struct ml_report_frame {
 	const char *file;     /**< source file as DWARF names it; NULL when unknown */
 	int line;             /**< 0 when unknown */
 	bool is_inlined;
+	bool is_interpreter; /**< only runs the interpreted frames before it: not for people */
 	enum ml_frame_kind kind;
 };
 

@@ -89,7 +89,8 @@ static void add_site(struct ml_strbuf *text, const struct ml_report *report,
 	if (site->is_stack_lost)
 		ml_strbuf_puts(text, "\t\t[stack lost: its frames could not be read back]\n");
 	ml_array_each (frame, &site->frames)
-		add_frame(text, frame);
+		if (!frame->is_interpreter)
+			add_frame(text, frame);
 	add_remarks(text, report, site);
 }
 

@@ -13,6 +13,7 @@
 #define ML_PROCESS_MAPS  512u /**< executable mappings of one process in the kernel's table */
 #define ML_WINDOW_WORDS  256u /**< words of stack copied at once: one 2 KiB window */
 #define ML_STACK_ID_NONE 1u   /**< the id of "stack lost" */
+#define ML_PYTHON_DEPTH  64u  /**< Python functions kept of a stack */
 
 /** What a probed function does: which arguments mean what. The low 8 bits of a probe's cookie. */
 enum ml_role {
@@ -125,9 +126,53 @@ struct ml_process_map {
 /** The mapping belongs to an allocator or the C library: an mmap called from it is its own. */
 #define ML_PROCESS_MAP_ALLOCATOR 1u
 
+/**
+ * Where CPython keeps a thread's frames. Offsets in bytes; those of a frame are multiples of 8
+ * below ML_PYTHON_FRAME_BYTES, but for `mark`.
+ */
+struct ml_python_layout {
+	uint64_t main_interpreter; /**< address of the pointer to it; 0: the process runs no Python
+				    */
+	uint32_t first_thread;     /**< in the interpreter */
+	uint32_t next_thread;      /**< in a thread */
+	uint32_t thread_id;        /**< in a thread: pthread_self(), which is the base of fs */
+	uint32_t frames;           /**< in a thread: its newest frame, or its struct _PyCFrame */
+	uint32_t has_cframe;       /**< `frames` leads to a _PyCFrame (before 3.13) … */
+	uint32_t cframe_frame;     /**< … which has the newest frame here */
+	uint32_t code, previous, instruction; /**< in a frame */
+	uint32_t mark;       /**< in a frame: the byte that marks the oldest of an eval loop */
+	uint32_t mark_value; /**< what that byte is then */
+	/** The marked frame is no function (3.12 on: it only separates), or it is one (3.11). */
+	uint32_t mark_is_function;
+};
+
+#define ML_PYTHON_FRAME_BYTES 80u
+
+/** Set in `code` of the oldest function that one run of the eval loop executes. */
+#define ML_PYTHON_LOOP_BEGINS 1ull
+
+/** One running Python function. */
+struct ml_python_frame {
+	uint64_t code;        /**< address of the code object, | ML_PYTHON_LOOP_BEGINS */
+	uint64_t instruction; /**< address in its bytecode */
+};
+
+/** The Python functions of a stack, innermost first; in a table of their own, by stack id. */
+struct ml_python_record {
+	struct ml_python_frame frame[ML_PYTHON_DEPTH]; /**< those behind the last have code 0 */
+};
+
+/** There is a new stack with Python functions: their names should be read while they are there. */
+struct ml_python_event {
+	uint64_t stack;
+	uint32_t tgid;
+	uint32_t reserved;
+};
+
 struct ml_process_maps {
 	uint32_t count;
 	uint32_t reserved;
+	struct ml_python_layout python;
 	struct ml_process_map map[ML_PROCESS_MAPS]; /**< sorted by start */
 };
 
@@ -146,6 +191,8 @@ struct ml_trace_config {
 _Static_assert(sizeof(struct ml_live_key) == 16, "no hidden padding in a hash key");
 _Static_assert(sizeof(struct ml_live_record) == 40, "layout shared with the kernel");
 _Static_assert(sizeof(struct ml_stack_record) == 16 + 8 * ML_STACK_DEPTH, "layout shared");
+_Static_assert(sizeof(struct ml_python_record) == 8 * ML_WINDOW_WORDS / 2,
+	       "half of the walk's window");
 _Static_assert(sizeof(struct ml_process_map) == 40, "layout shared with the kernel");
 
 #endif

@@ -42,6 +42,8 @@ static struct ml_error *tell_kernel(struct ml_bpf_process *process,
 	ML_FREE_CLEANUP struct ml_process_maps *maps = ml_alloc(sizeof(*maps));
 	uint32_t key = (uint32_t)process->pid;
 
+	ml_python_find(&process->code, process->process, &process->python);
+	maps->python = process->python.layout;
 	process->beyond_limit = 0;
 	for (size_t i = 0; i < process->code.mapped_count; i++) {
 		const struct ml_code *code = &process->code.list.items[i];
@@ -332,4 +334,5 @@ void ml_bpf_process_deinit(struct ml_bpf_process *process)
 	ml_links_close(&process->links);
 	ml_array_free(&process->probed);
 	ml_code_map_deinit(&process->code);
+	ml_python_names_destroy(process->python_names);
 }

@@ -11,6 +11,8 @@
 #include "trace/function_names.h"
 #include "trace/link_keeper.h"
 #include "trace/module_cache.h"
+#include "trace/python_names.h"
+#include "trace/python_runtime.h"
 #include "trace/tracer.h"
 #include "trace/unwind_tables.h"
 #include "trace/uprobe_link.h"
@@ -38,6 +40,8 @@ struct ml_bpf_process {
 	pid_t pid;
 	bool is_attached; /**< false once removed: kept for its stacks */
 	struct ml_code_map code;
+	struct ml_python python;
+	struct ml_python_names *python_names; /**< NULL until there are some */
 	struct ml_links links;
 	ML_ARRAY(struct ml_probed) probed;
 	uint64_t beyond_limit; /**< mappings that did not fit the kernel's table */

@@ -11,6 +11,7 @@
 #include "trace/bpf_forget.h"
 #include "trace/bpf_object.h"
 #include "trace/bpf_process.h"
+#include "trace/bpf_python.h"
 #include "trace/libc_internals.h"
 #include "trace/map_books.h"
 #include "trace/mapping_watch.h"
@@ -55,6 +56,7 @@ struct bpf_tracer {
 	struct ml_mapping_watch
 		*watch; /* NULL where perf does not let us: maps are read at snapshots */
 	struct ring_buffer *map_ring;
+	struct ml_bpf_python *python;
 	struct ml_bpf_calls *calls;
 	ML_ARRAY(struct ml_bpf_process *) processes;
 	ML_ARRAY(pid_t) news; /* processes whose maps changed */
@@ -96,9 +98,12 @@ static const struct ml_stack *resolve_stack(struct bpf_tracer *tracer, uint64_t 
 	if (stack || !ml_bpf_books_stack(&tracer->books, id, &record))
 		return stack;
 
-	const struct ml_bpf_process *process = process_of(tracer, (pid_t)record.tgid);
+	struct ml_bpf_process *process = process_of(tracer, (pid_t)record.tgid);
+	ML_FREE_CLEANUP struct ml_python_stack *python =
+		process ? ml_bpf_python_take(tracer->python, process, id) : NULL;
 
-	return ml_stack_store_add(tracer->stacks, id, &record, process ? &process->code : NULL);
+	return ml_stack_store_add(tracer->stacks, id, &record, process ? &process->code : NULL,
+				  python);
 }
 
 static const struct ml_stack *tracer_stack(struct ml_tracer *tracer, uint64_t id)
@@ -118,6 +123,28 @@ static void resolve_all(void *context)
 		resolve_stack(tracer, id);
 		more = bpf_map_get_next_key(tracer->books.stacks_fd, &id, &next);
 	}
+}
+
+/* Puts the stacks with Python functions together, so that their parts need not be kept. */
+static void resolve_python(struct bpf_tracer *tracer)
+{
+	struct ml_stack_ids ids = {0};
+
+	ml_bpf_python_list(tracer->python, &ids);
+	ml_array_each (id, &ids) {
+		if (resolve_stack(tracer, *id))
+			ml_bpf_python_forget(tracer->python, *id);
+	}
+	ml_array_free(&ids);
+}
+
+static void hear_python(void *context, const struct ml_python_event *event)
+{
+	struct bpf_tracer *tracer = context;
+	struct ml_bpf_process *process = process_of(tracer, (pid_t)event->tgid);
+
+	if (process)
+		ml_bpf_python_name(tracer->python, process, event->stack);
 }
 
 /* ---- processes --------------------------------------------------------------------------------
@@ -286,6 +313,8 @@ static void tracer_dispatch(struct ml_tracer *base,
 {
 	struct bpf_tracer *tracer = self(base);
 
+	/* First: names can go any moment, and looking at new mappings takes long. */
+	ml_bpf_python_dispatch(tracer->python);
 	read_news(tracer);
 	ring_buffer__consume(tracer->map_ring);
 	if (tracer->calls && sink) {
@@ -321,12 +350,14 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 {
 	struct bpf_tracer *tracer = self(base);
 
+	ml_bpf_python_dispatch(tracer->python);
 	read_news(tracer);
 	if (!tracer->watch || tracer->records_lost) {
 		tracer->records_lost = 0;
 		look_everywhere(tracer);
 	}
 	ring_buffer__consume(tracer->map_ring);
+	resolve_python(tracer);
 	ml_map_books_settle(tracer->map_books);
 
 	struct ml_error *error = ml_bpf_books_snapshot(&tracer->books, filter, out);
@@ -415,6 +446,7 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_mapping_watch_close(tracer->watch);
 	ml_bpf_calls_close(tracer->calls);
 	ring_buffer__free(tracer->map_ring);
+	ml_bpf_python_close(tracer->python);
 	ml_map_books_destroy(tracer->map_books);
 	ml_stack_store_destroy(tracer->stacks);
 	ml_unwind_tables_destroy(tracer->attach.unwind);
@@ -454,6 +486,7 @@ static void prepare(struct bpf_tracer *tracer)
 	bpf_map__set_max_entries(skeleton->maps.live, blocks);
 	bpf_map__set_max_entries(skeleton->maps.stacks, stacks);
 	bpf_map__set_max_entries(skeleton->maps.sites, stacks);
+	bpf_map__set_max_entries(skeleton->maps.python_stacks, stacks);
 	bpf_map__set_max_entries(skeleton->maps.rows, ROW_LIMIT);
 	bpf_map__set_max_entries(skeleton->maps.pages, PAGE_LIMIT);
 	if (!options->trace_calls)
@@ -584,6 +617,12 @@ static struct ml_error *open_events(struct bpf_tracer *tracer)
 	if (!tracer->map_ring)
 		return ml_error_errno(errno, "cannot map the ring of mmap events");
 	error = add_to_epoll(tracer, ring_buffer__epoll_fd(tracer->map_ring));
+	if (!error)
+		error = ml_bpf_python_open(bpf_map__fd(skeleton->maps.python_stacks),
+					   bpf_map__fd(skeleton->maps.python_events), hear_python,
+					   tracer, &tracer->python);
+	if (!error)
+		error = add_to_epoll(tracer, ml_bpf_python_fd(tracer->python));
 	if (!error)
 		error = open_watch(tracer);
 	if (error || !tracer->options->trace_calls)

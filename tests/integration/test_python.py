@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Allocations made by Python code name the Python function, file and line of the moment."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import helpers
+
+LEAK = os.path.join(helpers.TARGETS, "leak.py")
+
+
+def interpreters():
+    """The CPythons of this machine that have the structures we read, one of each version."""
+    found = {}
+    paths = ["/usr/bin/python3"] + sorted(glob.glob("/root/.pyenv/versions/3.1[1-3].*/bin/python3"))
+    for path in paths:
+        if os.access(path, os.X_OK):
+            version = subprocess.run([path, "-c", "import ctypes, sys; print(sys.version[:4])"],
+                                     stdout=subprocess.PIPE, check=False).stdout.decode().strip()
+            if version in ("3.11", "3.12", "3.13"):
+                found.setdefault(version, path)
+    return found
+
+
+INTERPRETERS = interpreters()
+
+
+@pytest.fixture
+def python(programs):
+    """trace(): a target like the compiled ones, run by the interpreter of a version."""
+    if not INTERPRETERS:
+        pytest.skip("no CPython 3.11, 3.12 or 3.13 with ctypes here")
+    path = next(iter(INTERPRETERS.values()))
+    programs.extra["python"] = path
+    return path
+
+
+def python_frames(site):
+    return [frame for frame in site["frames"] if frame["kind"] == "python"]
+
+
+def leaks_of(report, function, size):
+    """Sites of blocks of @size whose innermost Python function is @function."""
+    return [site for site in report.sites
+            if site["bytes"] == site["count"] * size and python_frames(site)
+            and helpers.names(python_frames(site)[0], function)]
+
+
+def check(report, truth, is_complete=True):
+    for function, said in truth.items():
+        size = said["bytes"] // said["count"]
+        sites = leaks_of(report, function, size)
+        assert sum(site["count"] for site in sites) == said["count"], function
+        for site in sites:
+            frame = python_frames(site)[0]
+            assert frame["symbol"] == function and frame["module"] == "python"
+            assert frame["file"].endswith("leak.py") and frame["line"] == said["line"], function
+            assert site["stack_end"] == "complete" or not is_complete, function
+
+
+def names_of(report, function, size):
+    return [frame["symbol"] for frame in python_frames(leaks_of(report, function, size)[0])]
+
+
+@pytest.mark.parametrize("version", sorted(INTERPRETERS))
+def test_functions_and_lines(bench, programs, version):
+    programs.extra["python" + version] = INTERPRETERS[version]
+    truth, report, target = bench.trace("python" + version, LEAK)
+    check(report, truth)
+    grown = [python_frames(site)[0]["line"] for site in report.sites_of("leak_list")
+             if site["bytes"] > 400000]
+    assert grown == [target.values()["list_line"]]
+    assert names_of(report, "leak_in_generator", 777) == [
+        "leak_in_generator", "consume", "main", "<module>"]
+    assert names_of(report, "leak_in_callback", 1234) == [
+        "leak_in_callback", "sort", "main", "<module>"]
+    assert names_of(report, "leak_in_thread", 5555)[:2] == ["leak_in_thread", "Thread.run"]
+
+
+def test_native_frames_stay_in_order(bench, python):
+    _, report, _ = bench.trace("python", LEAK)
+    frames = leaks_of(report, "leak_in_callback", 1234)[0]["frames"]
+    names = [frame["symbol"] for frame in frames if frame["symbol"]]
+    order = [names.index(name) for name in
+             ("leak_in_callback", "qsort_r", "sort", "main", "<module>", "Py_RunMain")]
+    assert order == sorted(order)
+    after = frames[[frame["symbol"] for frame in frames].index("leak_in_callback") + 1]
+    assert after["symbol"] == "_PyEval_EvalFrameDefault" and after["kind"] == "native"
+
+
+def test_text_leaves_the_loop_out(bench, python):
+    target = bench.target("python", LEAK)
+    run = bench.memleak("-o", "0", "-T", "50", "-p", target.pid)
+    run.wait_attached()
+    truth = target.work()
+    run.interrupt()
+    line = truth["leak_strings"]["line"]
+    assert re.search(r"^\t10000 bytes in 10 allocations from stack\n"
+                     r"(\t\t.*\n)+?\t\tleak_strings leak\.py:%d \[python\]\n"
+                     r"\t\tmain leak\.py:\d+ \[python\]\n"
+                     r"\t\t<module> leak\.py:\d+ \[python\]\n" % line, run.out(), re.MULTILINE)
+    assert "_PyEval_EvalFrameDefault" not in run.out()
+
+
+def test_names_survive_the_program(bench, python, tmp_path):
+    """The code objects are gone when the last report is made."""
+    end = tmp_path / "end"
+    run = bench.memleak("--json", "-o", "0", "-c", "%s %s %s" % (python, LEAK, end), "0.5")
+
+    def documents(key):
+        text = run.out()
+        lines = map(helpers.json.loads, text[:text.rfind("\n") + 1].splitlines()[1:])
+        return [line for line in lines if key in line]
+
+    def is_named():
+        return any(helpers.Report(report).sites_of("leak_in_thread")
+                   for report in documents("schema")[-1:])
+    helpers.wait_for(is_named, helpers.START_S, "a report has the leaks")
+    end.touch()
+    assert run.wait() == 0, run.err()
+    # libffi may have been at work before it was looked at: then the native walk ends in it.
+    check(helpers.Report(documents("schema")[-1]),
+          {line["site"]: line for line in documents("site")}, is_complete=False)
+
+
+def test_in_a_container(bench, python, tmp_path):
+    """Another pid namespace and another root: only memory is read, no path and no thread id."""
+    root = tmp_path / "root"
+    for name in ("usr", "work"):
+        (root / name).mkdir(parents=True)
+    for name in ("bin", "lib", "lib64"):
+        (root / name).symlink_to("usr/" + name)
+    shutil.copy(LEAK, root / "work" / "leak.py")
+    if not python.startswith("/usr/"):
+        pytest.skip("the interpreter is not below /usr")
+    script = 'mount --bind /usr "$1/usr" && exec chroot "$1" "$2" /work/leak.py'
+    target = bench._keep(helpers.Target(
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh",
+         root, os.path.realpath(python)], bench.directory))
+    with open("/proc/%d/task/%d/children" % (target.pid, target.pid), encoding="ascii") as pids:
+        pid = int(pids.read().split()[0])
+    run = bench.attach(pid)
+    truth = target.work()
+    run.interrupt()
+    check(run.final(), truth)

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "symbols/python_line.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* co_linetable that CPython 3.11 made of a function with loops, calls over several lines and a
+ * "with" (whose cleanup has no line), and what its co_lines() says: offset, line (0: none). */
+static const uint8_t table[] = {
+	0x80, 0x00, 0xd8, 0x0c, 0x0d, 0x80, 0x45, 0xd8, 0x11, 0x17, 0xf0, 0x00, 0x03, 0x05, 0x1c,
+	0xf0, 0x00, 0x03, 0x05, 0x1c, 0x88, 0x05, 0xd8, 0x0b, 0x10, 0xf0, 0x00, 0x02, 0x09, 0x1c,
+	0xd8, 0x0c, 0x11, 0x95, 0x53, 0xdd, 0x10, 0x13, 0x90, 0x45, 0x91, 0x0a, 0x94, 0x0a, 0xf1,
+	0x03, 0x01, 0x16, 0x1c, 0xf4, 0x00, 0x01, 0x16, 0x1c, 0xf1, 0x00, 0x01, 0x0d, 0x1c, 0x88,
+	0x45, 0xf8, 0xf5, 0x06, 0x00, 0x0a, 0x0e, 0xd8, 0x0c, 0x12, 0xf1, 0x03, 0x01, 0x0a, 0x14,
+	0xf4, 0x00, 0x01, 0x0a, 0x14, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xd8, 0x17, 0x18, 0xe0, 0x0c,
+	0x0d, 0xd8, 0x0c, 0x11, 0xf0, 0x05, 0x02, 0x11, 0x13, 0x88, 0x05, 0xf0, 0x05, 0x04, 0x05,
+	0x13, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf1, 0x00, 0x04, 0x05,
+	0x13, 0xf4, 0x00, 0x04, 0x05, 0x13, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf0, 0x00, 0x04, 0x05,
+	0x13, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf0, 0x00, 0x04, 0x05,
+	0x13, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf8, 0xf8, 0xf8, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf0,
+	0x00, 0x04, 0x05, 0x13, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf0, 0x00, 0x04, 0x05, 0x13, 0xf0,
+	0x0a, 0x02, 0x0c, 0x06, 0xf0, 0x00, 0x02, 0x0c, 0x06, 0xd8, 0x13, 0x18, 0xf0, 0x03, 0x02,
+	0x0c, 0x06, 0xf1, 0x00, 0x02, 0x0c, 0x06, 0xf4, 0x00, 0x02, 0x0c, 0x06, 0xf0, 0x00, 0x02,
+	0x05, 0x06,
+};
+static const int lines[][2] = {
+	{0, 1},    {2, 2},    {4, 2},    {6, 3},    {8, 3},    {10, 3},   {12, 3},   {14, 4},
+	{16, 4},   {18, 5},   {20, 5},   {32, 6},   {44, 6},   {46, 6},   {50, 6},   {60, 5},
+	{64, 5},   {74, 5},   {78, 5},   {80, 0},   {82, 8},   {94, 9},   {96, 8},   {100, 8},
+	{110, 8},  {112, 9},  {114, 11}, {116, 12}, {118, 10}, {120, 10}, {122, 8},  {124, 8},
+	{126, 8},  {128, 8},  {132, 8},  {142, 8},  {144, 8},  {146, 8},  {148, 8},  {150, 8},
+	{152, 8},  {154, 0},  {156, 0},  {158, 0},  {160, 8},  {162, 8},  {164, 8},  {166, 8},
+	{168, 13}, {170, 13}, {172, 14}, {174, 13}, {176, 13}, {180, 13}, {190, 13},
+};
+
+#define LINE_COUNT (sizeof(lines) / sizeof(*lines))
+#define CODE_BYTES 192
+
+static void agrees_with_co_lines(void **state)
+{
+	for (size_t i = 0; i < LINE_COUNT; i++) {
+		int end = i + 1 < LINE_COUNT ? lines[i + 1][0] : CODE_BYTES;
+
+		for (int offset = lines[i][0]; offset < end; offset += 2)
+			assert_int_equal(ml_python_line(table, sizeof(table), 1, (uint64_t)offset),
+					 lines[i][1]);
+	}
+	assert_int_equal(ml_python_line(table, sizeof(table), 1, CODE_BYTES), 0);
+}
+
+static void counts_from_the_first_line(void **state)
+{
+	assert_int_equal(ml_python_line(table, sizeof(table), 1001, 14), 1004);
+}
+
+static void stops_at_the_end_of_a_cut_table(void **state)
+{
+	for (size_t size = 0; size < sizeof(table); size++) {
+		/* Of exactly this size, for the sanitizer to see what lies behind. */
+		uint8_t *copy = malloc(size ? size : 1);
+
+		memcpy(copy, table, size);
+		for (uint64_t offset = 0; offset <= CODE_BYTES; offset += 2) {
+			int line = ml_python_line(copy, size, 1, offset);
+
+			assert_true(line == 0 ||
+				    line == ml_python_line(table, sizeof(table), 1, offset));
+		}
+		free(copy);
+	}
+	assert_int_equal(ml_python_line(NULL, 0, 1, 0), 0);
+}
+
+static void survives_garbage(void **state)
+{
+	static const uint8_t far[] = {0xf0, 0x7e, 0x7f, 0x7f, 0x7f, 0x7f, 0x0f, 0x00, 0x00, 0x00};
+	uint8_t bytes[64];
+	unsigned int seed = 1;
+
+	assert_int_equal(ml_python_line(far, sizeof(far), 1, 0), 0);
+	for (int round = 0; round < 20000; round++) {
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)(rand_r(&seed) >> 3);
+		bytes[0] |= 128;
+		assert_true(ml_python_line(bytes, sizeof(bytes), INT32_MAX, 20) >= 0);
+		assert_true(ml_python_line(bytes, sizeof(bytes), -7, UINT64_MAX) >= 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(agrees_with_co_lines),
+		cmocka_unit_test(counts_from_the_first_line),
+		cmocka_unit_test(stops_at_the_end_of_a_cut_table),
+		cmocka_unit_test(survives_garbage),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
