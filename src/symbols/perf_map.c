@@ -20,18 +20,6 @@
  * may take this fraction of the time at most. */
 #define REST_FACTOR 10
 
-struct entry {
-	uint64_t start;
-	uint64_t end;
-	const char *name;
-	uint32_t line;
-};
-
-struct parsed {
-	ML_ARRAY(struct entry) entries;
-	ML_ARRAY(uint32_t) heap; /**< entries that hold the current address, latest line on top */
-};
-
 static bool parse_hex(const char **at, uint64_t *value)
 {
 	const char *text = *at;
@@ -57,7 +45,7 @@ static bool parse_hex(const char **at, uint64_t *value)
 	return digits > 0;
 }
 
-static bool parse_line(const char *line, struct entry *out)
+static bool parse_line(const char *line, struct ml_jit_entry *out)
 {
 	uint64_t size;
 
@@ -69,113 +57,24 @@ static bool parse_line(const char *line, struct entry *out)
 	return true;
 }
 
-static int compare_entries(const void *left, const void *right)
-{
-	const struct entry *a = left, *b = right;
-
-	if (a->start != b->start)
-		return a->start < b->start ? -1 : 1;
-	return (a->line > b->line) - (a->line < b->line);
-}
-
-static bool is_later(const struct parsed *parsed, uint32_t a, uint32_t b)
-{
-	return parsed->entries.items[a].line > parsed->entries.items[b].line;
-}
-
-static void heap_push(struct parsed *parsed, uint32_t entry)
-{
-	size_t at = parsed->heap.count;
-
-	*ml_array_push(&parsed->heap) = entry;
-
-	uint32_t *heap = parsed->heap.items;
-
-	for (; at > 0 && is_later(parsed, entry, heap[(at - 1) / 2]); at = (at - 1) / 2)
-		heap[at] = heap[(at - 1) / 2];
-	heap[at] = entry;
-}
-
-static void heap_pop(struct parsed *parsed)
-{
-	uint32_t *heap = parsed->heap.items;
-	size_t count = --parsed->heap.count, at = 0, child;
-	uint32_t last = heap[count];
-
-	for (; (child = 2 * at + 1) < count; at = child) {
-		if (child + 1 < count && is_later(parsed, heap[child + 1], heap[child]))
-			child++;
-		if (!is_later(parsed, heap[child], last))
-			break;
-		heap[at] = heap[child];
-	}
-	heap[at] = last;
-}
-
-static void add_range(struct ml_perf_map *map, const struct entry *entry, uint64_t start,
-		      uint64_t end)
-{
-	if (start >= end)
-		return;
-	*ml_array_push(&map->list) = (struct ml_perf_range){
-		.start = start,
-		.end = end,
-		.code_start = entry->start,
-		.name = entry->name,
-	};
-}
-
-/* Gives [@p from, @p to) to the entries in the heap. */
-static void cover(struct ml_perf_map *map, struct parsed *parsed, uint64_t from, uint64_t to)
-{
-	while (from < to && parsed->heap.count > 0) {
-		const struct entry *top = &parsed->entries.items[parsed->heap.items[0]];
-		uint64_t end = top->end < to ? top->end : to;
-
-		add_range(map, top, from, end);
-		if (end > from)
-			from = end;
-		if (top->end <= to)
-			heap_pop(parsed);
-	}
-}
-
-static void build_ranges(struct ml_perf_map *map, struct parsed *parsed)
-{
-	size_t count = parsed->entries.count;
-	uint64_t from = 0;
-
-	if (count > 0)
-		qsort(parsed->entries.items, count, sizeof(*parsed->entries.items),
-		      compare_entries);
-	for (uint32_t i = 0; i < count; i++) {
-		cover(map, parsed, from, parsed->entries.items[i].start);
-		from = parsed->entries.items[i].start;
-		heap_push(parsed, i);
-	}
-	cover(map, parsed, from, UINT64_MAX);
-}
-
 void ml_perf_map_parse(struct ml_perf_map *map, char *text)
 {
-	struct parsed parsed = {0};
+	struct ml_jit_entries entries = {0};
 	uint32_t number = 0;
 
 	free(map->text);
 	map->text = text;
-	map->list.count = 0;
 	for (char *line = text, *next; line && number < LINES_MAX; line = next, number++) {
-		struct entry entry = {.line = number};
+		struct ml_jit_entry entry = {.order = number};
 
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
 		if (parse_line(line, &entry))
-			*ml_array_push(&parsed.entries) = entry;
+			*ml_array_push(&entries) = entry;
 	}
-	build_ranges(map, &parsed);
-	ml_array_free(&parsed.entries);
-	ml_array_free(&parsed.heap);
+	ml_jit_ranges_build(&map->ranges, &entries);
+	ml_array_free(&entries);
 }
 
 /* The file is the target's: no link may lead out of its root, and no FIFO may stop us. */
@@ -250,26 +149,14 @@ void ml_perf_map_refresh(struct ml_perf_map *map, pid_t pid, pid_t inner_pid)
 	map->spent_ns = map->read_ns - now_ns;
 }
 
-const struct ml_perf_range *ml_perf_map_find(const struct ml_perf_map *map, uint64_t ip)
+const struct ml_jit_range *ml_perf_map_find(const struct ml_perf_map *map, uint64_t ip)
 {
-	size_t low = 0, high = map->list.count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (map->list.items[middle].start <= ip)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == 0 || ip >= map->list.items[low - 1].end)
-		return NULL;
-	return &map->list.items[low - 1];
+	return ml_jit_ranges_find(&map->ranges, ip);
 }
 
 void ml_perf_map_deinit(struct ml_perf_map *map)
 {
-	ml_array_free(&map->list);
+	ml_array_free(&map->ranges);
 	free(map->text);
 	map->text = NULL;
 }

@@ -3,26 +3,18 @@
 #ifndef ML_SYMBOLS_PERF_MAP_H
 #define ML_SYMBOLS_PERF_MAP_H
 
-#include "base/array.h"
+#include "symbols/jit_ranges.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
-/** A piece of code that one entry of the file has for itself. */
-struct ml_perf_range {
-	uint64_t start;
-	uint64_t end;
-	uint64_t code_start; /**< where the whole entry begins */
-	const char *name;    /**< in the text */
-};
-
 /** All-zero is empty. */
 struct ml_perf_map {
-	ML_ARRAY(struct ml_perf_range) list; /**< sorted, without overlaps */
-	char *text;                          /**< owned */
-	dev_t device;                        /**< what was read, to know when it changes */
+	struct ml_jit_ranges ranges; /**< their names are in the text */
+	char *text;                  /**< owned */
+	dev_t device;                /**< what was read, to know when it changes */
 	ino_t inode;
 	off_t size;
 	struct timespec changed;
@@ -41,7 +33,7 @@ void ml_perf_map_parse(struct ml_perf_map *map, char *text);
 void ml_perf_map_refresh(struct ml_perf_map *map, pid_t pid, pid_t inner_pid);
 
 /** The code at @p ip, or NULL. */
-const struct ml_perf_range *ml_perf_map_find(const struct ml_perf_map *map, uint64_t ip);
+const struct ml_jit_range *ml_perf_map_find(const struct ml_perf_map *map, uint64_t ip);
 
 void ml_perf_map_deinit(struct ml_perf_map *map);
 

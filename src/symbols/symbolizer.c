@@ -6,6 +6,7 @@
 #include "symbols/debug_file.h"
 #include "symbols/debug_info.h"
 #include "symbols/demangle.h"
+#include "symbols/jitdump.h"
 #include "symbols/kernel_symbols.h"
 #include "symbols/perf_map.h"
 #include "symbols/string_pool.h"
@@ -31,6 +32,7 @@ struct ml_symbolizer {
 	struct ml_u64map demangled; /**< mangled name in the pool -> demangled one in the pool */
 	struct ml_u64map modules;   /**< struct ml_module * -> struct known_module * */
 	struct ml_u64map perf_maps; /**< pid -> struct ml_perf_map * */
+	struct ml_u64map jitdumps;  /**< pid -> struct ml_jitdump * */
 	struct ml_kernel_symbols kernel;
 	bool has_kernel; /**< /proc/kallsyms has been read, or tried to */
 	struct ml_dwarf_frames scratch;
@@ -69,6 +71,13 @@ void ml_symbolizer_destroy(struct ml_symbolizer *symbolizer)
 		ml_perf_map_deinit(map);
 		free(map);
 	}
+	for (size_t cursor = 0; ml_u64map_next(&symbolizer->jitdumps, &cursor, &key, &value);) {
+		struct ml_jitdump *dump = (struct ml_jitdump *)(uintptr_t)value;
+
+		ml_jitdump_deinit(dump);
+		free(dump);
+	}
+	ml_u64map_free(&symbolizer->jitdumps);
 	ml_u64map_free(&symbolizer->modules);
 	ml_u64map_free(&symbolizer->perf_maps);
 	ml_u64map_free(&symbolizer->demangled);
@@ -255,13 +264,33 @@ static struct ml_perf_map *need_perf_map(struct ml_symbolizer *symbolizer, pid_t
 	return map;
 }
 
+static struct ml_jitdump *need_jitdump(struct ml_symbolizer *symbolizer, pid_t pid)
+{
+	bool is_new;
+	uint64_t *value = ml_u64map_put(&symbolizer->jitdumps, (uint64_t)pid, &is_new);
+
+	if (is_new) {
+		struct ml_jitdump *made = ml_alloc(sizeof(*made));
+
+		made->fd = -1;
+		*value = (uint64_t)(uintptr_t)made;
+	}
+
+	struct ml_jitdump *dump = (struct ml_jitdump *)(uintptr_t)*value;
+
+	ml_jitdump_refresh(dump, pid);
+	return dump;
+}
+
 void ml_symbolizer_jit(struct ml_symbolizer *symbolizer, pid_t pid, pid_t inner_pid, uint64_t ip,
 		       struct ml_symbol_frames *out)
 {
 	const struct ml_perf_map *map = need_perf_map(symbolizer, pid, inner_pid);
-	const struct ml_perf_range *range = ml_perf_map_find(map, ip);
+	const struct ml_jit_range *range = ml_perf_map_find(map, ip);
 	struct ml_symbol_frame frame = {0};
 
+	if (!range)
+		range = ml_jit_ranges_find(&need_jitdump(symbolizer, pid)->ranges, ip);
 	if (range) {
 		bool is_mangled =
 			strncmp(range->name, "_Z", 2) == 0 || strncmp(range->name, "_R", 2) == 0;

@@ -59,7 +59,7 @@ void ml_symbolizer_kernel(struct ml_symbolizer *symbolizer, uint64_t ip,
 
 /**
  * The same for JIT code of process @p pid: /tmp/perf-INNER_PID.map in the process's own root, read
- * again when it has grown.
+ * again when it has grown; else the jit-*.dump that the process has mapped.
  */
 void ml_symbolizer_jit(struct ml_symbolizer *symbolizer, pid_t pid, pid_t inner_pid, uint64_t ip,
 		       struct ml_symbol_frames *out);

@@ -18,7 +18,7 @@
 
 static void assert_name(const struct ml_perf_map *map, uint64_t ip, const char *name)
 {
-	const struct ml_perf_range *range = ml_perf_map_find(map, ip);
+	const struct ml_jit_range *range = ml_perf_map_find(map, ip);
 
 	if (!name) {
 		assert_null(range);
@@ -82,10 +82,10 @@ static void skips_nonsense(void **state)
 					  " 1000 10 space\n"
 					  "0x 10 nothing\n"
 					  "5000 1 good\n"));
-	assert_int_equal(map.list.count, 1);
+	assert_int_equal(map.ranges.count, 1);
 	assert_name(&map, 0x5000, "good");
 	ml_perf_map_parse(&map, ml_strdup(""));
-	assert_int_equal(map.list.count, 0);
+	assert_int_equal(map.ranges.count, 0);
 	ml_perf_map_deinit(&map);
 }
 
