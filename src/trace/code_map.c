@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/code_map.h"
 
+#include "symbols/jitdump.h"
+
 #include "unwind/text.h"
 
 #include <string.h>
@@ -11,7 +13,9 @@
 
 static bool is_code(const struct ml_mapping *mapping)
 {
-	return mapping->is_executable && strcmp(mapping->path, "[vsyscall]") != 0;
+	/* A page of a jitdump is mapped executable only to be found. */
+	return mapping->is_executable && strcmp(mapping->path, "[vsyscall]") != 0 &&
+	       !ml_jitdump_is_name(mapping->path);
 }
 
 static struct ml_code *find_mapped(const struct ml_code_map *map, uint64_t ip)
