@@ -199,8 +199,8 @@ static __always_inline struct thread_state *thread_state(uint64_t flags)
 
 /* A random number with mean 1 and the exponential distribution, times 2^16: -ln(u) for u in (0,1].
  * log2 is the position of the top bit and f + c f(1 - f) for the rest; c = 0.34383 makes the mean
- * exact, the error is below 0.008. */
-static __always_inline uint64_t exponential_q16(void)
+ * exact, the error is below 0.008. Not static, so that the verifier goes through it once. */
+__noinline uint64_t exponential_q16(void)
 {
 	uint64_t x = bpf_get_prandom_u32() | 1, shifted = x;
 	uint32_t top = 31;
@@ -547,11 +547,13 @@ static __always_inline int call_begins(struct pt_regs *ctx, uint64_t cookie)
 
 /* ---- a call's return ------------------------------------------------------------------------- */
 
-/* The address an allocating call gave, 0 for a failure. */
+/* The address an allocating or mapping call gave, 0 for a failure. */
 static __always_inline uint64_t result_of(struct thread_state *thread, uint64_t rax)
 {
 	uint64_t address = 0;
 
+	if (role_maps(thread->role))
+		return rax >= (uint64_t)-4095 ? 0 : rax; /* MAP_FAILED */
 	if (thread->role != ML_ROLE_POSIX_MEMALIGN)
 		return rax;
 	if ((uint32_t)rax ||
@@ -560,27 +562,13 @@ static __always_inline uint64_t result_of(struct thread_state *thread, uint64_t 
 	return address;
 }
 
-static __always_inline void map_call_ends(struct pt_regs *ctx, struct thread_state *thread,
-					  const struct ml_trace_config *cfg, uint64_t cookie)
+static __always_inline void unmap_ends(struct pt_regs *ctx, struct thread_state *thread,
+				       const struct ml_trace_config *cfg, uint64_t cookie)
 {
-	uint64_t result = ctx->ax;
-
-	if (thread->role == ML_ROLE_MUNMAP) {
-		if ((uint32_t)result)
-			return;
-		tell_map(thread, cookie, thread->pointer, thread->size, 0);
-		tell_call(cfg, cookie, thread->size, thread->pointer, 0);
+	if ((uint32_t)ctx->ax) /* failed */
 		return;
-	}
-	if (result >= (uint64_t)-4095) /* MAP_FAILED */
-		return;
-
-	uint64_t stack = 0;
-
-	if (size_wanted(cfg, thread->size))
-		stack = record_stack(ctx, thread, cfg, ML_COOKIE_PROCESS(cookie)).id;
-	tell_map(thread, cookie, result, thread->size, stack);
-	tell_call(cfg, cookie, thread->size, result, thread->pointer);
+	tell_map(thread, cookie, thread->pointer, thread->size, 0);
+	tell_call(cfg, cookie, thread->size, thread->pointer, 0);
 }
 
 /* The block a realloc was given is freed, or (it failed) still there. */
@@ -622,24 +610,32 @@ static __always_inline void call_ends(struct pt_regs *ctx, uint64_t cookie)
 		return;
 	thread->outer_sp = 0;
 
-	if (role_maps(thread->role)) {
-		map_call_ends(ctx, thread, cfg, cookie);
+	if (thread->role == ML_ROLE_MUNMAP) {
+		unmap_ends(ctx, thread, cfg, cookie);
 		return;
 	}
 
+	uint32_t process = ML_COOKIE_PROCESS(cookie);
 	uint64_t address = result_of(thread, ctx->ax);
+	bool is_wanted = size_wanted(cfg, thread->size);
+	struct recorded_stack stack = {};
 
 	settle_old(thread, cookie, address);
 	if (!address)
 		return;
-	if (size_wanted(cfg, thread->size))
+	if (is_wanted)
 		tell_call(cfg, cookie, thread->size, address, thread->pointer);
-	if (!thread->weight_count || !size_wanted(cfg, thread->size))
-		return;
+	/* The walk is here once: the verifier goes through it again for every place it is called
+	 * from. */
+	if (is_wanted && thread->weight_count)
+		stack = record_stack(ctx, thread, cfg, process);
+	if (role_maps(thread->role)) {
+		tell_map(thread, cookie, address, thread->size, stack.id);
+	} else if (stack.id) {
+		struct ml_live_key key = {.address = address, .tgid = process};
 
-	struct ml_live_key key = {.address = address, .tgid = ML_COOKIE_PROCESS(cookie)};
-
-	book_alloc(thread, &key, record_stack(ctx, thread, cfg, ML_COOKIE_PROCESS(cookie)));
+		book_alloc(thread, &key, stack);
+	}
 }
 
 /* ---- programs -------------------------------------------------------------------------------- */

@@ -11,7 +11,8 @@
 /**
  * True when a component of a path in @p cgroups (the text of /proc/PID/cgroup) is @p name, or is a
  * container id that starts with @p name (at least 6 hex digits). What runtimes put around the id is
- * taken off: "docker-", "cri-containerd-", "crio-", "libpod-", "crun-", "lxc.payload." and ".scope".
+ * taken off: "docker-", "cri-containerd-", "crio-", "libpod-", "crun-", "lxc.payload." and
+ * ".scope".
  */
 bool ml_members_matches(const char *cgroups, const char *name);
 
