@@ -31,8 +31,8 @@
  * start: 16 bytes an entry); the unwind tables are there whole: 8 MiB of rows, 2 MiB of pages. */
 #define DEFAULT_BLOCKS (1u << 21)
 #define DEFAULT_STACKS (1u << 16)
-#define ROW_LIMIT      (1u << 20)
-#define PAGE_LIMIT     (1u << 18)
+#define ROW_LIMIT      (1u << 22)
+#define PAGE_LIMIT     (1u << 19)
 #define UNUSED_RING    4096u
 
 /* How long the cost is measured at each report. */
