@@ -40,7 +40,7 @@ static __always_inline int read_word(void *memory, uint64_t address, uint64_t *o
 	return 0;
 }
 
-#define E2BIG                                7 /* what a full hash gives */
+#define EEXIST                               17 /* what a hash gives for a key that is there */
 
 #define ML_UNWIND_READ(memory, address, out) read_word(memory, address, out)
 #include "shared/unwind_step.h"
@@ -226,8 +226,15 @@ static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 	/* Whoever finds the stack finds its Python part, too. */
 	if (has_python)
 		keep_python(thread, result.id);
-	if (bpf_map_update_elem(&stacks, &result.id, &thread->stack, BPF_NOEXIST) == -E2BIG)
+
+	long err = bpf_map_update_elem(&stacks, &result.id, &thread->stack, BPF_NOEXIST);
+
+	if (err && err != -EEXIST) {
 		count(ML_COUNTER_STACK_TABLE_FULL);
+		result.id = ML_STACK_ID_NONE;
+		result.site = bpf_map_lookup_elem(&sites, &result.id);
+		return result;
+	}
 	if (has_python)
 		tell_python(result.id, process);
 	return result;

@@ -87,7 +87,7 @@ static void add_site(struct ml_strbuf *text, const struct ml_report *report,
 	ml_strbuf_printf(text, "\t%" PRIu64 " bytes in %" PRIu64 " allocations from stack\n",
 			 site->bytes, site->count);
 	if (site->is_stack_lost)
-		ml_strbuf_puts(text, "\t\t[stack lost: its frames could not be read back]\n");
+		ml_strbuf_puts(text, "\t\t[stack lost: no room for its frames, or they could not be read back]\n");
 	ml_array_each (frame, &site->frames)
 		if (!frame->is_interpreter)
 			add_frame(text, frame);

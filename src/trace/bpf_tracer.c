@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 /* Sizes of the kernel's tables. Hashes grow as they fill (only their buckets are there from the
- * start: 16 bytes an entry); the unwind tables are there whole: 8 MiB of rows, 2 MiB of pages. */
+ * start: 16 bytes an entry); the unwind tables are there whole: 32 MiB of rows, 4 MiB of pages. */
 #define DEFAULT_BLOCKS (1u << 21)
 #define DEFAULT_STACKS (1u << 16)
 #define ROW_LIMIT      (1u << 22)
@@ -485,7 +485,8 @@ static void prepare(struct bpf_tracer *tracer)
 
 	bpf_map__set_max_entries(skeleton->maps.live, blocks);
 	bpf_map__set_max_entries(skeleton->maps.stacks, stacks);
-	bpf_map__set_max_entries(skeleton->maps.sites, stacks);
+	/* One more for ML_STACK_ID_NONE. */
+	bpf_map__set_max_entries(skeleton->maps.sites, stacks + 1);
 	bpf_map__set_max_entries(skeleton->maps.python_stacks, stacks);
 	bpf_map__set_max_entries(skeleton->maps.rows, ROW_LIMIT);
 	bpf_map__set_max_entries(skeleton->maps.pages, PAGE_LIMIT);

@@ -2,6 +2,7 @@
 """memleak's figures against the programs' own: bytes, counts, lines."""
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -115,6 +116,27 @@ def test_size_filters(bench, options, smallest, largest):
         size = site["bytes"] // site["count"] if site["count"] else 0
         passes = size >= smallest and (largest is None or size <= largest)
         assert report.site(function)[1] == (site["count"] if passes else 0), function
+
+
+def test_stacks_beyond_the_table_stay_in_the_books(bench):
+    truth, report, _ = bench.trace("many_stacks", options=("--stack-storage-size", "1000"))
+    lost = [site for site in report.sites if not site["frames"]]
+    assert len(lost) == 1, "blocks without a stack belong to one site"
+    assert lost[0]["allocs"] == lost[0]["count"]
+    totals, leaked = report["totals"], truth["descend"]
+    assert report["caveats"]["stack_table_full"] == lost[0]["count"]
+    # The C library's own blocks (of standard output) may be there too.
+    assert 0 <= totals["outstanding_count"] - leaked["count"] <= 2
+    assert 0 <= totals["allocs"] - leaked["count"] <= 2
+    assert sum(site["count"] for site in report.sites) == totals["outstanding_count"]
+
+
+def test_stripped_static_program_is_named_as_such(bench, tmp_path):
+    program = str(tmp_path / "stripped")
+    subprocess.run(["strip", "-o", program, bench.programs["allocators-static"]], check=True)
+    status, _, errors = bench.run("--", program)
+    assert status == 3
+    assert "static program without symbols" in errors
 
 
 def test_age_filter(bench):
