@@ -220,10 +220,13 @@ static void say_at_end(const struct ml_report *report, struct ml_report_site *si
 {
 	if (!report->end_reason || site->verdict.class != ML_VERDICT_UNKNOWN)
 		return;
+
+	/* A mapping counts as two when its middle was unmapped. */
+	uint64_t allocs = site->count > site->allocs ? site->count : site->allocs;
+
 	snprintf(site->verdict.why, sizeof(site->verdict.why),
 		 "%" PRIu64 " of the %" PRIu64 " block%s allocated here %s never freed",
-		 site->count, site->allocs, site->allocs == 1 ? "" : "s",
-		 site->count == 1 ? "was" : "were");
+		 site->count, allocs, allocs == 1 ? "" : "s", site->count == 1 ? "was" : "were");
 }
 
 /** Moves the drafts, sorted, into the report and names their frames. */

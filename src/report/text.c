@@ -87,7 +87,8 @@ static void add_site(struct ml_strbuf *text, const struct ml_report *report,
 	ml_strbuf_printf(text, "\t%" PRIu64 " bytes in %" PRIu64 " allocations from stack\n",
 			 site->bytes, site->count);
 	if (site->is_stack_lost)
-		ml_strbuf_puts(text, "\t\t[stack lost: no room for its frames, or they could not be read back]\n");
+		ml_strbuf_puts(text, "\t\t[stack lost: no room for its frames, or they could not "
+				     "be read back]\n");
 	ml_array_each (frame, &site->frames)
 		if (!frame->is_interpreter)
 			add_frame(text, frame);
@@ -132,8 +133,9 @@ static void add_totals(struct ml_strbuf *text, const struct ml_report *report)
 	if (report->untracked_frees) {
 		ml_strbuf_puts(text, "# ");
 		add_number(text, report->untracked_frees, "free");
-		ml_strbuf_printf(text, " of blocks allocated before tracing began%s\n",
-				 report->sampling == ML_SAMPLING_ALL ? "" : ", or not sampled");
+		/* Blocks from before, and those an allocator made for itself (glibc's tcache). */
+		ml_strbuf_printf(text, " of blocks whose allocation was not seen%s\n",
+				 report->sampling == ML_SAMPLING_ALL ? "" : " or not sampled");
 	}
 	if (report->sampling == ML_SAMPLING_NTH)
 		ml_strbuf_printf(

@@ -240,15 +240,42 @@ static struct ml_error *find_allocators(const struct ml_bpf_process *process,
 	return ml_allocators_find(candidates, count, &attach->options->allocators, out);
 }
 
+static void note_function(const struct ml_symbol *symbol, void *context)
+{
+	(void)symbol;
+	*(bool *)context = true;
+}
+
+/* What the user can do about a program without allocation functions. */
+static const char *no_allocator_remedy(const struct ml_bpf_process *process)
+{
+	ml_array_each (code, &process->code.list) {
+		struct ml_section section;
+		bool has_functions = false;
+
+		if (!code->module || !ml_module_is_executable(code->module))
+			continue;
+		if (ml_module_section(code->module, ".note.go.buildid", &section))
+			return "It is a Go program without C code: Go's heap is collected by its "
+			       "own runtime, see it with net/http/pprof";
+		ml_module_each_function(code->module, note_function, &has_functions);
+		if (!has_functions && ml_module_is_static(code->module))
+			return "It is a static program without symbols, so its malloc has no name: "
+			       "run one that is not stripped";
+	}
+	return "Name them with -O FILE, -S PREFIX or --alloc-fn/--free-fn";
+}
+
 static struct ml_error *no_allocator_error(const struct ml_bpf_process *process,
 					   const struct ml_allocators *allocators)
 {
-	return ml_error_new(ML_ERROR_UNSUPPORTED,
-			    "no allocation functions (malloc, free, …) found in process %d; looked "
-			    "at %s. Name them with -O FILE, -S PREFIX or --alloc-fn/--free-fn",
-			    process->pid,
-			    allocators->looked_at && *allocators->looked_at ? allocators->looked_at
-									    : "no file at all");
+	return ml_error_new(
+		ML_ERROR_UNSUPPORTED,
+		"no allocation functions (malloc, free, …) found in process %d; looked at %s. %s",
+		process->pid,
+		allocators->looked_at && *allocators->looked_at ? allocators->looked_at
+								: "no file at all",
+		no_allocator_remedy(process));
 }
 
 static struct ml_error *look_at(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
