@@ -12,9 +12,11 @@ allowed() {
 	unwind) echo unwind elf base shared ;;
 	symbols) echo symbols elf target base shared ;;
 	allocators) echo allocators elf target base shared ;;
+	agent) echo agent shared ;;
+	inject) echo inject target base shared ;;
 	model) echo model base shared ;;
 	bpf) echo bpf shared ;;
-	trace) echo trace bpf allocators symbols unwind elf target model base shared ;;
+	trace) echo trace bpf inject allocators symbols unwind elf target model base shared ;;
 	report) echo report model symbols allocators elf target base shared ;;
 	cli) echo cli report trace model allocators symbols unwind elf target base shared ;;
 	esac

@@ -57,6 +57,26 @@ static struct ml_error *announce_pid(struct run *run, pid_t pid)
 	return announce(run, what);
 }
 
+/* The agent cannot do everything yet; what it cannot is said, never done half. */
+static struct ml_error *create_agent(struct run *run, struct ml_tracer **out)
+{
+	const struct ml_options *options = run->options;
+	const char *what = NULL;
+
+	if (!options->pid)
+		what = "any target but --pid PID";
+	else if (options->follow)
+		what = "--follow";
+	else if (options->trace_calls)
+		what = "--trace";
+	else if (options->sample_bytes)
+		what = "--sample-bytes";
+	if (what)
+		return ml_error_new(ML_ERROR_USAGE, "--backend agent cannot be used with %s yet",
+				    what);
+	return ml_agent_tracer_create(&run->wanted, out);
+}
+
 static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 {
 	const struct ml_options *options = run->options;
@@ -85,8 +105,7 @@ static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 	};
 
 	if (options->backend == ML_BACKEND_AGENT)
-		return ml_error_new(ML_ERROR_UNSUPPORTED,
-				    "the agent backend is not in this version; use --backend bpf");
+		return create_agent(run, out);
 	return ml_options_is_kernel(options) ? ml_kernel_tracer_create(&run->wanted, out)
 					     : ml_bpf_tracer_create(&run->wanted, out);
 }

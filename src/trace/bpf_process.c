@@ -2,36 +2,12 @@
 #include "trace/bpf_process.h"
 
 #include "base/file.h"
+#include "trace/process_allocators.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The C library's files: what they map is theirs, not the program's. */
-static bool is_c_library(const struct ml_module *module)
-{
-	static const char *const prefixes[] = {"libc.so", "libc-2.", "ld-linux",
-					       "ld-2.",   "ld-musl", "libpthread"};
-	const char *name = ml_module_name(module);
-
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
-		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
-			return true;
-	return false;
-}
-
-/* A static program is allocator, C library and user in one: its mmaps are told apart by their
- * callers' names instead. */
-static bool is_allocator(const struct ml_allocators *allocators, const struct ml_module *module)
-{
-	if (ml_module_is_static(module))
-		return false;
-	ml_array_each (allocator, &allocators->list)
-		if (allocator->module == module)
-			return true;
-	return is_c_library(module);
-}
 
 /* ---- the kernel's table of mappings --------------------------------------------------------- */
 
@@ -60,7 +36,7 @@ static struct ml_error *tell_kernel(struct ml_bpf_process *process,
 		map->start = code->start;
 		map->end = code->end;
 		ml_unwind_tables_describe(attach->unwind, code->module, code->bias, map);
-		if (is_allocator(allocators, code->module))
+		if (ml_allocators_own(allocators, code->module))
 			map->flags |= ML_PROCESS_MAP_ALLOCATOR;
 	}
 	if (bpf_map_update_elem(attach->processes_fd, &key, maps, BPF_ANY))
@@ -206,78 +182,6 @@ static struct ml_error *probe_module(struct ml_bpf_process *process,
 /* ---- looking ----------------------------------------------------------------------------------
  */
 
-/* The modules in an order near to the link order: the program, then from high addresses (mapped
- * first by the dynamic linker) to low ones. */
-static struct ml_allocator_candidate *candidates_of(const struct ml_bpf_process *process,
-						    size_t *count)
-{
-	const struct ml_code_map *code = &process->code;
-	struct ml_allocator_candidate *list = ml_alloc(sizeof(*list) * (code->mapped_count + 1));
-	size_t n = 0;
-
-	for (int wanted = 1; wanted >= 0; wanted--)
-		for (size_t i = code->mapped_count; i-- > 0;) {
-			struct ml_module *module = code->list.items[i].module;
-
-			if (!module || ml_module_is_executable(module) != (bool)wanted ||
-			    (n && list[n - 1].module == module))
-				continue;
-			list[n] = (struct ml_allocator_candidate){.module = module,
-								  .is_main = wanted && !n};
-			n++;
-		}
-	*count = n;
-	return list;
-}
-
-static struct ml_error *find_allocators(const struct ml_bpf_process *process,
-					const struct ml_bpf_attach *attach,
-					struct ml_allocators *out)
-{
-	size_t count;
-	ML_FREE_CLEANUP struct ml_allocator_candidate *candidates = candidates_of(process, &count);
-
-	return ml_allocators_find(candidates, count, &attach->options->allocators, out);
-}
-
-static void note_function(const struct ml_symbol *symbol, void *context)
-{
-	(void)symbol;
-	*(bool *)context = true;
-}
-
-/* What the user can do about a program without allocation functions. */
-static const char *no_allocator_remedy(const struct ml_bpf_process *process)
-{
-	ml_array_each (code, &process->code.list) {
-		struct ml_section section;
-		bool has_functions = false;
-
-		if (!code->module || !ml_module_is_executable(code->module))
-			continue;
-		if (ml_module_section(code->module, ".note.go.buildid", &section))
-			return "It is a Go program without C code: Go's heap is collected by its "
-			       "own runtime, see it with net/http/pprof";
-		ml_module_each_function(code->module, note_function, &has_functions);
-		if (!has_functions && ml_module_is_static(code->module))
-			return "It is a static program without symbols, so its malloc has no name: "
-			       "run one that is not stripped";
-	}
-	return "Name them with -O FILE, -S PREFIX or --alloc-fn/--free-fn";
-}
-
-static struct ml_error *no_allocator_error(const struct ml_bpf_process *process,
-					   const struct ml_allocators *allocators)
-{
-	return ml_error_new(
-		ML_ERROR_UNSUPPORTED,
-		"no allocation functions (malloc, free, …) found in process %d; looked at %s. %s",
-		process->pid,
-		allocators->looked_at && *allocators->looked_at ? allocators->looked_at
-								: "no file at all",
-		no_allocator_remedy(process));
-}
-
 static struct ml_error *look_at(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
 				const struct ml_maps *maps)
 {
@@ -285,7 +189,7 @@ static struct ml_error *look_at(struct ml_bpf_process *process, const struct ml_
 	struct ml_error *error;
 
 	ml_code_map_update(&process->code, attach->modules, process->process, maps);
-	error = find_allocators(process, attach, &allocators);
+	error = ml_code_map_allocators(&process->code, &attach->options->allocators, &allocators);
 	if (error)
 		return error;
 	error = tell_kernel(process, attach, &allocators);
@@ -320,10 +224,11 @@ struct ml_error *ml_bpf_process_no_allocator(const struct ml_bpf_process *proces
 					     const struct ml_bpf_attach *attach)
 {
 	struct ml_allocators allocators = {0};
-	struct ml_error *error = find_allocators(process, attach, &allocators);
+	struct ml_error *error =
+		ml_code_map_allocators(&process->code, &attach->options->allocators, &allocators);
 
 	if (!error)
-		error = no_allocator_error(process, &allocators);
+		error = ml_allocators_none(&allocators, &process->code, process->pid);
 	ml_allocators_deinit(&allocators);
 	return error;
 }

@@ -285,11 +285,7 @@ static void look_everywhere(struct bpf_tracer *tracer)
 /* An mmap of a static program's own C library: told by the caller's name. */
 static bool is_library_mapping(struct bpf_tracer *tracer, const struct ml_map_event *event)
 {
-	const struct ml_stack *stack = event->stack ? resolve_stack(tracer, event->stack) : NULL;
-
-	return stack && stack->count && stack->frames[0].module &&
-	       ml_module_is_static(stack->frames[0].module) &&
-	       ml_libc_internal_at(stack->frames[0].module, stack->frames[0].address - 1);
+	return event->stack && ml_libc_internal_stack(resolve_stack(tracer, event->stack));
 }
 
 static int take_map_event(void *context, void *data, size_t size)

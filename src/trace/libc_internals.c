@@ -58,3 +58,10 @@ bool ml_libc_internal_at(struct ml_module *module, uint64_t address)
 	}
 	return false;
 }
+
+bool ml_libc_internal_stack(const struct ml_stack *stack)
+{
+	return stack && stack->count && stack->frames[0].module &&
+	       ml_module_is_static(stack->frames[0].module) &&
+	       ml_libc_internal_at(stack->frames[0].module, stack->frames[0].address - 1);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * The one interface to everything that keeps books of allocations: bpf, kernel, later the agent.
+ * The one interface to everything that keeps books of allocations: bpf, kernel, agent.
  *
  * Life: create (loads programs and tables, touches nothing) → add processes (attaches) → snapshots
  * → detach → destroy. The books stay readable after detach and after the target's end.
@@ -58,7 +58,7 @@ struct ml_tracer;
 
 /** How a tracer does it. Members are required unless said otherwise. */
 struct ml_tracer_ops {
-	const char *name; /**< "bpf", "kernel" */
+	const char *name; /**< "bpf", "kernel", "agent" */
 	/**
 	 * Attaches to @p process (borrowed until remove_process() or destroy()); its maps are read
 	 * here. Called again for a process it already has, it looks again. ML_ERROR_UNSUPPORTED
@@ -98,6 +98,10 @@ struct ml_tracer {
 /** The bpf tracer for processes. ML_ERROR_UNSUPPORTED says why it cannot work on this machine. */
 struct ml_error *ml_bpf_tracer_create(const struct ml_tracer_options *options,
 				      struct ml_tracer **out);
+
+/** The tracer that works from inside a process; it takes one process. */
+struct ml_error *ml_agent_tracer_create(const struct ml_tracer_options *options,
+					struct ml_tracer **out);
 
 /** The bpf tracer for the kernel's own allocators. */
 struct ml_error *ml_kernel_tracer_create(const struct ml_tracer_options *options,

@@ -5,6 +5,7 @@
 #include "unwind/rows.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ struct ml_unwind_tables {
 	size_t row_limit, page_limit;
 	size_t row_count, page_count;
 	uint64_t refused;
+	bool is_borrowed; /* the memory is somebody else's */
 	ML_ARRAY(struct stored) modules;
 };
 
@@ -63,13 +65,27 @@ struct ml_error *ml_unwind_tables_create(int rows_fd, size_t row_limit, int page
 	return NULL;
 }
 
+struct ml_unwind_tables *ml_unwind_tables_create_in(uint64_t *rows, size_t row_limit,
+						    uint64_t *pages, size_t page_limit)
+{
+	struct ml_unwind_tables *tables = ml_alloc(sizeof(*tables));
+
+	tables->rows = rows;
+	tables->row_limit = row_limit;
+	tables->pages = pages;
+	tables->page_limit = page_limit;
+	tables->row_count = 1;
+	tables->is_borrowed = true;
+	return tables;
+}
+
 void ml_unwind_tables_destroy(struct ml_unwind_tables *tables)
 {
 	if (!tables)
 		return;
-	if (tables->rows)
+	if (tables->rows && !tables->is_borrowed)
 		munmap(tables->rows, mapped_bytes(tables->row_limit));
-	if (tables->pages)
+	if (tables->pages && !tables->is_borrowed)
 		munmap(tables->pages, mapped_bytes(tables->page_limit));
 	ml_array_free(&tables->modules);
 	free(tables);

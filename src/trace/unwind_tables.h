@@ -13,6 +13,9 @@ struct ml_unwind_tables;
  */
 struct ml_error *ml_unwind_tables_create(int rows_fd, size_t row_limit, int pages_fd,
 					 size_t page_limit, struct ml_unwind_tables **out);
+/** The same in memory of the caller, zeroed, that outlives the tables. */
+struct ml_unwind_tables *ml_unwind_tables_create_in(uint64_t *rows, size_t row_limit,
+						    uint64_t *pages, size_t page_limit);
 void ml_unwind_tables_destroy(struct ml_unwind_tables *tables);
 
 /**

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** Patching functions and putting them back, with all threads stopped. */
+#include "base/file.h"
+#include "inject/agent_image.h"
+#include "inject/injection_private.h"
+#include "inject/prologue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Function entries may begin with endbr64, which must stay first. */
+static const uint8_t endbr64[4] = {0xf3, 0x0f, 0x1e, 0xfa};
+
+/* A function about to be patched. */
+struct site {
+	uint64_t address; /* of the patch */
+	uint64_t slot;
+	struct ml_prologue prologue;
+};
+
+struct arming {
+	struct ml_injection *injection;
+	struct site *sites;
+	size_t count;
+	struct ml_stop stop;
+};
+
+static struct ml_error *take_slot(const struct ml_agent_header *header,
+				  uint32_t used[ML_AGENT_ISLANDS], uint64_t address, uint64_t *slot)
+{
+	for (uint32_t i = 0; i < header->island_count; i++) {
+		if (used[i] == ML_ISLAND_SLOTS ||
+		    !ml_is_in_reach(header->islands[i].start, address))
+			continue;
+		*slot = header->islands[i].start + used[i]++ * ML_SLOT_BYTES;
+		return NULL;
+	}
+	return ml_error_new(ML_ERROR_UNSUPPORTED, "no place for its stub");
+}
+
+static bool write_slot(int fd, const struct ml_agent_header *header, const struct site *site,
+		       uint32_t role)
+{
+	uint8_t bytes[ML_SLOT_BYTES] = {0};
+	size_t size;
+	struct ml_agent_descriptor descriptor = {.trampoline = site->slot + ML_SLOT_CODE,
+						 .role = role};
+	uint64_t entry = header->image.start + ml_agent_image(&size)->entry;
+	/* push the descriptor's address; jmp to the agent: both by constants in the slot. */
+	const uint8_t stub[12] = {0xff, 0x35, (uint8_t)(ML_SLOT_SELF - ML_SLOT_STUB - 6), 0xff,
+				  0xff, 0xff, 0xff, 0x25,
+				  (uint8_t)(ML_SLOT_ENTRY - ML_SLOT_STUB - 12), 0xff, 0xff, 0xff};
+
+	memcpy(bytes, &descriptor, sizeof(descriptor));
+	memcpy(bytes + ML_SLOT_ENTRY, &entry, sizeof(entry));
+	memcpy(bytes + ML_SLOT_SELF, &site->slot, sizeof(site->slot));
+	memcpy(bytes + ML_SLOT_STUB, stub, sizeof(stub));
+	memcpy(bytes + ML_SLOT_CODE, site->prologue.code, site->prologue.code_size);
+	return pwrite(fd, bytes, sizeof(bytes), (off_t)site->slot) == (ssize_t)sizeof(bytes);
+}
+
+/* Everything but the patch itself, while the target runs. */
+static struct ml_error *prepare(struct ml_injection *injection, int fd,
+				const struct ml_injection_function *function,
+				uint32_t used[ML_AGENT_ISLANDS], struct site *site)
+{
+	struct ml_agent_header *header = &injection->memory->header;
+	size_t skip = function->size > sizeof(endbr64) &&
+				      !memcmp(function->bytes, endbr64, sizeof(endbr64))
+			      ? sizeof(endbr64)
+			      : 0;
+	size_t size = function->size - skip, head = size < 16 ? size : 16;
+	uint8_t now[16];
+	struct ml_error *error;
+
+	site->address = function->address + skip;
+	if (header->patch_count == ML_AGENT_PATCHES)
+		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many functions");
+	if (head < ML_AGENT_PATCH_BYTES || pread(fd, now, head, (off_t)site->address) != (ssize_t)head)
+		return ml_error_new(ML_ERROR_UNSUPPORTED, "it is too short or cannot be read");
+	if (memcmp(now, function->bytes + skip, head) != 0)
+		return ml_error_new(ML_ERROR_UNSUPPORTED,
+				    "its code is not the file's: a probe, breakpoint or other "
+				    "patch is in it");
+	error = take_slot(header, used, site->address, &site->slot);
+	if (!error)
+		error = ml_prologue_move(function->bytes + skip, size, site->address,
+					 site->slot + ML_SLOT_CODE, &site->prologue);
+	if (error)
+		return error;
+	if (!write_slot(fd, header, site, function->role))
+		return ml_error_errno(errno, "its stub cannot be written");
+
+	struct ml_agent_patch *patch = &header->patches[header->patch_count];
+	int32_t distance = (int32_t)(site->slot + ML_SLOT_STUB - site->address - 5);
+
+	*patch = (struct ml_agent_patch){.address = site->address};
+	memcpy(patch->original, now, ML_AGENT_PATCH_BYTES);
+	patch->patched[0] = 0xe9;
+	memcpy(patch->patched + 1, &distance, sizeof(distance));
+	header->patch_count++;
+	return NULL;
+}
+
+/* ---- with all threads stopped ----------------------------------------------------------------- */
+
+/* A thread that stands among the instructions to be patched goes on in their copy. */
+static struct ml_error *move_threads(struct arming *arming)
+{
+	ml_array_each (thread, &arming->stop.threads) {
+		struct user_regs_struct regs;
+
+		if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
+			continue; /* killed meanwhile */
+		for (size_t i = 0; i < arming->count; i++) {
+			const struct site *site = &arming->sites[i];
+			uint64_t offset = regs.rip - site->address;
+
+			if (!offset || offset >= site->prologue.length)
+				continue;
+			for (size_t k = 0; k < site->prologue.move_count; k++)
+				if (site->prologue.moves[k].from == offset)
+					regs.rip = site->slot + ML_SLOT_CODE +
+						   site->prologue.moves[k].to;
+			if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs))
+				return ml_error_errno(errno, "moving a thread");
+		}
+	}
+	return NULL;
+}
+
+static struct ml_error *patch_all(struct arming *arming)
+{
+	struct ml_agent_header *header = &arming->injection->memory->header;
+	struct ml_error *error = NULL;
+	uint32_t done = 0;
+
+	for (uint32_t i = 0; i < header->patch_count && !error; i++) {
+		const struct ml_agent_patch *patch = &header->patches[i];
+		uint8_t now[ML_AGENT_PATCH_BYTES];
+
+		if (!ml_stop_read(&arming->stop, patch->address, now, sizeof(now)) ||
+		    memcmp(now, patch->original, sizeof(now)) != 0 ||
+		    !ml_stop_write(&arming->stop, patch->address, patch->patched,
+				   ML_AGENT_PATCH_BYTES))
+			error = ml_error_new(ML_ERROR_TARGET,
+					     "the code of process %d changed while it was being "
+					     "attached to",
+					     arming->injection->pid);
+		else
+			done++;
+	}
+	while (error && done--)
+		ml_stop_write(&arming->stop, header->patches[done].address,
+			      header->patches[done].original, ML_AGENT_PATCH_BYTES);
+	return error;
+}
+
+static struct ml_error *arm_stopped(void *context)
+{
+	struct arming *arming = context;
+	struct ml_agent_header *header = &arming->injection->memory->header;
+	struct ml_error *error = ml_stop_begin(arming->injection->pid, false, &arming->stop);
+
+	if (error)
+		return error;
+	if (!ml_stop_write(&arming->stop, header->pointer, &header->address,
+			   sizeof(header->address)))
+		error = ml_error_errno(errno, "cannot write into process %d",
+				       arming->injection->pid);
+	if (!error)
+		error = move_threads(arming);
+	if (!error)
+		error = patch_all(arming);
+	if (!error)
+		__atomic_store_n(&header->mode, ML_AGENT_ON, __ATOMIC_RELEASE);
+	ml_stop_end(&arming->stop);
+	return error;
+}
+
+struct ml_error *ml_injection_arm(struct ml_injection *injection,
+				  const struct ml_injection_function *functions, size_t count,
+				  struct ml_error **refused)
+{
+	struct arming arming = {.injection = injection};
+	uint32_t used[ML_AGENT_ISLANDS] = {0};
+	ML_FREE_CLEANUP struct site *sites = ml_alloc(sizeof(*sites) * (count + 1));
+	ML_FD_CLEANUP int fd = -1;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", injection->pid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return ml_error_errno(errno, "cannot open the memory of process %d",
+				      injection->pid);
+	for (size_t i = 0; i < count; i++) {
+		refused[i] = prepare(injection, fd, &functions[i], used, &sites[arming.count]);
+		if (!refused[i])
+			arming.count++;
+		else if (functions[i].role == ML_ROLE_FREE)
+			return ml_error_new(ML_ERROR_UNSUPPORTED,
+					    "%s of process %d cannot be patched, so what is freed "
+					    "would look leaked: %s",
+					    functions[i].name, injection->pid,
+					    ml_error_message(refused[i]));
+	}
+	arming.sites = sites;
+	return ml_step_run(arm_stopped, &arming);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * The agent's way into a process and out of it.
+ *
+ * Each step is done by a process forked for it, in a session of its own: a tool that is killed in
+ * the middle of one leaves it to be finished. What is left then is found by ml_injection_find().
+ */
+#ifndef ML_INJECT_INJECTION_H
+#define ML_INJECT_INJECTION_H
+
+#include "base/error.h"
+#include "shared/agent_abi.h"
+#include "target/process.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** A function to patch. */
+struct ml_injection_function {
+	const char *name;
+	uint64_t address;	 /**< in the process */
+	const uint8_t *bytes; /**< as the file has them */
+	size_t size;		 /**< of bytes; what is known of the function */
+	uint32_t role;		 /**< enum ml_role */
+};
+
+/** What was put into a process. */
+struct ml_injection {
+	pid_t pid;
+	struct ml_agent_memory *memory; /**< mapped here; NULL when there is none */
+	size_t size;
+};
+
+/**
+ * Maps the agent and its memory of @p size bytes into @p process, and a page of stubs in reach of
+ * every function. No thread runs any of it yet. ML_ERROR_TARGET, ML_ERROR_UNSUPPORTED or
+ * ML_ERROR_SYSTEM say why it cannot be; the process is then as it was.
+ */
+struct ml_error *ml_injection_map(const struct ml_process *process,
+				  const struct ml_injection_function *functions, size_t count,
+				  size_t size, struct ml_injection *out);
+
+/**
+ * Patches @p functions, all threads stopped. @p refused (count of them) tells which could not be,
+ * and why (owned by the caller).
+ */
+struct ml_error *ml_injection_arm(struct ml_injection *injection,
+				  const struct ml_injection_function *functions, size_t count,
+				  struct ml_error **refused);
+
+/** Takes everything out of the process; a process that is gone is no error. */
+struct ml_error *ml_injection_remove(struct ml_injection *injection);
+
+/** Forgets the memory here. */
+void ml_injection_close(struct ml_injection *injection);
+
+/**
+ * Finds an agent that a tool that was killed left in @p process: its memory is opened, its pid set.
+ * An agent whose tool is at work is ML_ERROR_TARGET. Without any, out->memory is NULL.
+ */
+struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_injection *out);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "inject/prologue.h"
+
+#include "shared/agent_abi.h"
+
+#include <Zydis/Zydis.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define JUMP_BYTES 5
+
+struct mover {
+	uint64_t address, to;
+	struct ml_prologue *out;
+	bool is_over; /* control never passes the last instruction moved */
+};
+
+static struct ml_error *refuse(const char *why)
+{
+	return ml_error_new(ML_ERROR_UNSUPPORTED, "its first instructions cannot be moved: %s", why);
+}
+
+static void put(struct ml_prologue *out, const void *bytes, size_t size)
+{
+	memcpy(out->code + out->code_size, bytes, size);
+	out->code_size += size;
+}
+
+/* Puts @opcode and the distance from behind it to @target. */
+static struct ml_error *put_jump(struct mover *mover, const uint8_t *opcode, size_t opcode_size,
+				 uint64_t target)
+{
+	struct ml_prologue *out = mover->out;
+	int64_t distance = (int64_t)(target - (mover->to + out->code_size + opcode_size + 4));
+	int32_t near = (int32_t)distance;
+
+	if (near != distance)
+		return refuse("a jump would be too far");
+	put(out, opcode, opcode_size);
+	put(out, &near, sizeof(near));
+	return NULL;
+}
+
+static struct ml_error *move_branch(struct mover *mover, const ZydisDecodedInstruction *decoded,
+				    uint64_t target)
+{
+	uint8_t jump = 0xe9, conditional[2] = {0x0f, 0};
+
+	if (target > mover->address && target < mover->address + JUMP_BYTES)
+		return refuse("they jump among themselves");
+	if (decoded->mnemonic == ZYDIS_MNEMONIC_JMP) {
+		mover->is_over = true;
+		return put_jump(mover, &jump, 1, target);
+	}
+	/* 70…7f and 0f 80…8f are the same conditions; loop and jrcxz have no near form. */
+	if (decoded->meta.category != ZYDIS_CATEGORY_COND_BR ||
+	    ((decoded->opcode & 0xf0) != 0x70 && (decoded->opcode & 0xf0) != 0x80))
+		return refuse("a call or loop is among them");
+	conditional[1] = (uint8_t)(0x80 | (decoded->opcode & 15));
+	return put_jump(mover, conditional, 2, target);
+}
+
+static struct ml_error *move_plain(struct mover *mover, const ZydisDecodedInstruction *decoded,
+				   const uint8_t *bytes, size_t offset)
+{
+	struct ml_prologue *out = mover->out;
+	size_t at = out->code_size;
+
+	put(out, bytes + offset, decoded->length);
+	if (!(decoded->attributes & ZYDIS_ATTRIB_IS_RELATIVE))
+		return NULL;
+	if (decoded->raw.disp.size != 32)
+		return refuse("an address relative to them");
+
+	int64_t moved = (int64_t)decoded->raw.disp.value +
+			(int64_t)(mover->address + offset - (mover->to + at));
+	int32_t near = (int32_t)moved;
+
+	if (near != moved)
+		return refuse("data they use would be too far");
+	memcpy(out->code + at + decoded->raw.disp.offset, &near, sizeof(near));
+	return NULL;
+}
+
+static struct ml_error *move_one(struct mover *mover, const ZydisDecodedInstruction *decoded,
+				 const uint8_t *bytes, size_t offset)
+{
+	struct ml_prologue *out = mover->out;
+
+	if (out->move_count == ML_PROLOGUE_MOVES)
+		return refuse("too many");
+	out->moves[out->move_count].from = (uint8_t)offset;
+	out->moves[out->move_count++].to = (uint8_t)out->code_size;
+	switch (decoded->meta.category) {
+	case ZYDIS_CATEGORY_CALL:
+	case ZYDIS_CATEGORY_INTERRUPT:
+	case ZYDIS_CATEGORY_SYSCALL:
+	case ZYDIS_CATEGORY_SYSRET:
+	case ZYDIS_CATEGORY_SYSTEM:
+		return refuse("a call or trap is among them");
+	case ZYDIS_CATEGORY_RET:
+		mover->is_over = true;
+		return move_plain(mover, decoded, bytes, offset);
+	default:
+		break;
+	}
+	if (decoded->raw.imm[0].size && decoded->raw.imm[0].is_relative)
+		return move_branch(mover, decoded,
+				   mover->address + offset + decoded->length +
+					   (uint64_t)decoded->raw.imm[0].value.s);
+	if (decoded->meta.category == ZYDIS_CATEGORY_UNCOND_BR)
+		mover->is_over = true;
+	return move_plain(mover, decoded, bytes, offset);
+}
+
+/* Something in the function may jump back behind its first instruction. */
+static bool is_jumped_into(const ZydisDecoder *decoder, const uint8_t *bytes, size_t size,
+			   size_t length)
+{
+	ZydisDecodedInstruction decoded;
+
+	for (size_t at = 0; at < size; at += decoded.length) {
+		if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(decoder, NULL, bytes + at, size - at,
+							      &decoded)))
+			return false;
+		if (!decoded.raw.imm[0].size || !decoded.raw.imm[0].is_relative)
+			continue;
+
+		int64_t target = (int64_t)(at + decoded.length) + decoded.raw.imm[0].value.s;
+
+		if (target > 0 && target < (int64_t)length)
+			return true;
+	}
+	return false;
+}
+
+struct ml_error *ml_prologue_move(const uint8_t *bytes, size_t size, uint64_t address, uint64_t to,
+				  struct ml_prologue *out)
+{
+	struct mover mover = {.address = address, .to = to, .out = out};
+	ZydisDecodedInstruction decoded;
+	struct ml_error *error = NULL;
+	ZydisDecoder decoder;
+	uint8_t jump = 0xe9;
+
+	*out = (struct ml_prologue){0};
+	if (ZYAN_FAILED(
+		    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
+		return refuse("no decoder");
+	while (!error && out->length < JUMP_BYTES) {
+		if (mover.is_over)
+			return refuse("the function is too short");
+		if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes + out->length,
+							      size - out->length, &decoded)))
+			return refuse("not an instruction");
+		error = move_one(&mover, &decoded, bytes, out->length);
+		out->length += decoded.length;
+	}
+	if (!error && is_jumped_into(&decoder, bytes, size, out->length))
+		error = refuse("the function jumps back among them");
+	if (!error && !mover.is_over)
+		error = put_jump(&mover, &jump, 1, address + out->length);
+	return error;
+}

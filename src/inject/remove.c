@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** Taking the agent out of a process. */
+#include "base/file.h"
+#include "inject/injection_private.h"
+#include "target/maps.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* How often it is looked whether all threads have left the agent. */
+#define ATTEMPTS       200
+#define ATTEMPT_GAP_US 1000
+
+/* Bytes of stack looked at for the frame of a signal handler that interrupted the agent. */
+#define SCAN_LIMIT (1u << 20)
+
+struct removal {
+	struct ml_injection *injection;
+	struct ml_agent_header header; /* a copy: the memory goes */
+	struct ml_stop stop;
+	uint64_t instruction;
+};
+
+static bool is_inside(const struct ml_agent_header *header, uint64_t address)
+{
+	if (address - header->image.start < header->image.size)
+		return true;
+	for (uint32_t i = 0; i < header->island_count && i < ML_AGENT_ISLANDS; i++)
+		if (address - header->islands[i].start < header->islands[i].size)
+			return true;
+	return false;
+}
+
+/* `mov $15,%eax; syscall`, in both spellings: where signal handlers of every libc return to. */
+static bool is_restorer(const struct removal *removal, uint64_t address)
+{
+	static const uint8_t wide[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+	static const uint8_t narrow[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
+	uint8_t code[sizeof(wide)];
+
+	return ml_stop_read(&removal->stop, address, code, sizeof(code)) &&
+	       (!memcmp(code, wide, sizeof(wide)) || !memcmp(code, narrow, sizeof(narrow)));
+}
+
+/* A signal handler runs that interrupted the agent: the frame below its saved rip tells. */
+static bool is_interrupted(const struct removal *removal, const struct ml_maps *maps, uint64_t sp)
+{
+	const struct ml_mapping *stack = ml_maps_find(maps, sp);
+	uint64_t low = sp & ~7ull, size;
+	ML_FREE_CLEANUP uint64_t *words = NULL;
+
+	if (!stack)
+		return false;
+	size = stack->end - low < SCAN_LIMIT ? stack->end - low : SCAN_LIMIT;
+	words = ml_alloc(size);
+	if (!ml_stop_read(&removal->stop, low, words, size))
+		return false;
+	for (uint64_t i = (ML_SIGNAL_RIP + 8) / 8; i < size / 8; i++)
+		if (is_inside(&removal->header, words[i]) &&
+		    is_restorer(removal, words[i - (ML_SIGNAL_RIP + 8) / 8]))
+			return true;
+	return false;
+}
+
+/* A function the agent called has not returned: its return address still stands where the agent
+ * called from. One left by a longjmp does not count. */
+static bool is_called(const struct removal *removal)
+{
+	const struct ml_agent_memory *memory = removal->injection->memory;
+
+	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++) {
+		uint64_t call = __atomic_load_n(&memory->threads[i].call, __ATOMIC_RELAXED), word;
+
+		if (call && ml_stop_read(&removal->stop, call - 8, &word, sizeof(word)) &&
+		    word == removal->header.returned)
+			return true;
+	}
+	return false;
+}
+
+static bool is_in_use(const struct removal *removal)
+{
+	struct ml_maps maps = {0};
+	ML_ERROR_CLEANUP struct ml_error *error = ml_maps_read(removal->stop.pid, &maps);
+	bool in_use = error || is_called(removal);
+
+	ml_array_each (thread, &removal->stop.threads) {
+		struct user_regs_struct regs;
+
+		if (in_use || ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
+			continue;
+		in_use = is_inside(&removal->header, regs.rip) ||
+			 is_interrupted(removal, &maps, regs.rsp);
+	}
+	ml_maps_deinit(&maps);
+	return in_use;
+}
+
+/* Puts the functions back. False when one is no more as we left it: then the stubs must stay. */
+static bool restore(const struct removal *removal)
+{
+	const struct ml_agent_header *header = &removal->header;
+	bool all = true;
+
+	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++) {
+		const struct ml_agent_patch *patch = &header->patches[i];
+		uint8_t now[ML_AGENT_PATCH_BYTES];
+
+		if (!ml_stop_read(&removal->stop, patch->address, now, sizeof(now)) ||
+		    !memcmp(now, patch->original, sizeof(now)))
+			continue;
+		if (memcmp(now, patch->patched, sizeof(now)) != 0 ||
+		    !ml_stop_write(&removal->stop, patch->address, patch->original, sizeof(now)))
+			all = false;
+	}
+	return all;
+}
+
+static void unmap(struct removal *removal, uint64_t start, uint64_t size)
+{
+	const uint64_t arguments[6] = {start, size};
+	int64_t result;
+
+	ml_error_free(ml_stop_syscall(&removal->stop, removal->instruction, SYS_munmap, arguments,
+				      &result));
+}
+
+static void unmap_all(struct removal *removal)
+{
+	struct ml_agent_header *header = &removal->header;
+
+	for (uint32_t i = 0; i < header->island_count && i < ML_AGENT_ISLANDS; i++)
+		unmap(removal, header->islands[i].start, header->islands[i].size);
+	unmap(removal, header->image.start, header->image.size);
+	unmap(removal, header->address, header->size);
+}
+
+static struct ml_error *remove_stopped(void *context)
+{
+	struct removal *removal = context;
+	pid_t pid = removal->injection->pid;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		struct ml_error *error = ml_stop_begin(pid, false, &removal->stop);
+
+		if (error)
+			return error;
+		bool is_restored = restore(removal), in_use = is_in_use(removal);
+
+		if (is_restored && !in_use)
+			unmap_all(removal);
+		ml_stop_end(&removal->stop);
+		if (!is_restored)
+			return ml_error_new(ML_ERROR_TARGET,
+					    "something else patched functions of process %d over "
+					    "ours; the agent stays in it, switched off",
+					    pid);
+		if (!in_use)
+			return NULL;
+		usleep(ATTEMPT_GAP_US);
+	}
+	return ml_error_new(ML_ERROR_TARGET,
+			    "a thread of process %d stays within the agent; it is switched off and "
+			    "its functions are restored, but its memory is left mapped",
+			    pid);
+}
+
+/* An exec or another memleak may have taken it away. */
+static bool is_there(const struct ml_injection *injection)
+{
+	const struct ml_agent_header *header = &injection->memory->header;
+	struct ml_maps maps = {0};
+	ML_ERROR_CLEANUP struct ml_error *error = ml_maps_read(injection->pid, &maps);
+	bool there = false;
+
+	if (error)
+		return false;
+
+	const struct ml_mapping *mapping = ml_maps_find(&maps, header->address);
+
+	there = mapping && mapping->start == header->address &&
+		strstr(mapping->path, ML_AGENT_MEMORY_NAME);
+	ml_maps_deinit(&maps);
+	return there;
+}
+
+struct ml_error *ml_injection_remove(struct ml_injection *injection)
+{
+	struct removal removal = {.injection = injection};
+
+	if (!injection->memory || !is_there(injection))
+		return NULL;
+	removal.header = injection->memory->header;
+	removal.instruction = ml_syscall_instruction(injection->pid);
+	__atomic_store_n(&injection->memory->header.mode, ML_AGENT_OFF, __ATOMIC_RELEASE);
+
+	struct ml_error *error = ml_step_run(remove_stopped, &removal);
+
+	/* Gone meanwhile: nothing is left to be done. */
+	if (error && !is_there(injection)) {
+		ml_error_free(error);
+		return NULL;
+	}
+	return error;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "inject/stop.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "target/proc.h"
+#include "target/ptrace_stop.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A thread that does not stop in this time waits where it cannot be interrupted (vfork, a dead
+ * disk); the others must not wait for it. */
+#define STOP_LIMIT_NS  (100 * ML_NS_PER_MS)
+#define STOP_ATTEMPTS  20
+#define ATTEMPT_GAP_US 5000
+
+enum wait_result { WAIT_STOPPED, WAIT_GONE, WAIT_JOB_STOPPED, WAIT_LATE };
+
+/* Waits until @tid, told to, has stopped. A signal that comes first is passed on. */
+static enum wait_result wait_stopped(pid_t tid, uint64_t deadline_ns)
+{
+	int status;
+
+	for (;;) {
+		pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+
+		if (got < 0 || (got == tid && !WIFSTOPPED(status)))
+			return WAIT_GONE;
+		if (!got) {
+			if (ml_monotonic_ns() > deadline_ns)
+				return WAIT_LATE;
+			usleep(20);
+			continue;
+		}
+		switch (ml_ptrace_stop_kind(status)) {
+		case ML_PTRACE_TRAP:
+			return WAIT_STOPPED;
+		case ML_PTRACE_GROUP:
+			return WAIT_JOB_STOPPED;
+		case ML_PTRACE_SIGNAL:
+			ptrace(PTRACE_CONT, tid, NULL, (void *)(long)WSTOPSIG(status));
+			break;
+		default:
+			ptrace(PTRACE_CONT, tid, NULL, NULL);
+			break;
+		}
+	}
+}
+
+static bool is_listed(const struct ml_stop *stop, pid_t tid)
+{
+	ml_array_each (thread, &stop->threads)
+		if (thread->tid == tid)
+			return true;
+	return false;
+}
+
+static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
+{
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
+		int err = errno;
+		pid_t tracer = ml_proc_tracer(tid);
+
+		if (err == ESRCH)
+			return NULL;
+		if (tracer)
+			return ml_error_new(ML_ERROR_TARGET,
+					    "process %d is already traced by process %d (a "
+					    "debugger?); the agent needs that place",
+					    stop->pid, tracer);
+		return ml_error_errno(err, "cannot stop thread %d of process %d (ptrace; needs root "
+					   "or CAP_SYS_PTRACE, see kernel.yama.ptrace_scope)",
+				      tid, stop->pid);
+	}
+	*ml_array_push(&stop->threads) = (struct ml_stopped){.tid = tid};
+	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	return NULL;
+}
+
+/* Seizes the threads that are not yet; how many there were goes to @fresh. */
+static struct ml_error *seize_new(struct ml_stop *stop, size_t *fresh)
+{
+	size_t before = stop->threads.count;
+	struct ml_error *error = NULL;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", stop->pid);
+
+	DIR *tasks = opendir(path);
+
+	if (!tasks)
+		return ml_error_new(ML_ERROR_TARGET, "process %d is gone", stop->pid);
+	for (struct dirent *entry; !error && (entry = readdir(tasks));) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid > 0 && !is_listed(stop, tid))
+			error = seize(stop, tid);
+	}
+	closedir(tasks);
+	*fresh = stop->threads.count - before;
+	return error;
+}
+
+/* Waits for the threads from @first on; those that are gone leave the list. */
+static struct ml_error *await(struct ml_stop *stop, size_t first, bool *late)
+{
+	uint64_t deadline_ns = ml_monotonic_ns() + STOP_LIMIT_NS;
+	struct ml_error *error = NULL;
+
+	for (size_t i = first; i < stop->threads.count;) {
+		switch (wait_stopped(stop->threads.items[i].tid, deadline_ns)) {
+		case WAIT_GONE:
+			stop->threads.items[i] = stop->threads.items[--stop->threads.count];
+			continue;
+		case WAIT_LATE:
+			*late = true;
+			break;
+		case WAIT_JOB_STOPPED:
+			if (!error)
+				error = ml_error_new(ML_ERROR_TARGET,
+						     "process %d is stopped (SIGSTOP or Ctrl+Z); "
+						     "let it go on first: kill -CONT %d",
+						     stop->pid, stop->pid);
+			break;
+		case WAIT_STOPPED:
+			break;
+		}
+		i++;
+	}
+	return error;
+}
+
+static struct ml_error *stop_threads(struct ml_stop *stop, bool only_main, bool *late)
+{
+	struct ml_error *error;
+	size_t fresh = 0;
+
+	*late = false;
+	if (only_main) {
+		error = seize(stop, stop->pid);
+		return error ? error : await(stop, 0, late);
+	}
+	do {
+		error = seize_new(stop, &fresh);
+		if (!error)
+			error = await(stop, stop->threads.count - fresh, late);
+	} while (!error && !*late && fresh);
+	return error;
+}
+
+static void let_go(struct ml_stop *stop)
+{
+	ml_array_each (thread, &stop->threads) {
+		/* One that never stopped cannot be detached before it does. */
+		while (ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal) &&
+		       errno == ESRCH && wait_stopped(thread->tid, 0) != WAIT_GONE &&
+		       !kill(thread->tid, 0))
+			usleep(1000);
+	}
+	ml_array_free(&stop->threads);
+}
+
+struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out)
+{
+	struct ml_stop stop = {.pid = pid, .memory_fd = -1};
+	struct ml_error *error = NULL;
+	bool late = true;
+	char path[32];
+
+	for (int i = 0; !error && late && i < STOP_ATTEMPTS; i++) {
+		if (i)
+			usleep(ATTEMPT_GAP_US);
+		error = stop_threads(&stop, only_main, &late);
+		if (error || late)
+			let_go(&stop);
+	}
+	if (!error && late)
+		error = ml_error_new(ML_ERROR_TARGET,
+				     "a thread of process %d does not stop (it waits where it cannot "
+				     "be interrupted)",
+				     pid);
+	if (!error && !stop.threads.count)
+		error = ml_error_new(ML_ERROR_TARGET, "process %d is gone", pid);
+	if (error)
+		return error;
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	stop.memory_fd = open(path, O_RDWR | O_CLOEXEC);
+	if (stop.memory_fd < 0) {
+		error = ml_error_errno(errno, "cannot open the memory of process %d", pid);
+		let_go(&stop);
+		return error;
+	}
+	*out = stop;
+	return NULL;
+}
+
+void ml_stop_end(struct ml_stop *stop)
+{
+	let_go(stop);
+	ml_fd_close(&stop->memory_fd);
+}
+
+bool ml_stop_read(const struct ml_stop *stop, uint64_t address, void *buffer, size_t size)
+{
+	return pread(stop->memory_fd, buffer, size, (off_t)address) == (ssize_t)size;
+}
+
+bool ml_stop_write(const struct ml_stop *stop, uint64_t address, const void *buffer, size_t size)
+{
+	return pwrite(stop->memory_fd, buffer, size, (off_t)address) == (ssize_t)size;
+}
+
+/* One instruction of the stopped thread; other signals than the trap wait until it goes on. */
+static bool step(struct ml_stopped *thread, uint64_t until)
+{
+	struct user_regs_struct regs;
+	int status;
+
+	for (;;) {
+		if (ptrace(PTRACE_SINGLESTEP, thread->tid, NULL, NULL) ||
+		    waitpid(thread->tid, &status, __WALL) < 0 || !WIFSTOPPED(status))
+			return false;
+		if (ml_ptrace_stop_kind(status) == ML_PTRACE_SIGNAL && WSTOPSIG(status) != SIGTRAP)
+			thread->signal = WSTOPSIG(status);
+		if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
+			return false;
+		if (regs.rip == until)
+			return true;
+	}
+}
+
+struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, long number,
+				 const uint64_t arguments[6], int64_t *result)
+{
+	struct ml_stopped *thread = &stop->threads.items[0];
+	struct user_regs_struct saved, regs;
+	uint64_t mask, all = ~0ull;
+	bool ok = !ptrace(PTRACE_GETREGS, thread->tid, NULL, &saved) &&
+		  !ptrace(PTRACE_GETSIGMASK, thread->tid, (void *)sizeof(mask), &mask) &&
+		  !ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(all), &all);
+
+	regs = saved;
+	regs.rip = instruction;
+	regs.rax = (unsigned long)number;
+	regs.orig_rax = (unsigned long)-1; /* no restart of what was interrupted */
+	regs.rdi = arguments[0];
+	regs.rsi = arguments[1];
+	regs.rdx = arguments[2];
+	regs.r10 = arguments[3];
+	regs.r8 = arguments[4];
+	regs.r9 = arguments[5];
+	ok = ok && !ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs) &&
+	     step(thread, instruction + 2) && !ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs);
+	/* Also after a failure: what was interrupted must go on as it was. */
+	ptrace(PTRACE_SETREGS, thread->tid, NULL, &saved);
+	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(mask), &mask);
+	if (!ok)
+		return ml_error_new(ML_ERROR_TARGET, "process %d ended while it was being attached to",
+				    stop->pid);
+	*result = (int64_t)regs.rax;
+	return NULL;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * Threads of a target, stopped by ptrace without a signal, and system calls made in their name.
+ *
+ * Only for a process forked for the purpose: a tool that is killed while a thread runs a call that
+ * is not its own would leave it with wrong registers.
+ */
+#ifndef ML_INJECT_STOP_H
+#define ML_INJECT_STOP_H
+
+#include "base/array.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+struct ml_stopped {
+	pid_t tid;
+	int signal; /**< to be delivered when it goes on, 0 = none */
+};
+
+struct ml_stop {
+	pid_t pid;
+	int memory_fd; /**< /proc/PID/mem */
+	ML_ARRAY(struct ml_stopped) threads;
+};
+
+/** Stops every thread of @p pid, or (@p only_main) its main one. Nothing is stopped on an error. */
+struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out);
+
+/** Lets all go on. */
+void ml_stop_end(struct ml_stop *stop);
+
+bool ml_stop_read(const struct ml_stop *stop, uint64_t address, void *buffer, size_t size);
+/** Also into memory the target itself cannot write. */
+bool ml_stop_write(const struct ml_stop *stop, uint64_t address, const void *buffer, size_t size);
+
+/**
+ * Makes the first stopped thread run system call @p number; @p instruction is the address of a
+ * `syscall` in the target. *@p result is its raw result, negative errno for a failure.
+ */
+struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, long number,
+				 const uint64_t arguments[6], int64_t *result);
+
+#endif
