@@ -11,15 +11,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define LOAD(x)        __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define ADD(x, n)      ((void)__atomic_fetch_add(&(x), (n), __ATOMIC_RELAXED))
-#define LIKELY(x)      __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)    __builtin_expect(!!(x), 0)
-#define RARE           __attribute__((noinline, cold))
+#define LOAD(x)       __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define ADD(x, n)     ((void)__atomic_fetch_add(&(x), (n), __ATOMIC_RELAXED))
+#define LIKELY(x)     __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)   __builtin_expect(!!(x), 0)
+#define RARE          __attribute__((noinline, cold))
 
-#define GOLDEN         0x9e3779b97f4a7c15ull
-#define BLOCK_BUSY     1ull
-#define THREAD_PROBES  16u
+#define GOLDEN        0x9e3779b97f4a7c15ull
+#define BLOCK_BUSY    1ull
+#define THREAD_PROBES 16u
 /* Calls with the same heartbeat after which the clock is asked. */
 #define HEARTBEAT_CALLS 16384u
 
@@ -68,15 +68,21 @@ static inline long system_call(long number, long a, long b, long c, long d, long
 	return result;
 }
 
-enum { SYS_GETPID = 39, SYS_GETTID = 186, SYS_CLOCK_GETTIME = 228, SYS_TGKILL = 234,
-       SYS_PROCESS_VM_READV = 310 };
+enum {
+	SYS_GETPID = 39,
+	SYS_GETTID = 186,
+	SYS_CLOCK_GETTIME = 228,
+	SYS_TGKILL = 234,
+	SYS_PROCESS_VM_READV = 310
+};
 
 static inline void count(struct ml_agent_memory *memory, uint32_t slot)
 {
 	ADD(memory->counters[slot], 1);
 }
 
-/* ---- threads ---------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------
+ */
 
 static bool claim(struct ml_agent_thread *thread, uint64_t old, uint64_t pointer)
 {
@@ -161,7 +167,8 @@ static inline void feel_heartbeat(struct ml_agent_memory *memory, struct ml_agen
 #include "agent/books.h"
 #include "agent/walk.h"
 
-/* ---- which calls are kept ---------------------------------------------------------------------- */
+/* ---- which calls are kept ----------------------------------------------------------------------
+ */
 
 static bool is_sampled(const struct ml_agent_memory *memory, struct ml_agent_thread *thread)
 {
@@ -206,7 +213,8 @@ static bool is_nested(struct ml_agent_memory *memory, struct ml_agent_thread *th
 	return memory->is_static || is_allocator_code(memory, call->return_address);
 }
 
-/* ---- calls -------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------------
+ */
 
 static void note_arguments(struct call *call, uint32_t role)
 {

@@ -3,9 +3,9 @@
  * The agent's stack walk, part of agent.c: by the rows the walker in the kernel uses, behind an
  * exact cache of whole walks.
  *
- * A walk is determined by where it starts and by the stack words it read. A trace keeps those words;
- * as long as all of them are unchanged, and the tables are, the walk would give the same stack. A
- * saved rbp counts only once a later frame's rule needs it.
+ * A walk is determined by where it starts and by the stack words it read. A trace keeps those
+ * words; as long as all of them are unchanged, and the tables are, the walk would give the same
+ * stack. A saved rbp counts only once a later frame's rule needs it.
  */
 struct walk {
 	struct ml_agent_thread *thread;
@@ -33,7 +33,8 @@ RARE static bool grow_readable(struct ml_agent_thread *thread, uint64_t sp, uint
 		} local = {(uint64_t)&word, 8}, remote = {thread->stack_high, 8};
 		long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
 
-		if (system_call(SYS_PROCESS_VM_READV, pid, (long)&local, 1, (long)&remote, 1, 0) != 8)
+		if (system_call(SYS_PROCESS_VM_READV, pid, (long)&local, 1, (long)&remote, 1, 0) !=
+		    8)
 			return false;
 		thread->stack_high += ML_AGENT_PAGE;
 	}

@@ -52,9 +52,9 @@ static bool write_slot(int fd, const struct ml_agent_header *header, const struc
 						 .role = role};
 	uint64_t entry = header->image.start + ml_agent_image(&size)->entry;
 	/* push the descriptor's address; jmp to the agent: both by constants in the slot. */
-	const uint8_t stub[12] = {0xff, 0x35, (uint8_t)(ML_SLOT_SELF - ML_SLOT_STUB - 6), 0xff,
-				  0xff, 0xff, 0xff, 0x25,
-				  (uint8_t)(ML_SLOT_ENTRY - ML_SLOT_STUB - 12), 0xff, 0xff, 0xff};
+	const uint8_t stub[12] = {
+		0xff, 0x35, (uint8_t)(ML_SLOT_SELF - ML_SLOT_STUB - 6),   0xff, 0xff, 0xff,
+		0xff, 0x25, (uint8_t)(ML_SLOT_ENTRY - ML_SLOT_STUB - 12), 0xff, 0xff, 0xff};
 
 	memcpy(bytes, &descriptor, sizeof(descriptor));
 	memcpy(bytes + ML_SLOT_ENTRY, &entry, sizeof(entry));
@@ -81,7 +81,8 @@ static struct ml_error *prepare(struct ml_injection *injection, int fd,
 	site->address = function->address + skip;
 	if (header->patch_count == ML_AGENT_PATCHES)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many functions");
-	if (head < ML_AGENT_PATCH_BYTES || pread(fd, now, head, (off_t)site->address) != (ssize_t)head)
+	if (head < ML_AGENT_PATCH_BYTES ||
+	    pread(fd, now, head, (off_t)site->address) != (ssize_t)head)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "it is too short or cannot be read");
 	if (memcmp(now, function->bytes + skip, head) != 0)
 		return ml_error_new(ML_ERROR_UNSUPPORTED,
@@ -107,7 +108,8 @@ static struct ml_error *prepare(struct ml_injection *injection, int fd,
 	return NULL;
 }
 
-/* ---- with all threads stopped ----------------------------------------------------------------- */
+/* ---- with all threads stopped -----------------------------------------------------------------
+ */
 
 /* A thread that stands among the instructions to be patched goes on in their copy. */
 static struct ml_error *move_threads(struct arming *arming)

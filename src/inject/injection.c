@@ -160,7 +160,8 @@ static struct ml_error *map_tables(struct mapping_step *step)
 	return error ? error : send_descriptor(step->socket, fd);
 }
 
-/* ---- islands ---------------------------------------------------------------------------------- */
+/* ---- islands ----------------------------------------------------------------------------------
+ */
 
 /* The free places of an island's size in reach of @address, those next to other mappings: not where
  * a stack or the heap grows to. */
@@ -212,8 +213,8 @@ static struct ml_error *map_island(struct mapping_step *step, uint64_t near)
 			return NULL;
 		}
 		/* Linux < 4.17 takes the address for a hint. */
-		ml_error_free(call(step, "munmap", SYS_munmap, got, ML_ISLAND_BYTES, 0, 0, 0,
-				   &result));
+		ml_error_free(
+			call(step, "munmap", SYS_munmap, got, ML_ISLAND_BYTES, 0, 0, 0, &result));
 	}
 	return ml_error_new(ML_ERROR_UNSUPPORTED,
 			    "no room for code near the allocation functions of process %d",
@@ -262,6 +263,26 @@ static void unmap_all(struct mapping_step *step)
 				   header->image.size, 0, 0, 0, &result));
 }
 
+static bool is_memory(const struct ml_mapping *mapping)
+{
+	return !strncmp(mapping->path, "/memfd:" ML_AGENT_MEMORY_NAME,
+			strlen("/memfd:" ML_AGENT_MEMORY_NAME));
+}
+
+/* Asked with the main thread stopped by us: nobody else can be attaching now. */
+static struct ml_error *check_alone(pid_t pid)
+{
+	struct ml_maps maps = {0};
+	struct ml_error *error = ml_maps_read(pid, &maps);
+
+	ml_array_each (mapping, &maps.list)
+		if (!error && is_memory(mapping))
+			error = ml_error_new(ML_ERROR_TARGET,
+					     "another memleak is attaching to process %d", pid);
+	ml_maps_deinit(&maps);
+	return error;
+}
+
 static struct ml_error *map_all(void *context)
 {
 	struct mapping_step *step = context;
@@ -269,13 +290,15 @@ static struct ml_error *map_all(void *context)
 
 	if (error)
 		return error;
-	error = map_image(step);
+	error = check_alone(step->pid);
+	if (!error)
+		error = map_image(step);
 	if (!error)
 		error = map_islands(step);
 	if (!error)
 		error = map_tables(step);
-	if (!error && !ml_stop_write(&step->stop, step->header.address, &step->header,
-				     sizeof(step->header)))
+	if (!error &&
+	    !ml_stop_write(&step->stop, step->header.address, &step->header, sizeof(step->header)))
 		error = ml_error_errno(errno, "cannot write into process %d", step->pid);
 	if (error)
 		unmap_all(step);
@@ -388,9 +411,7 @@ struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_i
 	if (error)
 		return error;
 	ml_array_each (mapping, &maps.list)
-		if (!error && !out->memory &&
-		    !strncmp(mapping->path, "/memfd:" ML_AGENT_MEMORY_NAME,
-			     strlen("/memfd:" ML_AGENT_MEMORY_NAME)))
+		if (!error && !out->memory && is_memory(mapping))
 			error = open_found(process, mapping, out);
 	ml_maps_deinit(&maps);
 	return error;

@@ -19,10 +19,10 @@
 /** A function to patch. */
 struct ml_injection_function {
 	const char *name;
-	uint64_t address;	 /**< in the process */
+	uint64_t address;     /**< in the process */
 	const uint8_t *bytes; /**< as the file has them */
-	size_t size;		 /**< of bytes; what is known of the function */
-	uint32_t role;		 /**< enum ml_role */
+	size_t size;          /**< of bytes; what is known of the function */
+	uint32_t role;        /**< enum ml_role */
 };
 
 /** What was put into a process. */

@@ -17,7 +17,8 @@ struct mover {
 
 static struct ml_error *refuse(const char *why)
 {
-	return ml_error_new(ML_ERROR_UNSUPPORTED, "its first instructions cannot be moved: %s", why);
+	return ml_error_new(ML_ERROR_UNSUPPORTED, "its first instructions cannot be moved: %s",
+			    why);
 }
 
 static void put(struct ml_prologue *out, const void *bytes, size_t size)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** The first instructions of a function, moved elsewhere so that a jump can stand in their place. */
+/** The first instructions of a function, moved elsewhere so that a jump can stand in their place.
+ */
 #ifndef ML_INJECT_PROLOGUE_H
 #define ML_INJECT_PROLOGUE_H
 
@@ -8,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ML_PROLOGUE_CODE 128
+#define ML_PROLOGUE_CODE  128
 #define ML_PROLOGUE_MOVES 8
 
 struct ml_prologue {

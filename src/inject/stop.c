@@ -73,8 +73,9 @@ static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 					    "process %d is already traced by process %d (a "
 					    "debugger?); the agent needs that place",
 					    stop->pid, tracer);
-		return ml_error_errno(err, "cannot stop thread %d of process %d (ptrace; needs root "
-					   "or CAP_SYS_PTRACE, see kernel.yama.ptrace_scope)",
+		return ml_error_errno(err,
+				      "cannot stop thread %d of process %d (ptrace; needs root "
+				      "or CAP_SYS_PTRACE, see kernel.yama.ptrace_scope)",
 				      tid, stop->pid);
 	}
 	*ml_array_push(&stop->threads) = (struct ml_stopped){.tid = tid};
@@ -180,10 +181,11 @@ struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out)
 			let_go(&stop);
 	}
 	if (!error && late)
-		error = ml_error_new(ML_ERROR_TARGET,
-				     "a thread of process %d does not stop (it waits where it cannot "
-				     "be interrupted)",
-				     pid);
+		error = ml_error_new(
+			ML_ERROR_TARGET,
+			"a thread of process %d does not stop (it waits where it cannot "
+			"be interrupted)",
+			pid);
 	if (!error && !stop.threads.count)
 		error = ml_error_new(ML_ERROR_TARGET, "process %d is gone", pid);
 	if (error)
@@ -260,8 +262,8 @@ struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, lon
 	ptrace(PTRACE_SETREGS, thread->tid, NULL, &saved);
 	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(mask), &mask);
 	if (!ok)
-		return ml_error_new(ML_ERROR_TARGET, "process %d ended while it was being attached to",
-				    stop->pid);
+		return ml_error_new(ML_ERROR_TARGET,
+				    "process %d ended while it was being attached to", stop->pid);
 	*result = (int64_t)regs.rax;
 	return NULL;
 }

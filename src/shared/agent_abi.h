@@ -32,7 +32,7 @@
 #define ML_AGENT_TRACE_WORDS 96u
 #define ML_AGENT_ROWS        (1u << 20)
 #define ML_AGENT_ROW_PAGES   (1u << 18)
-#define ML_AGENT_BLOCKS      3u /**< blocks of one bucket */
+#define ML_AGENT_BLOCKS      3u  /**< blocks of one bucket */
 #define ML_AGENT_PROBES      64u /**< buckets looked at for one address */
 
 /** Without a heartbeat for so long the agent lets every call through. */
@@ -138,8 +138,8 @@ struct ml_agent_thread {
 struct ml_agent_header {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t mode; /**< enum ml_agent_mode */
-	uint64_t size; /**< of the whole memory */
+	uint32_t mode;    /**< enum ml_agent_mode */
+	uint64_t size;    /**< of the whole memory */
 	uint64_t address; /**< where the target has it */
 	struct ml_agent_range image;
 	struct ml_agent_range islands[ML_AGENT_ISLANDS];

@@ -13,6 +13,7 @@
 #define DEFAULT_BLOCKS (1u << 21)
 #define DEFAULT_STACKS (1u << 16)
 #define HEARTBEAT_US   4000
+#define STALE_LIMIT    8
 
 /* What is read of a function: to find jumps back to its start. */
 #define FUNCTION_BYTES         8192u
@@ -245,9 +246,9 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 		error = ml_injection_map(attached->process, functions.list.items,
 					 functions.list.count, size, &attached->injection);
 	if (!error) {
+		error = start_heart(attached);
 		configure(attached, allocators, buckets);
 		tell_maps(attached, allocators);
-		error = start_heart(attached);
 		if (!error)
 			error = arm(attached, &functions);
 		if (error)
@@ -257,19 +258,22 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 	return error;
 }
 
-/* What a memleak that was killed left here. */
+/* What memleaks that were killed left here; two, when the second came at the wrong moment. */
 static struct ml_error *clean_up(struct ml_agent_attached *attached)
 {
-	struct ml_injection stale;
-	struct ml_error *error = ml_injection_find(attached->process, &stale);
+	for (int i = 0; i < STALE_LIMIT; i++) {
+		struct ml_injection stale;
+		struct ml_error *error = ml_injection_find(attached->process, &stale);
 
-	if (error || !stale.memory)
-		return error;
-	error = ml_injection_remove(&stale);
-	ml_injection_close(&stale);
-	if (!error)
+		if (error || !stale.memory)
+			return error;
+		error = ml_injection_remove(&stale);
+		ml_injection_close(&stale);
+		if (error)
+			return error;
 		note(attached, "removed the agent that an earlier memleak left in the process");
-	return error;
+	}
+	return NULL;
 }
 
 static struct ml_error *check(const struct ml_process *process)

@@ -65,20 +65,19 @@ static void resolve_all(struct agent_tracer *tracer)
 			tracer_stack(&tracer->tracer, i + ML_STACK_ID_NONE);
 }
 
-/* ---- the process ------------------------------------------------------------------------------ */
+/* ---- the process ------------------------------------------------------------------------------
+ */
 
 static void look_again(struct agent_tracer *tracer)
 {
 	struct ml_maps maps = {0};
-	ML_ERROR_CLEANUP struct ml_error *error =
-		ml_process_maps(tracer->attached.process, &maps);
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(tracer->attached.process, &maps);
 
 	if (error)
 		return;
 
 	struct ml_code_change change = ml_code_map_compare(&tracer->attached.code, &maps);
-	const struct ml_mapping *mapping =
-		ml_maps_find(&maps, memory_of(tracer)->header.address);
+	const struct ml_mapping *mapping = ml_maps_find(&maps, memory_of(tracer)->header.address);
 
 	if (!mapping || !strstr(mapping->path, ML_AGENT_MEMORY_NAME)) {
 		resolve_all(tracer);
@@ -149,7 +148,8 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 		ml_map_books_forget(self(base)->map_books, pid);
 }
 
-/* ---- news ------------------------------------------------------------------------------------- */
+/* ---- news -------------------------------------------------------------------------------------
+ */
 
 static void read_maps(struct agent_tracer *tracer)
 {
@@ -225,7 +225,8 @@ static void tracer_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
 	out->target_cpu_s = -1;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 static void tracer_destroy(struct ml_tracer *base)
 {

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The agent backend: the same figures as the other, and a target that is none the worse for it."""
+import os
+import random
+import subprocess
+
+import pytest
+
+import helpers
+
+AGENT = ("--backend", "agent")
+
+
+def leftovers(pid):
+    with open("/proc/%d/maps" % pid, encoding="ascii", errors="replace") as maps:
+        return [line for line in maps if "memleak" in line]
+
+
+def code(pid):
+    """What the executable, file-backed mappings of a process hold."""
+    contents = {}
+    with open("/proc/%d/maps" % pid, encoding="ascii", errors="replace") as maps, \
+            open("/proc/%d/mem" % pid, "rb") as memory:
+        for line in maps:
+            span, rights, _, _, inode = line.split()[:5]
+            if "x" in rights and inode != "0":
+                start, end = (int(word, 16) for word in span.split("-"))
+                memory.seek(start)
+                contents[span] = memory.read(end - start)
+    return contents
+
+
+def state(pid):
+    with open("/proc/%d/maps" % pid, encoding="ascii", errors="replace") as maps:
+        executable = [line.split()[0] for line in maps if " r-xp " in line]
+    return code(pid), executable, sorted(os.listdir("/proc/%d/fd" % pid)), \
+        len(os.listdir("/proc/%d/task" % pid))
+
+
+def compare(bench, name, *arguments):
+    """The target's truth against both backends' figures, site by site and stack by stack."""
+    stacks = []
+    for backend in ("bpf", "agent"):
+        truth, report, _ = bench.trace(name, *arguments, options=("--backend", backend))
+        assert report["backend"] == backend
+        report.check_totals()
+        if "musl" in name:
+            # musl has no unwind information: strdup's caller is lost on the way.
+            truth.pop("leak_strdup", None)
+        for function, site in truth.items():
+            bytes_, count = report.site(function)
+            assert bytes_ == site["bytes"], (backend, function)
+            assert count == site["count"] or not site["count"], (backend, function)
+        stacks.append({(tuple(frame["symbol"] for frame in site["frames"]), site["bytes"],
+                        site["count"]) for site in report.sites
+                       if any(helpers.names(frame, function)
+                              for frame in site["frames"] for function in truth)})
+    assert stacks[0] == stacks[1]
+
+
+@pytest.mark.parametrize("name", [
+    "allocators", "realloc", "threads", "mappings", "new_delete", "cross_free", "big",
+    "allocators-static", "allocators-musl", "allocators-musl-static", "allocators-jemalloc",
+    "allocators-tcmalloc", "allocators-mimalloc",
+])
+def test_same_figures(bench, name):
+    compare(bench, name)
+
+
+def test_every_call_is_counted(bench):
+    truth, report, target = bench.trace("churn", 300000, options=AGENT, seconds=40)
+    said = target.values()
+    assert report["totals"]["allocs"] == said["allocs"]
+    assert report["totals"]["frees"] == said["frees"]
+    assert report["totals"]["untracked_frees"] == 0
+    assert set(report["caveats"]) <= {"frames_unsymbolized"}
+    for function, site in truth.items():
+        assert report.site(function) == (site["bytes"], site["count"]), function
+
+
+def test_thread_churn(bench):
+    truth, report, _ = bench.trace("thread_churn", 3000, options=AGENT, seconds=40)
+    for function, site in truth.items():
+        assert report.site(function) == (site["bytes"], site["count"]), function
+
+
+def test_library_loaded_after_attach(bench):
+    truth, report, _ = bench.trace("dlopen_leak", bench.programs["libleaky.so"], options=AGENT)
+    assert report.site("leak_in_library") == (truth["leak_in_library"]["bytes"],
+                                              truth["leak_in_library"]["count"])
+
+
+def busy(bench):
+    target = bench.target("busy")
+    target.tell()
+    target.wait_event("busy")
+    return target
+
+
+def check_busy(target):
+    assert target.is_running(), target.process.returncode
+    target.tell()
+    target.wait_event("done")
+    values = target.values()
+    assert (values["wrong"], values["rounds"], values["forks"]) == (0, 1, 1)
+    assert target.finish() == 0
+
+
+def test_nothing_is_left_behind(bench):
+    target = busy(bench)
+    before = state(target.pid)
+    for _ in range(5):
+        run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
+        run.wait_attached()
+        assert leftovers(target.pid)
+        assert code(target.pid) != before[0], "nothing was patched"
+        bench.pause(0.05)
+        run.interrupt()
+        assert run.final()["totals"]["allocs"] > 0
+        assert state(target.pid) == before
+    check_busy(target)
+
+
+def test_no_memory_is_writable_and_executable(bench):
+    target = bench.target("ticker")
+    run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
+    run.wait_attached()
+    with open("/proc/%d/maps" % target.pid, encoding="ascii") as maps:
+        assert not [line for line in maps if "wx" in line.split()[1]]
+    run.interrupt()
+
+
+def test_killed_at_any_moment(bench):
+    target = busy(bench)
+    before = state(target.pid)
+    for _ in range(10):
+        run = bench.memleak("--json", *AGENT, "-p", target.pid, "0.2")
+        bench.pause(random.random() * 0.6)
+        run.process.kill()
+        run.process.wait()
+        assert target.is_running(), target.process.returncode
+    # Whatever the last one left, the next one can attach and takes it all away.
+    run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
+    run.wait_attached()
+    bench.pause(0.1)
+    run.interrupt()
+    assert state(target.pid) == before
+    check_busy(target)
+
+
+def test_two_at_once(bench):
+    target = bench.target("ticker")
+    run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
+    run.wait_attached()
+    status, _, err = bench.run(*AGENT, "-p", target.pid, "1", "1")
+    assert status == 3 and "another memleak" in err
+    run.interrupt()
+    assert not leftovers(target.pid)
+
+
+def test_debugged_target(bench):
+    target = bench.target("ticker")
+    tracer = bench.program(["strace", "-o", "/dev/null", "-p", str(target.pid)]) \
+        if os.path.exists("/usr/bin/strace") else None
+    if not tracer:
+        pytest.skip("needs strace")
+    helpers.wait_for(lambda: "TracerPid:\t0" not in open("/proc/%d/status" % target.pid).read(),
+                     5, "strace attaches")
+    status, _, err = bench.run(*AGENT, "-p", target.pid, "1", "1")
+    assert status == 3 and "already traced by process %d" % tracer.pid in err
+
+
+def test_stopped_target(bench):
+    target = bench.target("ticker")
+    subprocess.run(["kill", "-STOP", str(target.pid)], check=True)
+    status, _, err = bench.run(*AGENT, "-p", target.pid, "1", "1")
+    assert status == 3 and "is stopped" in err
+    subprocess.run(["kill", "-CONT", str(target.pid)], check=True)
+    run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
+    run.wait_attached()
+    run.interrupt()
+
+
+@pytest.mark.parametrize("options, word", [
+    (("-f",), "--follow"), (("-t",), "--trace"), (("--sample-bytes", "1000"), "--sample-bytes"),
+])
+def test_not_yet(bench, options, word):
+    target = bench.target("ticker")
+    status, _, err = bench.run(*AGENT, *options, "-p", target.pid, "1", "1")
+    assert status == 2 and word in err
+
+
+def test_target_ends_meanwhile(bench):
+    target = bench.target("ticker")
+    run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
+    run.wait_attached()
+    target.kill()
+    assert run.wait() == 0
+    assert run.final()["final"] is True

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "inject/prologue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#define FROM 0x10000000ull
+#define TO   0x10100000ull
+
+static int32_t word_at(const uint8_t *bytes)
+{
+	int32_t word;
+
+	memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
+/* What a jump at the end of the moved code leads to. */
+static uint64_t end_of(const struct ml_prologue *moved)
+{
+	assert_int_equal(moved->code[moved->code_size - 5], 0xe9);
+	return TO + moved->code_size +
+	       (uint64_t)(int64_t)word_at(moved->code + moved->code_size - 4);
+}
+
+static struct ml_prologue move(const uint8_t *bytes, size_t size)
+{
+	struct ml_prologue moved;
+	struct ml_error *error = ml_prologue_move(bytes, size, FROM, TO, &moved);
+
+	assert_null(error);
+	return moved;
+}
+
+static void refuses(const uint8_t *bytes, size_t size)
+{
+	struct ml_prologue moved;
+	struct ml_error *error = ml_prologue_move(bytes, size, FROM, TO, &moved);
+
+	assert_non_null(error);
+	assert_int_equal(ml_error_kind(error), ML_ERROR_UNSUPPORTED);
+	ml_error_free(error);
+}
+
+static void test_plain(void **state)
+{
+	/* push r12; push rbp; push rbx; mov rbx,rdi; ret */
+	const uint8_t bytes[] = {0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb, 0xc3};
+	struct ml_prologue moved = move(bytes, sizeof(bytes));
+
+	assert_int_equal(moved.length, 7);
+	assert_memory_equal(moved.code, bytes, 7);
+	assert_int_equal(end_of(&moved), FROM + 7);
+	assert_int_equal(moved.move_count, 4);
+	assert_int_equal(moved.moves[3].from, 4);
+	assert_int_equal(moved.moves[3].to, 4);
+}
+
+static void test_relative_data(void **state)
+{
+	/* cmpb $0, 0x1000(%rip) */
+	const uint8_t bytes[] = {0x80, 0x3d, 0x00, 0x10, 0x00, 0x00, 0x00, 0xc3};
+	struct ml_prologue moved = move(bytes, sizeof(bytes));
+
+	assert_int_equal(moved.length, 7);
+	assert_int_equal(TO + 7 + (uint64_t)(int64_t)word_at(moved.code + 2), FROM + 7 + 0x1000);
+}
+
+static void test_branches(void **state)
+{
+	/* test rdi,rdi; je +0x40 (short) and the same near */
+	const uint8_t near[] = {0x48, 0x85, 0xff, 0x0f, 0x84, 0x40, 0, 0, 0, 0xc3};
+	const uint8_t close[] = {0x48, 0x85, 0xff, 0x74, 0x40, 0xc3};
+	struct ml_prologue moved = move(near, sizeof(near));
+
+	assert_int_equal(moved.length, 9);
+	assert_int_equal(moved.code[3], 0x0f);
+	assert_int_equal(moved.code[4], 0x84);
+	assert_int_equal(TO + 9 + (uint64_t)(int64_t)word_at(moved.code + 5), FROM + 9 + 0x40);
+	moved = move(close, sizeof(close));
+	assert_int_equal(moved.length, 5);
+	assert_int_equal(moved.code[4], 0x84);
+	assert_int_equal(TO + 9 + (uint64_t)(int64_t)word_at(moved.code + 5), FROM + 5 + 0x40);
+	assert_int_equal(end_of(&moved), FROM + 5);
+}
+
+static void test_last_jump(void **state)
+{
+	const uint8_t bytes[] = {0xe9, 0x00, 0x01, 0x00, 0x00};
+	struct ml_prologue moved = move(bytes, sizeof(bytes));
+
+	assert_int_equal(moved.code_size, 5);
+	assert_int_equal(end_of(&moved), FROM + 5 + 0x100);
+}
+
+static void test_refused(void **state)
+{
+	const uint8_t call[] = {0xe8, 0, 0, 0, 0, 0xc3};
+	const uint8_t trap[] = {0xcc, 0x55, 0x53, 0x90, 0x90, 0xc3};
+	const uint8_t too_short[] = {0x31, 0xc0, 0xc3, 0x90, 0x90, 0x90};
+	const uint8_t cut[] = {0x48, 0x89};
+	const uint8_t among[] = {0x74, 0x01, 0x55, 0x53, 0x50, 0xc3};
+	const uint8_t loop[] = {0x55, 0x53, 0x50, 0x51, 0x52, 0xeb, 0xfa, 0xc3};
+	const uint8_t junk[] = {0x06, 0x06, 0x06, 0x06, 0x06, 0x06};
+
+	refuses(call, sizeof(call));
+	refuses(trap, sizeof(trap));
+	refuses(too_short, sizeof(too_short));
+	refuses(cut, sizeof(cut));
+	refuses(among, sizeof(among));
+	refuses(loop, sizeof(loop));
+	refuses(junk, sizeof(junk));
+}
+
+static void test_too_far(void **state)
+{
+	const uint8_t bytes[] = {0x80, 0x3d, 0xff, 0xff, 0xff, 0x7f, 0x00, 0xc3};
+	struct ml_prologue moved;
+	struct ml_error *error =
+		ml_prologue_move(bytes, sizeof(bytes), FROM, FROM - 0x1000, &moved);
+
+	assert_non_null(error);
+	ml_error_free(error);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),    cmocka_unit_test(test_relative_data),
+		cmocka_unit_test(test_branches), cmocka_unit_test(test_last_jump),
+		cmocka_unit_test(test_refused),  cmocka_unit_test(test_too_far),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
