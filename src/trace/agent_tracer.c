@@ -54,7 +54,7 @@ static const struct ml_stack *tracer_stack(struct ml_tracer *base, uint64_t id)
 
 	if (stack || !memory_of(tracer) || !ml_agent_books_stack(memory_of(tracer), id, &record))
 		return stack;
-	return ml_stack_store_add(tracer->stacks, id, &record, &tracer->attached.code);
+	return ml_stack_store_add(tracer->stacks, id, &record, &tracer->attached.code, NULL);
 }
 
 /* Names all addresses while the code they run through is still known. */
