@@ -101,6 +101,8 @@ static void add_nothing(struct ml_strbuf *text, const struct ml_report *report)
 	if (report->allocs)
 		ml_strbuf_puts(text, "every block allocated since tracing began was freed, or is "
 				     "younger than the age limit (--older)\n");
+	else if (report->sampling != ML_SAMPLING_ALL)
+		ml_strbuf_puts(text, "no allocation sampled yet\n");
 	else if (report->is_kernel)
 		ml_strbuf_puts(text,
 			       "no allocation seen yet (memleak doctor says what works here)\n");
