@@ -2,6 +2,8 @@
 """The agent backend: the same figures as the other, and a target that is none the worse for it."""
 import os
 import random
+import re
+import signal
 import subprocess
 
 import pytest
@@ -197,3 +199,57 @@ def test_target_ends_meanwhile(bench):
     target.kill()
     assert run.wait() == 0
     assert run.final()["final"] is True
+
+
+def test_stacks_are_complete(bench):
+    _, report, _ = bench.trace("deep", 20, options=AGENT)
+    for function in ("leak_at_depth", "leak_in_callback", "leak_below_big_frame",
+                     "leak_below_alloca"):
+        site = report.sites_of(function)[0]
+        assert site["stack_end"] == "complete", function
+        assert site["frames"][-1]["symbol"] in ("_start", "__libc_start_main"), function
+
+
+def test_signals_arrive(bench):
+    target = bench.target("signals")
+    run = bench.attach(target.pid, *AGENT)
+    target.tell()
+    for _ in range(101):
+        os.kill(target.pid, signal.SIGRTMIN)
+        bench.pause(0.005)
+    truth = target.work()
+    run.interrupt()
+    assert target.values()["queued_signals"] == 101
+    site = truth["leak_between_signals"]
+    assert run.final().site("leak_between_signals") == (site["bytes"], site["count"])
+    assert target.finish() == 0
+
+
+def test_children_go_on(bench):
+    truth, report, target = bench.trace("forker", options=AGENT)
+    assert report.site("leak_in_parent") == (truth["leak_in_parent"]["bytes"],
+                                             truth["leak_in_parent"]["count"])
+    assert report.site("leak_in_child") == (0, 0)
+    assert target.finish() == 0
+
+
+def test_target_execs(bench):
+    target = bench.target("forker", "exec")
+    run = bench.attach(target.pid, *AGENT)
+    target.work()
+    run.interrupt()
+    assert not leftovers(target.pid)
+    assert target.finish() == 0
+
+
+def test_target_in_container(bench):
+    shell = bench.program([os.path.join(helpers.ROOT, "examples", "run_in_container.sh"),
+                           bench.programs["app"]])
+    pid = int(helpers.wait_for(
+        lambda: re.search(r"^host pid (\d+)$", shell.out(), re.MULTILINE),
+        helpers.START_S, "the container runs").group(1))
+    run = bench.attach(pid, *AGENT, interval="0.5")
+    helpers.wait_for(lambda: any(report.site("fibonacci")[1] for report in run.reports()), 10,
+                     "a leak is seen")
+    run.interrupt()
+    assert not leftovers(pid)
