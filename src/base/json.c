@@ -1,49 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/json.h"
 
+#include "base/utf8.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-/**
- * Length of the well-formed UTF-8 sequence at @p p (a NUL ends the text), 0 when it is none: the
- * table of RFC 3629, so no overlong forms, no surrogates, nothing beyond U+10FFFF.
- */
-static size_t utf8_length(const unsigned char *p)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t length;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		length = 2;
-	else if (p[0] >= 0xe0 && p[0] <= 0xef)
-		length = 3;
-	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-		length = 4;
-	else
-		return 0;
-	if (p[0] == 0xe0)
-		low = 0xa0;
-	else if (p[0] == 0xed)
-		high = 0x9f;
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	if (p[1] < low || p[1] > high)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if (p[i] < 0x80 || p[i] > 0xbf)
-			return 0;
-	return length;
-}
-
 /** One character at @p p; gives the bytes taken. */
 static size_t put_character(FILE *out, const unsigned char *p)
 {
-	size_t length = utf8_length(p);
+	size_t length = ml_utf8_length((const char *)p);
 
 	if (length == 0) {
 		fputs("\xef\xbf\xbd", out);

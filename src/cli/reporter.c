@@ -215,12 +215,11 @@ static struct ml_error *render(struct ml_reporter *reporter, const struct ml_rep
 struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml_moment *moment)
 {
 	const struct ml_report_format *format = reporter->options->format;
-	bool is_stream = format == &ml_report_text || format == &ml_report_json;
 	struct ml_suppressed gone = {0};
 	struct ml_report report;
 	struct ml_error *error;
 
-	if (!is_stream && !moment->is_final)
+	if (!format->is_stream && !moment->is_final)
 		return NULL;
 	build(reporter, moment, &report);
 	if (reporter->suppressions)

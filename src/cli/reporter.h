@@ -52,7 +52,7 @@ struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages
 
 /**
  * Builds the report of the last books collected and writes it. A format that is one whole document
- * (folded) is left out unless final.
+ * (not is_stream) is left out unless final.
  */
 struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml_moment *moment);
 

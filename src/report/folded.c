@@ -19,15 +19,12 @@ static void add_name(struct ml_strbuf *line, const char *name)
 
 static void add_frame(struct ml_strbuf *line, const struct ml_report_frame *frame)
 {
+	ML_STRBUF_CLEANUP struct ml_strbuf name = {0};
+
 	if (line->length)
 		ml_strbuf_putc(line, ';');
-	if (frame->symbol) {
-		add_name(line, frame->short_symbol ? frame->short_symbol : frame->symbol);
-		return;
-	}
-	ml_strbuf_printf(line, "0x%" PRIx64 " [", frame->offset);
-	add_name(line, frame->module);
-	ml_strbuf_putc(line, ']');
+	ml_report_frame_name(&name, frame);
+	add_name(line, ml_strbuf_text(&name));
 }
 
 static void write_site(FILE *out, const struct ml_report *report, const struct ml_report_site *site)

@@ -60,7 +60,8 @@ static struct ml_report_frame look_up(struct ml_frame_namer *namer, const struct
 				      const struct ml_stack_frame *frame)
 {
 	const struct ml_report_input *input = namer->input;
-	struct ml_report_frame shown = {.ip = frame->ip, .offset = frame->ip, .kind = frame->kind};
+	struct ml_report_frame shown = {
+		.ip = frame->ip, .address = frame->ip, .offset = frame->ip, .kind = frame->kind};
 
 	namer->found.list.count = 0;
 	shown.is_interpreter = frame->is_interpreter;
@@ -81,7 +82,8 @@ static struct ml_report_frame look_up(struct ml_frame_namer *namer, const struct
 				     frame->is_call, &namer->found);
 		shown.module = ml_module_name(frame->module);
 		shown.build_id = ml_module_build_id_hex(frame->module);
-		shown.offset = frame->address;
+		shown.module_path = ml_module_path(frame->module);
+		shown.offset = shown.address = frame->address;
 	} else if (frame->kind == ML_FRAME_NATIVE) {
 		shown.module = "unknown";
 	} else {
@@ -124,6 +126,7 @@ static void name_frame(struct ml_frame_namer *namer, const struct ml_stack *stac
 		if (!found->symbol)
 			continue;
 		added->symbol = found->symbol;
+		added->mangled = found->mangled;
 		added->short_symbol = short_name(namer, found->symbol);
 		added->offset = found->offset;
 		added->is_inlined = found->is_inlined;

@@ -200,7 +200,7 @@ static void write_site(struct ml_json *json, const struct ml_report *report,
 static void write_sites(struct ml_json *json, const struct ml_report *report)
 {
 	size_t listed = ml_report_listed(report);
-	uint64_t bytes = 0, count = 0;
+	struct ml_report_others others;
 
 	ml_json_array_begin(json, "sites");
 	for (size_t i = 0; i < listed; i++)
@@ -208,14 +208,11 @@ static void write_sites(struct ml_json *json, const struct ml_report *report)
 	ml_json_array_end(json);
 	if (!report->is_limited)
 		return;
-	for (size_t i = listed; i < report->sites.count; i++) {
-		bytes += report->sites.items[i].bytes;
-		count += report->sites.items[i].count;
-	}
+	others = ml_report_others(report);
 	ml_json_object_begin(json, "others");
-	ml_json_u64(json, "sites", report->sites.count - listed);
-	ml_json_u64(json, "bytes", bytes);
-	ml_json_u64(json, "count", count);
+	ml_json_u64(json, "sites", others.sites);
+	ml_json_u64(json, "bytes", others.bytes);
+	ml_json_u64(json, "count", others.count);
 	ml_json_object_end(json);
 }
 
@@ -240,4 +237,5 @@ static void write_json(FILE *out, const struct ml_report *report)
 	putc('\n', out);
 }
 
-const struct ml_report_format ml_report_json = {.name = "json", .write = write_json};
+const struct ml_report_format ml_report_json = {
+	.name = "json", .is_stream = true, .write = write_json};

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/report.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 const struct ml_report_format *ml_report_format_named(const char *name)
 {
 	static const struct ml_report_format *const formats[] = {
-		&ml_report_text,
-		&ml_report_json,
-		&ml_report_folded,
+		&ml_report_text,  &ml_report_json,      &ml_report_folded,
+		&ml_report_pprof, &ml_report_heaptrack,
 	};
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
@@ -24,6 +24,41 @@ size_t ml_report_listed(const struct ml_report *report)
 	return report->sites.count;
 }
 
+struct ml_report_others ml_report_others(const struct ml_report *report)
+{
+	size_t listed = ml_report_listed(report);
+	struct ml_report_others others = {.sites = report->sites.count - listed};
+
+	for (size_t i = listed; i < report->sites.count; i++) {
+		const struct ml_report_site *site = &report->sites.items[i];
+
+		others.bytes += site->bytes;
+		others.count += site->count;
+		others.allocs += site->allocs;
+		others.alloc_bytes += site->alloc_bytes;
+	}
+	return others;
+}
+
+void ml_report_frame_name(struct ml_strbuf *name, const struct ml_report_frame *frame)
+{
+	if (frame->symbol)
+		ml_strbuf_puts(name, frame->short_symbol ? frame->short_symbol : frame->symbol);
+	else
+		ml_strbuf_printf(name, "0x%" PRIx64 " [%s]", frame->offset, frame->module);
+}
+
+const char *ml_report_caveat(size_t i)
+{
+	static const char *const sentences[] = {
+#define X(name, key, sentence) sentence,
+		ML_COUNTERS(X)
+#undef X
+	};
+
+	return sentences[i];
+}
+
 void ml_report_deinit(struct ml_report *report)
 {
 	ml_array_each (site, &report->sites) {
@@ -31,6 +66,7 @@ void ml_report_deinit(struct ml_report *report)
 		ml_array_free(&site->blocks);
 	}
 	ml_array_free(&report->sites);
+	ml_array_free(&report->history);
 	ml_array_each (string, &report->strings)
 		free(*string);
 	ml_array_free(&report->strings);

@@ -5,6 +5,7 @@
 #ifndef ML_REPORT_REPORT_H
 #define ML_REPORT_REPORT_H
 
+#include "base/strbuf.h"
 #include "model/snapshot.h"
 #include "model/verdict.h"
 #include "symbols/symbolizer.h"
@@ -18,13 +19,16 @@
 /** One frame as shown; strings are escaped when printed, not here. */
 struct ml_report_frame {
 	uint64_t ip;
+	uint64_t address;         /**< of ip in the ELF file; ip when there is no file */
 	const char *symbol;       /**< demangled; NULL when unknown */
+	const char *mangled;      /**< as in the file; NULL when unknown */
 	const char *short_symbol; /**< for the text report */
-	uint64_t offset;      /**< from the symbol's start; from the module's when symbol is NULL */
-	const char *module;   /**< name without directory; "unknown" when nothing was mapped */
-	const char *build_id; /**< hex or NULL */
-	const char *file;     /**< source file as DWARF names it; NULL when unknown */
-	int line;             /**< 0 when unknown */
+	uint64_t offset;    /**< from the symbol's start; from the module's when symbol is NULL */
+	const char *module; /**< name without directory; "unknown" when nothing was mapped */
+	const char *module_path; /**< as the target names it; NULL when there is no file */
+	const char *build_id;    /**< hex or NULL */
+	const char *file;        /**< source file as DWARF names it; NULL when unknown */
+	int line;                /**< 0 when unknown */
 	bool is_inlined;
 	bool is_interpreter; /**< only runs the interpreted frames before it: not for people */
 	enum ml_frame_kind kind;
@@ -36,12 +40,23 @@ struct ml_report_site {
 	const char *comm;      /**< of pid, for reports of several processes */
 	uint64_t bytes, count; /**< outstanding and old enough */
 	uint64_t allocs, frees;
+	uint64_t alloc_bytes;         /**< ever allocated */
 	int64_t oldest_ms, newest_ms; /**< ages; -1 when unknown */
 	struct ml_verdict verdict;
 	bool is_stack_lost; /**< the tracer could not give the stack: no frames, no `end` */
 	enum ml_walk_end end;
 	ML_ARRAY(struct ml_report_frame) frames;
 	ML_ARRAY(struct ml_block) blocks; /**< with -a, oldest first */
+};
+
+/** How many sites have their curve in the history: as many as can be told apart in a chart. */
+#define ML_REPORT_CURVES 6
+
+/** One moment of the history; live bytes of blocks of any age. */
+struct ml_report_point {
+	uint64_t time_ms; /**< since tracing began */
+	uint64_t total_bytes;
+	uint64_t site_bytes[ML_REPORT_CURVES]; /**< of the site with the same place in curve_ids */
 };
 
 /** How allocations were chosen. */
@@ -70,6 +85,10 @@ struct ml_report {
 	double tool_cpu_s, events_per_s;
 	/* the sites, best first; every site with something to show */
 	ML_ARRAY(struct ml_report_site) sites;
+	/* the history, oldest first: of all sites together and of the first few */
+	uint64_t curve_ids[ML_REPORT_CURVES];
+	size_t curve_count;
+	ML_ARRAY(struct ml_report_point) history;
 	size_t top;      /**< how many the text report shows */
 	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
@@ -113,15 +132,30 @@ void ml_report_deinit(struct ml_report *report);
 /** How many sites a renderer that lists all of them shows: `top` when the user chose it. */
 size_t ml_report_listed(const struct ml_report *report);
 
+/** Adds what @p frame is called where it stands alone, as it is: not escaped. */
+void ml_report_frame_name(struct ml_strbuf *name, const struct ml_report_frame *frame);
+
+/** The sum of the sites that a renderer does not list. */
+struct ml_report_others {
+	uint64_t sites, bytes, count, allocs, alloc_bytes;
+};
+struct ml_report_others ml_report_others(const struct ml_report *report);
+
+/** What counter @p i means for the figures: the rest of a sentence that begins with its value. */
+const char *ml_report_caveat(size_t i);
+
 /** A way to write reports. Each format is one file with one of these. */
 struct ml_report_format {
 	const char *name; /**< as in --format */
+	bool is_stream;   /**< reports follow each other; else only the last one is written */
 	void (*write)(FILE *out, const struct ml_report *report);
 };
 
 extern const struct ml_report_format ml_report_text;
 extern const struct ml_report_format ml_report_json;
 extern const struct ml_report_format ml_report_folded;
+extern const struct ml_report_format ml_report_pprof;
+extern const struct ml_report_format ml_report_heaptrack;
 
 /** The format called @p name, or NULL. */
 const struct ml_report_format *ml_report_format_named(const char *name);

@@ -152,16 +152,10 @@ static void add_totals(struct ml_strbuf *text, const struct ml_report *report)
 
 static void add_caveats(struct ml_strbuf *text, const struct ml_report *report)
 {
-	static const char *const sentences[] = {
-#define X(name, key, sentence) sentence,
-		ML_COUNTERS(X)
-#undef X
-	};
-
 	for (size_t i = 0; i < ML_COUNTER_COUNT; i++)
 		if (report->counters[i])
 			ml_strbuf_printf(text, "# %" PRIu64 " %s\n", report->counters[i],
-					 sentences[i]);
+					 ml_report_caveat(i));
 }
 
 static void write_text(FILE *out, const struct ml_report *report)
@@ -193,4 +187,5 @@ static void write_text(FILE *out, const struct ml_report *report)
 	fwrite(text.text, 1, text.length, out);
 }
 
-const struct ml_report_format ml_report_text = {.name = "text", .write = write_text};
+const struct ml_report_format ml_report_text = {
+	.name = "text", .is_stream = true, .write = write_text};

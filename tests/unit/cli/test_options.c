@@ -224,7 +224,9 @@ static void unknown_format_lists_known(void **state)
 	struct ml_error *error = ml_options_parse(3, argv, &options);
 
 	assert_non_null(error);
-	assert_non_null(strstr(ml_error_message(error), "'xml' is not one of: text, json, folded"));
+	assert_non_null(strstr(ml_error_message(error),
+			       "'xml' is not one of: text, json, folded, pprof, "
+			       "heaptrack"));
 	ml_error_free(error);
 }
 

@@ -119,7 +119,7 @@ static void write_line(FILE *out, const struct ml_report *report)
 }
 
 /* Not text or json: written only once, at the end. */
-static const struct ml_report_format line_format = {"line", write_line};
+static const struct ml_report_format line_format = {.name = "line", .write = write_line};
 
 /* A child that runs @p script; returns after its exec, which would else be noticed as one. */
 static pid_t start_child(const char *script)

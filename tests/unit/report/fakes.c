@@ -15,6 +15,11 @@ const char *ml_module_name(const struct ml_module *module)
 	return module->name;
 }
 
+const char *ml_module_path(const struct ml_module *module)
+{
+	return module->name;
+}
+
 const char *ml_module_build_id_hex(const struct ml_module *module)
 {
 	return module->build_id;
