@@ -84,6 +84,12 @@ struct assembly {
 	size_t last_index;
 };
 
+/* Whether live figures come from the blocks themselves. */
+static bool reads_blocks(const struct ml_snapshot_filter *filter)
+{
+	return filter->want_ages || filter->want_blocks;
+}
+
 static struct ml_site_books *site_add(struct assembly *assembly, uint64_t stack)
 {
 	struct ml_snapshot *out = assembly->out;
@@ -142,8 +148,10 @@ static void book_site(struct assembly *assembly, uint64_t stack, struct ml_site_
 		out->counters[ML_COUNTER_NEGATIVE_SITES]++;
 		return;
 	}
-	site->live_bytes = record.alloc_bytes - record.free_bytes;
-	site->live_count = record.allocs - record.frees;
+	if (reads_blocks(assembly->filter))
+		return;
+	site->live_bytes = site->shown_bytes = record.alloc_bytes - record.free_bytes;
+	site->live_count = site->shown_count = record.allocs - record.frees;
 }
 
 static struct ml_error *read_sites(const struct ml_bpf_books *books, struct assembly *assembly)
@@ -207,8 +215,6 @@ static struct ml_error *read_live(const struct ml_bpf_books *books, struct assem
 	};
 	struct ml_error *error;
 
-	ml_array_each (site, &assembly->out->sites)
-		site->live_bytes = site->live_count = 0;
 	batch_reserve(&reader, BATCH_ENTRIES);
 	while (!(error = batch_next(&reader)) && reader.count) {
 		const struct ml_live_key *keys = reader.keys;
@@ -250,16 +256,11 @@ static struct ml_error *assemble(const struct ml_bpf_books *books, struct assemb
 		return error;
 	memcpy(out->counters, counters, sizeof(out->counters));
 	out->untracked_frees = counters[ML_SLOT_UNTRACKED_FREES];
-	error = read_sites(books, assembly);
-	if (error)
-		return error;
-	if (assembly->filter->want_ages || assembly->filter->want_blocks)
-		return read_live(books, assembly);
-	ml_array_each (site, &out->sites) {
-		site->shown_bytes = site->live_bytes;
-		site->shown_count = site->live_count;
-	}
-	return NULL;
+	/* Blocks before sites: what is allocated in between makes allocations more, not fewer than
+	 * the blocks that are there. */
+	if (reads_blocks(assembly->filter))
+		error = read_live(books, assembly);
+	return error ? error : read_sites(books, assembly);
 }
 
 struct ml_error *ml_bpf_books_snapshot(const struct ml_bpf_books *books,

@@ -28,9 +28,10 @@ struct ml_bpf_books {
  *
  * With @p filter's want_ages or want_blocks each live block is read and a site's live figures are
  * the sum of its blocks, so that blocks and sites agree exactly; allocs and frees are read just
- * before and may differ from them by what happened in between. Without, live is allocated − freed.
- * A site whose frees exceed its allocations counts as ML_COUNTER_NEGATIVE_SITES and has nothing
- * alive. Blocks without a site in the table get one made of what is alive.
+ * after and may differ from them by what happened in between (allocs never fall short of blocks).
+ * Without, live is allocated − freed. A site whose frees exceed its allocations counts as
+ * ML_COUNTER_NEGATIVE_SITES and has nothing alive. Blocks without a site in the table get one made
+ * of what is alive.
  */
 struct ml_error *ml_bpf_books_snapshot(const struct ml_bpf_books *books,
 				       const struct ml_snapshot_filter *filter,

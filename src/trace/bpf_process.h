@@ -65,8 +65,8 @@ struct ml_error *ml_bpf_process_no_allocator(const struct ml_bpf_process *proces
 bool ml_bpf_process_is_same_image(const struct ml_bpf_process *process);
 
 /**
- * Takes the probes out; the code map stays. When the probed memory @p is_gone (the process ended or
- * has a new image) that is left to the keeper.
+ * Takes the probes out; the code map stays. When the process @p is_gone that is left to the keeper;
+ * not after an exec, for the links would also hit the new image.
  */
 void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
 			   bool is_gone);

@@ -202,7 +202,8 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 		return;
 	resolve_all(tracer);
 	if (process->is_attached)
-		ml_bpf_process_detach(process, &tracer->attach, true);
+		ml_bpf_process_detach(process, &tracer->attach,
+				      !ml_process_is_alive(process->process));
 	if (!keep)
 		forget_books(tracer, pid);
 }
