@@ -86,10 +86,10 @@ static void test_empty(void **state)
 /** No byte of a report may drive a terminal, whatever the target's names hold. */
 static void test_no_control_characters(void **state)
 {
-	static const char *const formats[] = {"text", "json", "folded"};
+	static const char *const formats[] = {"text", "json", "folded", "heaptrack"};
 	struct ml_report report = sample_leak();
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		size_t length;
 		ML_FREE_CLEANUP char *text =
 			render(ml_report_format_named(formats[i]), &report, &length);
@@ -102,6 +102,38 @@ static void test_no_control_characters(void **state)
 			assert_false(c == 0xc2 && (unsigned char)text[at + 1] < 0xa0);
 		}
 	}
+	ml_report_deinit(&report);
+}
+
+/** Reports of every kind as pprof: gzip's magic number, and the same bytes again. */
+static void test_pprof(void **state)
+{
+	struct ml_report reports[] = {sample_leak(), sample_kernel(), sample_processes(),
+				      sample_empty()};
+
+	for (size_t i = 0; i < sizeof(reports) / sizeof(reports[0]); i++) {
+		size_t length, again_length;
+		ML_FREE_CLEANUP char *bytes = render(&ml_report_pprof, &reports[i], &length);
+		ML_FREE_CLEANUP char *again = render(&ml_report_pprof, &reports[i], &again_length);
+
+		assert_true(length > 18);
+		assert_memory_equal(bytes, "\x1f\x8b\x08\x00\x00\x00\x00\x00", 8);
+		assert_int_equal(length, again_length);
+		assert_memory_equal(bytes, again, length);
+		ml_report_deinit(&reports[i]);
+	}
+}
+
+/** What --top leaves out is there in sum: 4096, then 4073 + 4050 in two blocks. */
+static void test_heaptrack_others(void **state)
+{
+	struct ml_report report = sample_kernel();
+	size_t length;
+	ML_FREE_CLEANUP char *text = render(&ml_report_heaptrack, &report, &length);
+
+	assert_non_null(strstr(text, "a 1000 1\n+ 0\n"));
+	assert_non_null(strstr(text, "[other sites]\n"));
+	assert_non_null(strstr(text, "a fdd 2\n+ 1\na fde 2\n+ 2\n"));
 	ml_report_deinit(&report);
 }
 
@@ -135,6 +167,8 @@ int main(void)
 		cmocka_unit_test(test_processes),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_no_control_characters),
+		cmocka_unit_test(test_pprof),
+		cmocka_unit_test(test_heaptrack_others),
 		cmocka_unit_test(test_local_time),
 		cmocka_unit_test(test_format_names),
 	};
