@@ -101,7 +101,7 @@ make_root() {
 # boot PACKAGE RELEASE: runs guest.sh there; its lines come out of the second serial port.
 boot() {
 	local logs=$work/$1
-	timeout -k 10 "$limit_s" qemu-system-x86_64 -machine q35,accel=tcg -cpu max,la57=off \
+	timeout -k 10 "$limit_s" qemu-system-x86_64 -machine q35 -accel tcg,thread=single -cpu max,la57=off \
 		-smp 2 -m 4096 -nodefaults -display none -no-reboot \
 		-kernel "$work/$1/boot/vmlinuz-$2" -initrd "$work/$1/early.cpio" \
 		-drive "file=$work/root.img,format=raw,if=virtio,snapshot=on" \
