@@ -34,6 +34,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  * storage header, so that the allocation is dependable. */
 struct thread_state {
 	uint64_t outer_sp; /* rsp at the entry of the call in progress, 0 = none */
+	uint64_t cookie;   /* of its entry */
 	uint64_t size;
 	uint64_t pointer; /* the old block, the out argument, or the range */
 	uint64_t old_length;
@@ -539,6 +540,7 @@ static __always_inline int call_begins(struct pt_regs *ctx, uint64_t cookie)
 		thread->has_old =
 			take_block(ML_COOKIE_PROCESS(cookie), thread->pointer, &thread->old);
 	thread->role = role;
+	thread->cookie = cookie;
 	if (role_maps(role))
 		thread->entry_ns = bpf_ktime_get_ns();
 	thread->outer_sp = ctx->sp;
@@ -597,7 +599,10 @@ static __always_inline void settle_old(struct thread_state *thread, uint64_t coo
 	thread->has_old = 0;
 }
 
-static __always_inline void call_ends(struct pt_regs *ctx, uint64_t cookie)
+/* The cookie is the entry's: Linux 6.1 does not filter the return probes of perf events by process
+ * (uretprobe_perf_func() in kernel/trace/trace_uprobe.c), so that a return is told to the programs
+ * of all traced processes that share the file. The first one settles it. */
+static __always_inline void call_ends(struct pt_regs *ctx)
 {
 	const struct ml_trace_config *cfg = trace_config();
 	struct thread_state *thread = thread_state(0);
@@ -608,6 +613,9 @@ static __always_inline void call_ends(struct pt_regs *ctx, uint64_t cookie)
 	 * address. */
 	if (ctx->sp != thread->outer_sp + 8)
 		return;
+
+	uint64_t cookie = thread->cookie;
+
 	thread->outer_sp = 0;
 
 	if (thread->role == ML_ROLE_MUNMAP) {
@@ -649,7 +657,7 @@ int on_call(struct pt_regs *ctx)
 	keep_kernel_stack(ctx, &nowhere_from_call);
 	if (ctx->ip == bpf_get_func_ip(ctx))
 		return call_begins(ctx, cookie);
-	call_ends(ctx, cookie);
+	call_ends(ctx);
 	return 0;
 }
 
@@ -666,7 +674,7 @@ SEC("uprobe")
 int on_return(struct pt_regs *ctx)
 {
 	keep_kernel_stack(ctx, &nowhere_from_call);
-	call_ends(ctx, bpf_get_attach_cookie(ctx));
+	call_ends(ctx);
 	return 0;
 }
 

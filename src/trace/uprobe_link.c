@@ -50,25 +50,32 @@ static int load_trial(uint32_t attach_type)
 	return bpf_prog_load(BPF_PROG_TYPE_KPROBE, "trial", "Dual BSD/GPL", code, 2, &options);
 }
 
-/* A kernel that knows the link type gets as far as the path, which is no regular file: EBADF. */
-static bool has_link(uint32_t attach_type)
+/* What trying to attach to a folder says. */
+static int trial_errno(uint32_t attach_type, int program, uint32_t pid)
 {
-	ML_FD_CLEANUP int program = load_trial(attach_type);
 	uint64_t offset = 0;
-
-	if (program < 0)
-		return false;
-
 	struct multi_attr attr = {
 		.prog_fd = (uint32_t)program,
 		.attach_type = attach_type,
 		.path = (uint64_t)(uintptr_t) "/",
 		.offsets = (uint64_t)(uintptr_t)&offset,
 		.count = 1,
+		.pid = pid,
 	};
 	ML_FD_CLEANUP int link = link_create(&attr);
 
-	return link < 0 && errno == EBADF;
+	return link < 0 ? errno : 0;
+}
+
+/* A kernel that knows the link type gets as far as the path, which is no regular file: EBADF.
+ * Before Linux 6.10 the pid was taken for that of a single thread; what corrected that also refuses
+ * -1 before it looks at the path (bpf_uprobe_multi_link_attach() in kernel/trace/bpf_trace.c). */
+static bool has_link(uint32_t attach_type)
+{
+	ML_FD_CLEANUP int program = load_trial(attach_type);
+
+	return program >= 0 && trial_errno(attach_type, program, 0) == EBADF &&
+	       trial_errno(attach_type, program, (uint32_t)-1) == EINVAL;
 }
 
 int ml_link_trial_program(enum ml_link_kind kind)
