@@ -62,6 +62,16 @@ struct ml_error *ml_error_errno(int err, const char *format, ...)
 	return error_make(ML_ERROR_SYSTEM, err, text);
 }
 
+struct ml_error *ml_error_coded(enum ml_error_kind kind, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	char *text = format_text(format, args);
+	va_end(args);
+	return error_make(kind, err, text);
+}
+
 struct ml_error *ml_error_wrap(struct ml_error *error, const char *format, ...)
 {
 	if (error == &out_of_memory)

@@ -29,6 +29,10 @@ struct ml_error *ml_error_new(enum ml_error_kind kind, const char *format, ...)
 struct ml_error *ml_error_errno(int err, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/** A new error of @p kind that also carries errno value @p err, whose words are not added. */
+struct ml_error *ml_error_coded(enum ml_error_kind kind, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /** Puts "context: " before @p error's message; takes @p error over and returns it (or its heir). */
 struct ml_error *ml_error_wrap(struct ml_error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -38,7 +42,7 @@ const char *ml_error_message(const struct ml_error *error);
 
 enum ml_error_kind ml_error_kind(const struct ml_error *error);
 
-/** The errno value given to ml_error_errno(), 0 for other errors. */
+/** The errno value given to ml_error_errno() or ml_error_coded(), 0 for other errors. */
 int ml_error_code(const struct ml_error *error);
 
 /** NULL is fine. */

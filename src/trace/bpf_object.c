@@ -185,8 +185,8 @@ static const char *remedy(int err)
 	case EACCES:
 		return "run as root; `memleak doctor` says what is in the way";
 	case ENOMEM:
-		return "not enough kernel memory for the tables: lower --stack-storage-size or "
-		       "free memory";
+		return "not enough kernel memory for the tables: lower --max-blocks and "
+		       "--stack-storage-size, or free memory";
 	case E2BIG:
 	case ENOSPC:
 		return "the kernel's verifier gave up on the program: please report it with the "
@@ -211,7 +211,7 @@ struct ml_error *ml_bpf_error(int err, const char *what, const char *needs)
 	else if (needs)
 		ml_strbuf_printf(&text, "; this kernel may be too old: needs %s", needs);
 	log_state.count = 0;
-	return ml_error_new(ML_ERROR_UNSUPPORTED, "%s", ml_strbuf_text(&text));
+	return ml_error_coded(ML_ERROR_UNSUPPORTED, err, "%s", ml_strbuf_text(&text));
 }
 
 struct ml_error *ml_bpf_load(struct bpf_object_skeleton *skeleton, const char *needs)

@@ -9,6 +9,7 @@
 #include "trace/bpf_calls.h"
 #include "trace/bpf_cost.h"
 #include "trace/bpf_forget.h"
+#include "trace/bpf_loader.h"
 #include "trace/bpf_object.h"
 #include "trace/bpf_process.h"
 #include "trace/bpf_python.h"
@@ -27,22 +28,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Sizes of the kernel's tables. Hashes grow as they fill (only their buckets are there from the
- * start: 16 bytes an entry); the unwind tables are there whole: 32 MiB of rows, 4 MiB of pages. */
-#define DEFAULT_BLOCKS (1u << 21)
-#define DEFAULT_STACKS (1u << 16)
-#define ROW_LIMIT      (1u << 22)
-#define PAGE_LIMIT     (1u << 19)
-#define UNUSED_RING    4096u
-
 /* How long the cost is measured at each report. */
 #define COST_WINDOW_US 10000
 
 /* How long the end waits for the links of processes that are gone. */
 #define LINKS_LIMIT_MS 20000
-
-/* What the programs use; for messages on kernels without. */
-#define NEEDS "Linux 5.17 (bpf_loop, BPF cookies)"
 
 struct bpf_tracer {
 	struct ml_tracer tracer;
@@ -470,93 +460,6 @@ static const struct ml_tracer_ops bpf_ops = {
 	.destroy = tracer_destroy,
 };
 
-/* Sizes the tables and chooses the programs for the kind of link. */
-static void prepare(struct bpf_tracer *tracer)
-{
-	const struct ml_tracer_options *options = tracer->options;
-	struct ml_user_bpf *skeleton = tracer->skeleton;
-	bool is_session = tracer->attach.kind == ML_LINK_SESSION;
-	enum ml_link_kind simple = is_session ? ML_LINK_MULTI : tracer->attach.kind;
-	uint32_t stacks = options->max_stacks ? options->max_stacks : DEFAULT_STACKS;
-	uint32_t blocks = options->max_blocks ? options->max_blocks : DEFAULT_BLOCKS;
-
-	bpf_map__set_max_entries(skeleton->maps.live, blocks);
-	bpf_map__set_max_entries(skeleton->maps.stacks, stacks);
-	/* One more for ML_STACK_ID_NONE. */
-	bpf_map__set_max_entries(skeleton->maps.sites, stacks + 1);
-	bpf_map__set_max_entries(skeleton->maps.python_stacks, stacks);
-	bpf_map__set_max_entries(skeleton->maps.rows, ROW_LIMIT);
-	bpf_map__set_max_entries(skeleton->maps.pages, PAGE_LIMIT);
-	if (!options->trace_calls)
-		bpf_map__set_max_entries(skeleton->maps.call_events, UNUSED_RING);
-	bpf_program__set_autoload(skeleton->progs.on_call, is_session);
-	bpf_program__set_autoload(skeleton->progs.on_entry, !is_session);
-	bpf_program__set_autoload(skeleton->progs.on_return, !is_session);
-	bpf_program__set_expected_attach_type(skeleton->progs.on_call,
-					      ml_link_attach_type(ML_LINK_SESSION));
-	bpf_program__set_expected_attach_type(skeleton->progs.on_entry,
-					      ml_link_attach_type(simple));
-	bpf_program__set_expected_attach_type(skeleton->progs.on_return,
-					      ml_link_attach_type(simple));
-	bpf_program__set_expected_attach_type(skeleton->progs.on_free, ml_link_attach_type(simple));
-}
-
-static struct ml_error *configure(struct bpf_tracer *tracer)
-{
-	const struct ml_tracer_options *options = tracer->options;
-	struct ml_trace_config config = {
-		.min_size = options->min_size,
-		.max_size = options->max_size ? options->max_size : UINT64_MAX,
-		.sample_every = options->sample_every ? options->sample_every : 1,
-		.sample_bytes = options->sample_bytes,
-		.depth = options->max_depth && options->max_depth < ML_STACK_DEPTH
-				 ? options->max_depth
-				 : ML_STACK_DEPTH,
-		.trace_calls = options->trace_calls,
-		.combined_only = options->combined_only,
-	};
-	uint32_t zero = 0;
-
-	if (bpf_map_update_elem(bpf_map__fd(tracer->skeleton->maps.config), &zero, &config,
-				BPF_ANY))
-		return ml_error_errno(errno, "cannot configure the BPF programs");
-	return NULL;
-}
-
-static struct ml_error *choose_link(struct bpf_tracer *tracer)
-{
-	const char *wanted = tracer->options->link;
-
-	tracer->attach.kind = ml_link_kind_best();
-	if (!wanted)
-		return NULL;
-
-	enum ml_link_kind kind;
-
-	if (!ml_link_kind_named(wanted, &kind))
-		return ml_error_new(ML_ERROR_USAGE, "--link: '%s' is not session, multi or perf",
-				    wanted);
-	if (kind < tracer->attach.kind)
-		return ml_error_new(ML_ERROR_UNSUPPORTED, "this kernel has no %s links", wanted);
-	tracer->attach.kind = kind;
-	return NULL;
-}
-
-static struct ml_error *load(struct bpf_tracer *tracer)
-{
-	struct ml_error *error = choose_link(tracer);
-
-	if (error)
-		return error;
-	tracer->skeleton = ml_user_bpf__open();
-	if (!tracer->skeleton)
-		return ml_bpf_error(errno, "opening the BPF programs", NEEDS);
-	prepare(tracer);
-
-	error = ml_bpf_load(tracer->skeleton->skeleton, NEEDS);
-	return error ? error : configure(tracer);
-}
-
 static void know_maps(struct bpf_tracer *tracer)
 {
 	struct ml_user_bpf *skeleton = tracer->skeleton;
@@ -631,14 +534,17 @@ static struct ml_error *open_events(struct bpf_tracer *tracer)
 
 static struct ml_error *start(struct bpf_tracer *tracer)
 {
-	struct ml_error *error = load(tracer);
+	struct ml_bpf_loaded loaded;
+	struct ml_error *error = ml_bpf_load_user(tracer->options, &loaded);
 
 	if (error)
 		return error;
+	tracer->skeleton = loaded.skeleton;
+	tracer->attach.kind = loaded.kind;
 	know_maps(tracer);
-	error = ml_unwind_tables_create(bpf_map__fd(tracer->skeleton->maps.rows), ROW_LIMIT,
-					bpf_map__fd(tracer->skeleton->maps.pages), PAGE_LIMIT,
-					&tracer->attach.unwind);
+	error = ml_unwind_tables_create(bpf_map__fd(tracer->skeleton->maps.rows), loaded.row_limit,
+					bpf_map__fd(tracer->skeleton->maps.pages),
+					loaded.page_limit, &tracer->attach.unwind);
 	if (error)
 		return error;
 	tracer->trap_ns = ml_trap_cost_ns(tracer->attach.kind);
