@@ -542,11 +542,9 @@ static struct ml_error *start(struct bpf_tracer *tracer)
 	tracer->skeleton = loaded.skeleton;
 	tracer->attach.kind = loaded.kind;
 	know_maps(tracer);
-	error = ml_unwind_tables_create(bpf_map__fd(tracer->skeleton->maps.rows), loaded.row_limit,
-					bpf_map__fd(tracer->skeleton->maps.pages),
-					loaded.page_limit, &tracer->attach.unwind);
-	if (error)
-		return error;
+	tracer->attach.unwind = ml_unwind_tables_create(
+		bpf_map__fd(tracer->skeleton->maps.rows), loaded.row_limit,
+		bpf_map__fd(tracer->skeleton->maps.pages), loaded.page_limit);
 	tracer->trap_ns = ml_trap_cost_ns(tracer->attach.kind);
 	return open_events(tracer);
 }

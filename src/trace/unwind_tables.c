@@ -2,9 +2,9 @@
 #include "trace/unwind_tables.h"
 
 #include "base/array.h"
+#include "base/file.h"
 #include "unwind/rows.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,105 +17,110 @@ struct stored {
 	uint32_t page_first, page_count, page_base;
 };
 
+/* One of the two arrays of words. */
+struct table {
+	uint64_t *memory; /* borrowed; NULL: the kernel's, reached through fd */
+	int fd;           /* borrowed */
+	size_t limit, count;
+};
+
 struct ml_unwind_tables {
-	uint64_t *rows; /* the kernel's memory, mapped */
-	uint64_t *pages;
-	size_t row_limit, page_limit;
-	size_t row_count, page_count;
+	struct table rows, pages;
 	uint64_t refused;
-	bool is_borrowed; /* the memory is somebody else's */
 	ML_ARRAY(struct stored) modules;
 };
 
-/* BPF arrays are mapped in whole pages. */
-static size_t mapped_bytes(size_t entries)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return (entries * sizeof(uint64_t) + page - 1) / page * page;
-}
-
-static struct ml_error *map_table(int fd, size_t entries, uint64_t **out)
-{
-	void *memory = mmap(NULL, mapped_bytes(entries), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (memory == MAP_FAILED)
-		return ml_error_errno(errno, "cannot map the kernel's unwind table");
-	*out = memory;
-	return NULL;
-}
-
-struct ml_error *ml_unwind_tables_create(int rows_fd, size_t row_limit, int pages_fd,
-					 size_t page_limit, struct ml_unwind_tables **out)
+static struct ml_unwind_tables *create(struct table rows, struct table pages)
 {
 	struct ml_unwind_tables *tables = ml_alloc(sizeof(*tables));
-	struct ml_error *error;
 
-	tables->row_limit = row_limit;
-	tables->page_limit = page_limit;
-	tables->row_count = 1; /* row 0 stays empty: the one before the first */
-	error = map_table(rows_fd, row_limit, &tables->rows);
-	if (!error)
-		error = map_table(pages_fd, page_limit, &tables->pages);
-	if (error) {
-		ml_unwind_tables_destroy(tables);
-		return error;
-	}
-	*out = tables;
-	return NULL;
+	tables->rows = rows;
+	tables->pages = pages;
+	tables->rows.count = 1; /* row 0 stays empty: the one before the first */
+	return tables;
+}
+
+struct ml_unwind_tables *ml_unwind_tables_create(int rows_fd, size_t row_limit, int pages_fd,
+						 size_t page_limit)
+{
+	return create((struct table){.fd = rows_fd, .limit = row_limit},
+		      (struct table){.fd = pages_fd, .limit = page_limit});
 }
 
 struct ml_unwind_tables *ml_unwind_tables_create_in(uint64_t *rows, size_t row_limit,
 						    uint64_t *pages, size_t page_limit)
 {
-	struct ml_unwind_tables *tables = ml_alloc(sizeof(*tables));
-
-	tables->rows = rows;
-	tables->row_limit = row_limit;
-	tables->pages = pages;
-	tables->page_limit = page_limit;
-	tables->row_count = 1;
-	tables->is_borrowed = true;
-	return tables;
+	return create((struct table){.memory = rows, .fd = -1, .limit = row_limit},
+		      (struct table){.memory = pages, .fd = -1, .limit = page_limit});
 }
 
 void ml_unwind_tables_destroy(struct ml_unwind_tables *tables)
 {
 	if (!tables)
 		return;
-	if (tables->rows && !tables->is_borrowed)
-		munmap(tables->rows, mapped_bytes(tables->row_limit));
-	if (tables->pages && !tables->is_borrowed)
-		munmap(tables->pages, mapped_bytes(tables->page_limit));
 	ml_array_free(&tables->modules);
 	free(tables);
 }
 
-static uint64_t row_word(struct ml_unwind_row row)
+/*
+ * Puts @count words behind those of @table. The kernel's array is mapped for that moment and only
+ * where it is written: a mapping counts as the tool's memory, used or not. False when it cannot be.
+ */
+static bool append(struct table *table, const uint64_t *words, size_t count)
 {
-	uint64_t word;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t start = table->count * sizeof(*words), skip = start % page;
+	size_t size = count * sizeof(*words);
 
-	memcpy(&word, &row, sizeof(word));
-	return word;
+	if (table->memory) {
+		memcpy(table->memory + table->count, words, size);
+		table->count += count;
+		return true;
+	}
+
+	void *memory = mmap(NULL, skip + size, PROT_READ | PROT_WRITE, MAP_SHARED, table->fd,
+			    (off_t)(start - skip));
+
+	if (memory == MAP_FAILED)
+		return false;
+	memcpy((uint8_t *)memory + skip, words, size);
+	munmap(memory, skip + size);
+	table->count += count;
+	return true;
 }
 
-/* Copies @rows behind an empty row: what is in effect before the first. */
-static void store(struct ml_unwind_tables *tables, const struct ml_unwind_rows *rows,
+/* The rows of a module behind an empty row: what is in effect before the first. */
+static bool append_rows(struct table *table, const struct ml_unwind_rows *rows)
+{
+	ML_FREE_CLEANUP uint64_t *words = ml_alloc((rows->count + 1) * sizeof(*words));
+
+	memcpy(words + 1, rows->rows, rows->count * sizeof(*words));
+	return append(table, words, rows->count + 1);
+}
+
+/* For each KiB of code the first row in it and the first behind it. */
+static bool append_pages(struct table *table, const struct ml_unwind_rows *rows, size_t first)
+{
+	ML_FREE_CLEANUP uint64_t *words = ml_alloc(rows->page_count * sizeof(*words));
+
+	for (size_t i = 0; i < rows->page_count; i++)
+		words[i] = (first + rows->pages[i]) | (uint64_t)(first + rows->pages[i + 1]) << 32;
+	return append(table, words, rows->page_count);
+}
+
+static bool store(struct ml_unwind_tables *tables, const struct ml_unwind_rows *rows,
 		  struct stored *place)
 {
-	size_t first = tables->row_count + 1;
+	size_t first_row = tables->rows.count + 1, first_page = tables->pages.count;
 
-	tables->rows[tables->row_count] = 0;
-	for (size_t i = 0; i < rows->count; i++)
-		tables->rows[first + i] = row_word(rows->rows[i]);
-	for (size_t i = 0; i < rows->page_count; i++)
-		tables->pages[tables->page_count + i] =
-			(first + rows->pages[i]) | (uint64_t)(first + rows->pages[i + 1]) << 32;
-	place->page_first = (uint32_t)tables->page_count;
+	if (first_row + rows->count > tables->rows.limit ||
+	    first_page + rows->page_count > tables->pages.limit ||
+	    !append_rows(&tables->rows, rows) || !append_pages(&tables->pages, rows, first_row))
+		return false;
+	place->page_first = (uint32_t)first_page;
 	place->page_count = rows->page_count;
 	place->page_base = rows->page_base;
-	tables->row_count = first + rows->count;
-	tables->page_count += rows->page_count;
+	return true;
 }
 
 static struct stored *add(struct ml_unwind_tables *tables, struct ml_module *module)
@@ -128,11 +133,8 @@ static struct stored *add(struct ml_unwind_tables *tables, struct ml_module *mod
 	if (error)
 		return place;
 	place->base = rows.base;
-	if (tables->row_count + 1 + rows.count > tables->row_limit ||
-	    tables->page_count + rows.page_count > tables->page_limit)
+	if (rows.count && !store(tables, &rows, place))
 		tables->refused++;
-	else if (rows.count)
-		store(tables, &rows, place);
 	ml_unwind_rows_deinit(&rows);
 	return place;
 }

@@ -11,8 +11,8 @@ struct ml_unwind_tables;
 
 /** @p rows_fd and @p pages_fd: mmapable array maps of 64-bit values with these numbers of entries.
  */
-struct ml_error *ml_unwind_tables_create(int rows_fd, size_t row_limit, int pages_fd,
-					 size_t page_limit, struct ml_unwind_tables **out);
+struct ml_unwind_tables *ml_unwind_tables_create(int rows_fd, size_t row_limit, int pages_fd,
+						 size_t page_limit);
 /** The same in memory of the caller, zeroed, that outlives the tables. */
 struct ml_unwind_tables *ml_unwind_tables_create_in(uint64_t *rows, size_t row_limit,
 						    uint64_t *pages, size_t page_limit);
