@@ -38,7 +38,7 @@ _memleak() {
 		mapfile -t COMPREPLY < <(compgen -W 'size count' -- "$current")
 		return ;;
 	--format)
-		mapfile -t COMPREPLY < <(compgen -W 'text json folded pprof heaptrack' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'text json folded pprof heaptrack svg' -- "$current")
 		return ;;
 	--backend)
 		mapfile -t COMPREPLY < <(compgen -W 'auto bpf agent' -- "$current")

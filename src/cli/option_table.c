@@ -132,7 +132,7 @@ const struct ml_option ml_option_table[ML_OPTION_COUNT] = {
 	[ML_OPTION_FORMAT] =
 		{"format", 0, ML_ARGUMENT_PARSED, "NAME", .parse = parse_format,
 		 .help = "text, json (one document a line), folded (stacks for flame\n"
-			 "graphs), pprof or heaptrack; from folded on the last report\n"
+			 "graphs), pprof, heaptrack or svg; from folded on the last report\n"
 			 "only"},
 	[ML_OPTION_OUTPUT] = {"output", 'w', ML_ARGUMENT_TEXT, "FILE", MEMBER(output),
 			      .help = "write reports to FILE ('-' is the standard output)"},

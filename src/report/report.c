@@ -8,7 +8,7 @@ const struct ml_report_format *ml_report_format_named(const char *name)
 {
 	static const struct ml_report_format *const formats[] = {
 		&ml_report_text,  &ml_report_json,      &ml_report_folded,
-		&ml_report_pprof, &ml_report_heaptrack,
+		&ml_report_pprof, &ml_report_heaptrack, &ml_report_svg,
 	};
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)

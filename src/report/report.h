@@ -156,6 +156,7 @@ extern const struct ml_report_format ml_report_json;
 extern const struct ml_report_format ml_report_folded;
 extern const struct ml_report_format ml_report_pprof;
 extern const struct ml_report_format ml_report_heaptrack;
+extern const struct ml_report_format ml_report_svg;
 
 /** The format called @p name, or NULL. */
 const struct ml_report_format *ml_report_format_named(const char *name);

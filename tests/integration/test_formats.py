@@ -4,6 +4,7 @@ import functools
 import gzip
 import shutil
 import subprocess
+import xml.etree.ElementTree
 
 import pytest
 
@@ -176,3 +177,15 @@ def test_heaptrack_print(written, tmp_path):
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     leaks = read.stdout.partition("MEMORY LEAKS")[2]
     assert "10.49M leaked over 10 calls from" in leaks and "leak_big" in leaks, leaks
+
+
+def test_svg(written):
+    root = xml.etree.ElementTree.fromstring(written("svg")[0])
+    svg = "{http://www.w3.org/2000/svg}"
+    titles = {title.text.split(" ")[0]: title.text for title in root.iter(svg + "title")}
+    assert "10.0 MiB in 10 blocks" in titles["leak_big"]
+    flames = {group.find(svg + "title").text.split(" ")[0]: int(group.get("data-d"))
+              for group in root.iter(svg + "g") if group.get("data-d")}
+    assert flames["main"] < flames["leak_big"], "the outermost frame is on top"
+    links = [name for element in root.iter() for name in element.attrib if name.endswith("href")]
+    assert not links, "the file has to stand alone"

@@ -137,6 +137,48 @@ static void test_heaptrack_others(void **state)
 	ml_report_deinit(&report);
 }
 
+/** Names of the target are text, whatever markup or script they look like. */
+static void test_svg(void **state)
+{
+	struct ml_report report = sample_leak();
+	struct ml_report_site *site = &report.sites.items[0];
+	size_t length;
+
+	site->frames.items[0].symbol = site->frames.items[0].short_symbol =
+		"a]]><script>alert('&')</script>\x01";
+	ML_FREE_CLEANUP char *text = render(&ml_report_svg, &report, &length);
+
+	assert_non_null(strstr(text, "a]]&gt;&lt;script&gt;alert('&amp;')&lt;/script&gt;\\x01"));
+	assert_null(strstr(text, "<script>alert"));
+	assert_non_null(strstr(text, "step [app] (inlined)\n40.0 KiB in 5 blocks\n"));
+	assert_non_null(strstr(text, "mostly leak"));
+	assert_non_null(strstr(text, "; 1 frame narrower than 49 bytes left out"));
+	ml_report_deinit(&report);
+}
+
+/** More frames than anybody can see are left out, and that is said. */
+static void test_svg_limits(void **state)
+{
+	struct ml_report report = sample_base();
+	size_t length, drawn = 0;
+	char name[40];
+
+	for (uint64_t i = 0; i < 10000; i++) {
+		struct ml_report_site *site = sample_site(&report, i + 1, i == 0 ? 1 << 20 : 64, 1);
+
+		snprintf(name, sizeof(name), "f%d", (int)i);
+		*ml_array_push(&report.strings) = ml_strdup(name);
+		sample_frame(site, report.strings.items[i], 0, NULL, 0, false);
+	}
+	ML_FREE_CLEANUP char *text = render(&ml_report_svg, &report, &length);
+
+	for (const char *p = text; (p = strstr(p, "<g class=\"f\"")); p++)
+		drawn++;
+	assert_int_equal(drawn, 2); /* "all" and f0: the others are 0.004 % each */
+	assert_non_null(strstr(text, "9999 frames narrower than 1.6 KiB left out"));
+	ml_report_deinit(&report);
+}
+
 static void test_local_time(void **state)
 {
 	struct ml_report report = sample_empty();
@@ -169,6 +211,8 @@ int main(void)
 		cmocka_unit_test(test_no_control_characters),
 		cmocka_unit_test(test_pprof),
 		cmocka_unit_test(test_heaptrack_others),
+		cmocka_unit_test(test_svg),
+		cmocka_unit_test(test_svg_limits),
 		cmocka_unit_test(test_local_time),
 		cmocka_unit_test(test_format_names),
 	};
