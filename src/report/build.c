@@ -16,7 +16,6 @@ struct draft {
 	const struct ml_stack *stack; /**< NULL when lost */
 	size_t skip;                  /**< frames in front that are the allocator's own */
 	uint64_t largest_bytes;       /**< of the snapshot's sites merged here */
-	size_t order;                 /**< place in drafts before they are sorted */
 	uint64_t next;                /**< index + 1 of the next draft of the same hash, 0 = none */
 };
 
@@ -92,7 +91,6 @@ static struct draft *draft_of(struct build *build, const struct ml_stack *stack,
 	*draft = (struct draft){
 		.stack = stack,
 		.skip = skip,
-		.order = build->drafts.count - 1,
 		.next = before,
 		.site = {.oldest_ms = -1, .newest_ms = -1, .is_stack_lost = !stack},
 	};
@@ -254,57 +252,6 @@ static void freeze(struct build *build)
 	}
 }
 
-/** The totals' points; sites have theirs at the same times or fewer of them. */
-static void add_moments(struct build *build)
-{
-	const struct ml_timeline *timeline = build->input->timeline;
-	const struct ml_timeline_point *points;
-	uint64_t start_ns = ml_timeline_start(timeline);
-	size_t count = ml_timeline_totals(timeline, &points);
-
-	for (size_t i = 0; i < count; i++)
-		*ml_array_push(&build->report->history) = (struct ml_report_point){
-			.time_ms = points[i].time_ns > start_ns
-					   ? (points[i].time_ns - start_ns) / ML_NS_PER_MS
-					   : 0,
-			.total_bytes = points[i].live_bytes,
-		};
-}
-
-/** Adds the points of @p stack to curve @p curve: at each moment, the last one known by then. */
-static void add_to_curve(struct build *build, uint64_t stack, size_t curve)
-{
-	const struct ml_timeline *timeline = build->input->timeline;
-	const struct ml_timeline_point *points, *totals;
-	size_t count = ml_timeline_points(timeline, stack, &points);
-	size_t moments = ml_timeline_totals(timeline, &totals);
-
-	for (size_t i = 0, at = 0; i < moments; i++) {
-		while (at < count && points[at].time_ns <= totals[i].time_ns)
-			at++;
-		if (at)
-			build->report->history.items[i].site_bytes[curve] +=
-				points[at - 1].live_bytes;
-	}
-}
-
-/** The curves of the first sites; those of sites that were merged add up. */
-static void add_history(struct build *build)
-{
-	struct ml_report *report = build->report;
-	uint64_t stack, order;
-
-	add_moments(build);
-	report->curve_count =
-		report->sites.count < ML_REPORT_CURVES ? report->sites.count : ML_REPORT_CURVES;
-	for (size_t i = 0; i < report->curve_count; i++)
-		report->curve_ids[i] = report->sites.items[i].id;
-	for (size_t cursor = 0; ml_u64map_next(&build->by_stack, &cursor, &stack, &order);)
-		for (size_t i = 0; i < report->curve_count; i++)
-			if (build->drafts.items[i].order == order)
-				add_to_curve(build, stack, i);
-}
-
 void ml_report_build(const struct ml_report_input *input, struct ml_report *report)
 {
 	const struct ml_snapshot *snapshot = input->snapshot;
@@ -325,7 +272,6 @@ void ml_report_build(const struct ml_report_input *input, struct ml_report *repo
 			add_books(&build, books);
 	add_blocks(&build);
 	freeze(&build);
-	add_history(&build);
 
 	ml_frames_deinit(&build.namer);
 	ml_array_free(&build.drafts);

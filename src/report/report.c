@@ -66,7 +66,6 @@ void ml_report_deinit(struct ml_report *report)
 		ml_array_free(&site->blocks);
 	}
 	ml_array_free(&report->sites);
-	ml_array_free(&report->history);
 	ml_array_each (string, &report->strings)
 		free(*string);
 	ml_array_free(&report->strings);

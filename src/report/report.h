@@ -49,16 +49,6 @@ struct ml_report_site {
 	ML_ARRAY(struct ml_block) blocks; /**< with -a, oldest first */
 };
 
-/** How many sites have their curve in the history: as many as can be told apart in a chart. */
-#define ML_REPORT_CURVES 6
-
-/** One moment of the history; live bytes of blocks of any age. */
-struct ml_report_point {
-	uint64_t time_ms; /**< since tracing began */
-	uint64_t total_bytes;
-	uint64_t site_bytes[ML_REPORT_CURVES]; /**< of the site with the same place in curve_ids */
-};
-
 /** How allocations were chosen. */
 enum ml_sampling_mode { ML_SAMPLING_ALL, ML_SAMPLING_NTH, ML_SAMPLING_BYTES };
 
@@ -85,10 +75,6 @@ struct ml_report {
 	double tool_cpu_s, events_per_s;
 	/* the sites, best first; every site with something to show */
 	ML_ARRAY(struct ml_report_site) sites;
-	/* the history, oldest first: of all sites together and of the first few */
-	uint64_t curve_ids[ML_REPORT_CURVES];
-	size_t curve_count;
-	ML_ARRAY(struct ml_report_point) history;
 	size_t top;      /**< how many the text report shows */
 	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
