@@ -66,19 +66,14 @@ struct {
 	__type(value, struct ml_site_record);
 } sites SEC(".maps");
 
+#include "books.bpf.h"
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1048576);
 	__type(key, struct ml_live_key);
 	__type(value, struct ml_live_record);
 } live SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, ML_SLOT_COUNT);
-	__type(key, u32);
-	__type(value, u64);
-} counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -114,14 +109,6 @@ struct allocation {
 	u64 call_site; /* return address into the caller, 0 when not known */
 	u32 point;     /* enum ml_kernel_point */
 };
-
-static __always_inline void count(u32 slot)
-{
-	u64 *value = bpf_map_lookup_elem(&counters, &slot);
-
-	if (value)
-		__sync_fetch_and_add(value, 1);
-}
 
 static __always_inline const struct ml_kernel_config *config_get(void)
 {
@@ -173,13 +160,7 @@ static __always_inline bool block_remove(const struct ml_live_key *key, u64 *siz
 		return err == -ENOENT;
 	}
 	*size = record.size;
-
-	struct ml_site_record *site = bpf_map_lookup_elem(&sites, &record.stack);
-
-	if (site) {
-		__sync_fetch_and_add(&site->frees, record.weight_count);
-		__sync_fetch_and_add(&site->free_bytes, record.weight_bytes);
-	}
+	book_site_free(&record);
 	return true;
 }
 

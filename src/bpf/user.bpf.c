@@ -69,13 +69,6 @@ struct {
 } config SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, ML_SLOT_COUNT);
-	__type(key, uint32_t);
-	__type(value, uint64_t);
-} counters SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1 << 21);
@@ -90,6 +83,8 @@ struct {
 	__type(key, uint64_t);
 	__type(value, struct ml_site_record);
 } sites SEC(".maps");
+
+#include "books.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -171,15 +166,6 @@ static __always_inline void keep_kernel_stack(struct pt_regs *ctx, void *nowhere
 	UNPROVABLE(same);
 	if (!same)
 		bpf_tail_call(ctx, nowhere, 0);
-}
-
-/* Adds one to @slot: an enum ml_counter or enum ml_books_slot. */
-static __always_inline void count(uint32_t slot)
-{
-	uint64_t *value = bpf_map_lookup_elem(&counters, &slot);
-
-	if (value)
-		__sync_fetch_and_add(value, 1);
 }
 
 static __always_inline const struct ml_trace_config *trace_config(void)
@@ -342,17 +328,6 @@ static __always_inline struct ml_site_record *new_site(uint64_t id)
 	return site;
 }
 
-static __always_inline void book_free(const struct ml_live_record *record)
-{
-	uint64_t id = record->stack;
-	struct ml_site_record *site = bpf_map_lookup_elem(&sites, &id);
-
-	if (!site)
-		return;
-	__sync_fetch_and_add(&site->frees, record->weight_count);
-	__sync_fetch_and_add(&site->free_bytes, record->weight_bytes);
-}
-
 /* Puts the block into the table. One that is there already was freed without our seeing it. */
 static __always_inline bool keep_block(struct ml_live_key *key, struct ml_live_record *record)
 {
@@ -364,7 +339,7 @@ static __always_inline bool keep_block(struct ml_live_key *key, struct ml_live_r
 	if (unseen) {
 		struct ml_live_record gone = *unseen;
 
-		book_free(&gone);
+		book_site_free(&gone);
 		*unseen = *record;
 		return true;
 	}
@@ -592,7 +567,7 @@ static __always_inline void settle_old(struct thread_state *thread, uint64_t coo
 	} else if (!failed && thread->has_old) {
 		struct ml_live_record old = thread->old;
 
-		book_free(&old);
+		book_site_free(&old);
 	} else if (!failed) {
 		count(ML_SLOT_UNTRACKED_FREES);
 	}
@@ -695,7 +670,7 @@ int on_free(struct pt_regs *ctx)
 	if (thread && is_nested(thread, ctx->sp))
 		return 0;
 	if (take_block(ML_COOKIE_PROCESS(cookie), address, &record)) {
-		book_free(&record);
+		book_site_free(&record);
 		tell_call(cfg, cookie, record.size, address, 0);
 		return 0;
 	}
