@@ -90,7 +90,6 @@ static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 		.max_stacks = (uint32_t)options->max_stacks,
 		.max_blocks = (uint32_t)options->max_blocks,
 		.trace_calls = options->trace_calls,
-		.combined_only = options->combined_only,
 		.wa_missing_free = options->wa_missing_free,
 		.percpu = options->percpu,
 		.verbose = options->verbose,

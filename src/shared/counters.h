@@ -35,8 +35,6 @@
 	X(FUNCTIONS_NOT_PROBED, functions_not_probed,                                              \
 	  "allocator functions that could not be probed")                                          \
 	X(FRAMES_UNSYMBOLIZED, frames_unsymbolized, "frames without a symbol")                     \
-	X(PROCESSES_NOT_FOLLOWED, processes_not_followed,                                          \
-	  "new processes that could not be traced")                                                \
 	X(NEGATIVE_SITES, negative_sites, "sites with more frees than allocations (events crossed)")
 
 enum ml_counter {

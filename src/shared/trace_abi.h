@@ -178,14 +178,12 @@ struct ml_process_maps {
 
 /** What the user asked for; one entry of an array map, set before anything is attached. */
 struct ml_trace_config {
-	uint64_t min_size;      /**< --min-size, 0 = none */
-	uint64_t max_size;      /**< --max-size, UINT64_MAX = none */
-	uint64_t sample_every;  /**< --sample-rate: every Nth allocation; 1 = all */
-	uint64_t sample_bytes;  /**< --sample-bytes: mean bytes between samples; 0 = off */
-	uint32_t depth;         /**< frames kept, 1 … ML_STACK_DEPTH */
-	uint32_t trace_calls;   /**< --trace: each call is an event */
-	uint32_t combined_only; /**< --combined-only: no table of live blocks is shown */
-	uint32_t reserved;
+	uint64_t min_size;     /**< --min-size, 0 = none */
+	uint64_t max_size;     /**< --max-size, UINT64_MAX = none */
+	uint64_t sample_every; /**< --sample-rate: every Nth allocation; 1 = all */
+	uint64_t sample_bytes; /**< --sample-bytes: mean bytes between samples; 0 = off */
+	uint32_t depth;        /**< frames kept, 1 … ML_STACK_DEPTH */
+	uint32_t trace_calls;  /**< --trace: each call is an event */
 };
 
 _Static_assert(sizeof(struct ml_live_key) == 16, "no hidden padding in a hash key");

@@ -86,7 +86,6 @@ static struct ml_error *configure(struct ml_user_bpf *skeleton,
 				 ? options->max_depth
 				 : ML_STACK_DEPTH,
 		.trace_calls = options->trace_calls,
-		.combined_only = options->combined_only,
 	};
 	uint32_t zero = 0;
 

@@ -175,7 +175,6 @@ static struct ml_error *fill_tables(struct kernel_tracer *self)
 						 ? options->max_depth
 						 : ML_STACK_DEPTH,
 				.trace_calls = options->trace_calls,
-				.combined_only = options->combined_only,
 			},
 		.tool_tgid = tool_tgid(self),
 		.missing_free = options->wa_missing_free,

@@ -26,7 +26,6 @@ struct ml_tracer_options {
 	uint32_t max_stacks;         /**< 0 = default */
 	uint32_t max_blocks;         /**< 0 = default */
 	bool trace_calls;            /**< --trace */
-	bool combined_only;          /**< --combined-only */
 	bool wa_missing_free;        /**< -F, kernel only */
 	bool percpu;                 /**< -P, kernel only */
 	/** "session", "multi" or "perf": the kind of probe link; NULL = the best there is. */
