@@ -16,7 +16,8 @@ static void end_at_once(int number)
 		_exit(128 + number);
 }
 
-void ml_signals_block(sigset_t *before)
+/* What ml_signals_open() reads. */
+static sigset_t handled_signals(void)
 {
 	sigset_t set;
 
@@ -25,6 +26,13 @@ void ml_signals_block(sigset_t *before)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
+	return set;
+}
+
+void ml_signals_block(sigset_t *before)
+{
+	sigset_t set = handled_signals();
+
 	sigaddset(&set, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &set, before);
 	/* An ignored SIGCHLD would have children reaped unseen (wait(2), NOTES). */
@@ -33,13 +41,7 @@ void ml_signals_block(sigset_t *before)
 
 struct ml_error *ml_signals_open(int *fd)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGCHLD);
+	sigset_t set = handled_signals();
 	int opened = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 
 	if (opened < 0)
