@@ -139,8 +139,7 @@ void ml_suppressions_apply(const struct ml_suppressions *suppressions, struct ml
 		gone.sites++;
 		gone.bytes += site->bytes;
 		gone.count += site->count;
-		ml_array_free(&site->frames);
-		ml_array_free(&site->blocks);
+		ml_report_site_deinit(site);
 	}
 	report->sites.count = kept;
 	report->outstanding_bytes -= gone.bytes;

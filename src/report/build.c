@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/u64map.h"
 #include "report/frames.h"
+#include "report/history.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -126,7 +127,10 @@ static void merge_ages(struct ml_report_site *site, int64_t oldest_ms, int64_t n
 		site->newest_ms = newest_ms;
 }
 
-/** Takes the verdict of @p id over when it is the biggest part of @p draft; growth adds up. */
+/**
+ * Takes the verdict of @p id over when it is the biggest part of @p draft; growth and history add
+ * up.
+ */
 static void merge_verdict(struct build *build, struct draft *draft, uint64_t id, uint64_t bytes,
 			  bool is_first)
 {
@@ -141,6 +145,7 @@ static void merge_verdict(struct build *build, struct draft *draft, uint64_t id,
 		draft->site.verdict = verdict;
 	}
 	draft->site.verdict.growth_bytes_per_s = growth;
+	ml_history_add(build->input->timeline, id, &draft->site);
 }
 
 static void add_books(struct build *build, const struct ml_site_books *books)
@@ -267,6 +272,7 @@ void ml_report_build(const struct ml_report_input *input, struct ml_report *repo
 	report->frees = snapshot->frees;
 	report->untracked_frees = snapshot->untracked_frees;
 	memcpy(report->counters, snapshot->counters, sizeof(report->counters));
+	ml_history_sum(input->timeline, report);
 	ml_array_each (books, &snapshot->sites)
 		if (books->shown_bytes || books->shown_count)
 			add_books(&build, books);

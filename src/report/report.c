@@ -59,13 +59,19 @@ const char *ml_report_caveat(size_t i)
 	return sentences[i];
 }
 
+void ml_report_site_deinit(struct ml_report_site *site)
+{
+	ml_array_free(&site->frames);
+	ml_array_free(&site->blocks);
+	ml_array_free(&site->points);
+}
+
 void ml_report_deinit(struct ml_report *report)
 {
-	ml_array_each (site, &report->sites) {
-		ml_array_free(&site->frames);
-		ml_array_free(&site->blocks);
-	}
+	ml_array_each (site, &report->sites)
+		ml_report_site_deinit(site);
 	ml_array_free(&report->sites);
+	ml_array_free(&report->points);
 	ml_array_each (string, &report->strings)
 		free(*string);
 	ml_array_free(&report->strings);

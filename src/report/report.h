@@ -47,6 +47,8 @@ struct ml_report_site {
 	enum ml_walk_end end;
 	ML_ARRAY(struct ml_report_frame) frames;
 	ML_ARRAY(struct ml_block) blocks; /**< with -a, oldest first */
+	/** Its history, oldest first: live blocks of any age. Empty when nothing is known of it. */
+	ML_ARRAY(struct ml_timeline_point) points;
 };
 
 /** How allocations were chosen. */
@@ -63,6 +65,7 @@ struct ml_report {
 	/* the moment */
 	struct timespec time; /**< CLOCK_REALTIME */
 	uint64_t now_ns;      /**< CLOCK_MONOTONIC of the snapshot */
+	uint64_t start_ns;    /**< the same when tracing began: where the histories' time begins */
 	double elapsed_s;
 	bool is_final;
 	const char *end_reason; /**< why it is the last ("the target ended"), or NULL */
@@ -75,7 +78,8 @@ struct ml_report {
 	double tool_cpu_s, events_per_s;
 	/* the sites, best first; every site with something to show */
 	ML_ARRAY(struct ml_report_site) sites;
-	size_t top;      /**< how many the text report shows */
+	ML_ARRAY(struct ml_timeline_point) points; /**< the history of the sum of all sites */
+	size_t top;                                /**< how many the text report shows */
 	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
 	bool is_many_processes;   /**< name the process of each site */
@@ -106,11 +110,14 @@ struct ml_report_input {
  *
  * Sites are those with something to show; outstanding_bytes is the sum of theirs. Frames of the
  * allocator itself and of operator new in front are dropped; sites that become the same after that
- * are merged under the id and the verdict of the bigger one. Frames point to strings of the
- * symbolizer, of the modules and of @p report, and must not outlive them; the names comm() gives
- * are copied.
+ * are merged under the id and the verdict of the bigger one; their histories add up. Frames point
+ * to strings of the symbolizer, of the modules and of @p report, and must not outlive them; the
+ * names comm() gives are copied.
  */
 void ml_report_build(const struct ml_report_input *input, struct ml_report *report);
+
+/** Frees what @p site owns, for those who take it out of a report. */
+void ml_report_site_deinit(struct ml_report_site *site);
 
 /** Frees what build made. The report is empty afterwards. */
 void ml_report_deinit(struct ml_report *report);

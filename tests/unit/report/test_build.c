@@ -300,6 +300,44 @@ static void test_blocks(void **state)
 	assert_int_equal(site->blocks.items[1].address, 0x1000);
 }
 
+/** Sites that are merged have one history: what each had at the moments of the sum's. */
+static void test_history(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct ml_report_site *site;
+
+	set_stack(fixture, 1, 23, &libc, 0x110, &app, 0x210, NULL);
+	set_stack(fixture, 2, 23, &libc, 0x120, &app, 0x210, NULL);
+	set_stack(fixture, 3, 23, &app, 0x110, NULL);
+	for (uint64_t i = 1; i <= 3; i++) {
+		fixture->snapshot.time_ns = NOW_NS + i * ML_NS_PER_SECOND;
+		fixture->snapshot.sites.count = 0;
+		add_site(fixture, 1, 1000 * i, i);
+		if (i >= 2)
+			add_site(fixture, 2, 10 * i, 1);
+		if (i == 3)
+			add_site(fixture, 3, 7, 1);
+		ml_report_deinit(&fixture->report);
+		build(fixture, ML_SORT_SIZE, 0);
+	}
+	assert_int_equal(fixture->report.start_ns, NOW_NS - 10 * ML_NS_PER_SECOND);
+	assert_int_equal(fixture->report.points.count, 3);
+	assert_int_equal(fixture->report.points.items[0].live_bytes, 1000);
+	assert_int_equal(fixture->report.points.items[2].live_bytes, 3037);
+	site = &fixture->report.sites.items[0];
+	assert_int_equal(site->points.count, 3);
+	assert_int_equal(site->points.items[0].live_bytes, 1000);
+	assert_int_equal(site->points.items[1].live_bytes, 2020);
+	assert_int_equal(site->points.items[1].live_count, 3);
+	assert_int_equal(site->points.items[2].live_bytes, 3030);
+	assert_int_equal(site->points.items[2].time_ns, NOW_NS + 3 * ML_NS_PER_SECOND);
+	assert_int_equal(site->points.items[2].allocs, 6);
+	site = &fixture->report.sites.items[1];
+	assert_int_equal(site->points.count, 2); /* it had nothing at the moment before its first */
+	assert_int_equal(site->points.items[0].live_bytes, 0);
+	assert_int_equal(site->points.items[1].live_bytes, 7);
+}
+
 /** Many sites cost little: names of functions once an address, lines only for those shown. */
 static void test_many_sites(void **state)
 {
@@ -332,6 +370,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_outer_frames_of_libc, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_kernel_stack, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_blocks, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_history, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_sites, set_up, tear_down),
 	};
 
