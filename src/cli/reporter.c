@@ -65,6 +65,7 @@ struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages
 	ml_snapshot_deinit(&reporter->snapshot);
 	reporter->snapshot = snapshot;
 	collect_cost(reporter);
+	reporter->snapshot.resident_bytes = ml_targets_resident_bytes(reporter->targets);
 	ml_timeline_add(reporter->timeline, &reporter->snapshot);
 	return NULL;
 }

@@ -166,6 +166,15 @@ double ml_targets_cpu_s(struct ml_targets *targets)
 	return total_s;
 }
 
+uint64_t ml_targets_resident_bytes(const struct ml_targets *targets)
+{
+	uint64_t bytes = 0;
+
+	ml_array_each (it, &targets->list)
+		bytes += it->has_ended ? 0 : it->last.resident_bytes;
+	return bytes;
+}
+
 /* The newest of that pid. */
 static const struct ml_target *newest(const struct ml_targets *targets, pid_t pid)
 {

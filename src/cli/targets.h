@@ -77,6 +77,9 @@ size_t ml_targets_alive(const struct ml_targets *targets);
 /** CPU seconds that all of them used since they were added. */
 double ml_targets_cpu_s(struct ml_targets *targets);
 
+/** RSS of those alive at the last look, which ml_targets_cpu_s() is; shared pages count in each. */
+uint64_t ml_targets_resident_bytes(const struct ml_targets *targets);
+
 /** comm and inner pid of a process that is or was in the list; "?" and @p pid when it was not. */
 const char *ml_targets_comm(void *targets, pid_t pid);
 pid_t ml_targets_inner_pid(void *targets, pid_t pid);

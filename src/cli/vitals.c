@@ -14,17 +14,19 @@
 bool ml_vitals_parse(const char *text, struct ml_vitals *out)
 {
 	const char *comm_end = strrchr(text, ')');
-	uint64_t user, kernel, code, stack;
+	uint64_t user, kernel, pages, code, stack;
 	int parent;
 
-	/* Fields 4, 14, 15, 26 and 28 of proc(5); the one behind the comm is field 3. */
-	if (!comm_end || sscanf(comm_end + 1,
-				" %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-				" %*d %*d %*d %*d %*d %*d %*u %*u %*d %*u %" SCNu64 " %*u %" SCNu64,
-				&parent, &user, &kernel, &code, &stack) != 5)
+	/* Fields 4, 14, 15, 24, 26 and 28 of proc(5); the one behind the comm is field 3. */
+	if (!comm_end ||
+	    sscanf(comm_end + 1,
+		   " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+		   " %*d %*d %*d %*d %*d %*d %*u %*u %" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64,
+		   &parent, &user, &kernel, &pages, &code, &stack) != 6)
 		return false;
 	out->parent = parent;
 	out->cpu_s = (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+	out->resident_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
 	out->start_code = code;
 	out->start_stack = stack;
 	return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** What /proc/PID/stat says that a session needs: parent, CPU time, and which image runs. */
+/** What /proc/PID/stat says that a session needs: parent, CPU time, memory, which image runs. */
 #ifndef ML_CLI_VITALS_H
 #define ML_CLI_VITALS_H
 
@@ -9,7 +9,8 @@
 
 struct ml_vitals {
 	pid_t parent;
-	double cpu_s; /**< user and system, all threads that ever were */
+	double cpu_s;            /**< user and system, all threads that ever were */
+	uint64_t resident_bytes; /**< RSS; 0 of a zombie */
 	/** Start of code and of the stack: both are placed anew (ASLR) by each exec, so another
 	 * value is another image, even of the same file. 0 or 1 when unknown. */
 	uint64_t start_code, start_stack;

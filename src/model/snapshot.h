@@ -87,6 +87,7 @@ struct ml_snapshot {
 	uint64_t frees;                       /**< frees of blocks we know */
 	uint64_t untracked_frees; /**< frees of blocks from before we came (or not sampled) */
 	uint64_t counters[ML_COUNTER_COUNT];
+	uint64_t resident_bytes; /**< RSS of the targets, all their memory; 0 when unknown */
 };
 
 /** What a caller wants of a snapshot. */

@@ -18,6 +18,7 @@ struct ml_timeline {
 	struct ml_u64map index; /**< stack id → index in sites */
 	ML_ARRAY(struct history) sites;
 	struct history totals;
+	struct history resident;
 };
 
 struct ml_timeline *ml_timeline_create(uint64_t start_ns)
@@ -36,6 +37,7 @@ void ml_timeline_destroy(struct ml_timeline *timeline)
 		ml_array_free(&site->points);
 	ml_array_free(&timeline->sites);
 	ml_array_free(&timeline->totals.points);
+	ml_array_free(&timeline->resident.points);
 	ml_u64map_free(&timeline->index);
 	free(timeline);
 }
@@ -161,6 +163,10 @@ void ml_timeline_add(struct ml_timeline *timeline, const struct ml_snapshot *sna
 		sum.frees += point.frees;
 	}
 	append(&timeline->totals, &sum);
+	if (snapshot->resident_bytes)
+		append(&timeline->resident,
+		       &(struct ml_timeline_point){.time_ns = snapshot->time_ns,
+						   .live_bytes = snapshot->resident_bytes});
 	timeline->newest_ns = snapshot->time_ns;
 }
 
@@ -184,6 +190,12 @@ size_t ml_timeline_totals(const struct ml_timeline *timeline,
 			  const struct ml_timeline_point **points)
 {
 	return points_of(&timeline->totals, points);
+}
+
+size_t ml_timeline_resident(const struct ml_timeline *timeline,
+			    const struct ml_timeline_point **points)
+{
+	return points_of(&timeline->resident, points);
 }
 
 uint64_t ml_timeline_oldest(const struct ml_timeline *timeline, uint64_t stack)

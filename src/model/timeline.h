@@ -36,7 +36,8 @@ struct ml_timeline *ml_timeline_create(uint64_t start_ns);
 void ml_timeline_destroy(struct ml_timeline *timeline);
 
 /**
- * Adds a snapshot: one point for each of its sites and one for the sum of all. A site that was not
+ * Adds a snapshot: one point for each of its sites, one for the sum of all and one for the resident
+ * memory where it is known. A site that was not
  * in the snapshot before this one gets a point of zeros at that one's time, since it had nothing
  * then. A snapshot no newer than the last one replaces the last one's points.
  */
@@ -50,6 +51,10 @@ size_t ml_timeline_points(const struct ml_timeline *timeline, uint64_t stack,
 /** The same for the sum of all sites. */
 size_t ml_timeline_totals(const struct ml_timeline *timeline,
 			  const struct ml_timeline_point **points);
+
+/** The same for the resident memory of the targets: only time_ns and live_bytes are set. */
+size_t ml_timeline_resident(const struct ml_timeline *timeline,
+			    const struct ml_timeline_point **points);
 
 /** Birth of the oldest block alive at the newest point, 0 when unknown. */
 uint64_t ml_timeline_oldest(const struct ml_timeline *timeline, uint64_t stack);

@@ -51,20 +51,27 @@ static void merge(const struct ml_timeline *timeline, const struct ml_timeline_p
 	site->points.capacity = merged.points.capacity;
 }
 
+/** An array that holds a copy of @p count points at @p from; it was empty. */
+#define COPY_POINTS(array, from, number)                                                           \
+	do {                                                                                       \
+		size_t copied = (number);                                                          \
+                                                                                                   \
+		if (copied) {                                                                      \
+			ml_array_reserve((array), copied);                                         \
+			memcpy((array)->items, (from), copied * sizeof(*(from)));                  \
+			(array)->count = copied;                                                   \
+		}                                                                                  \
+	} while (0)
+
 void ml_history_add(const struct ml_timeline *timeline, uint64_t stack, struct ml_report_site *site)
 {
 	const struct ml_timeline_point *points;
 	size_t count = ml_timeline_points(timeline, stack, &points);
 
-	if (!count)
-		return;
-	if (site->points.count) {
+	if (site->points.count && count)
 		merge(timeline, points, count, site);
-		return;
-	}
-	ml_array_reserve(&site->points, count);
-	memcpy(site->points.items, points, count * sizeof(*points));
-	site->points.count = count;
+	else
+		COPY_POINTS(&site->points, points, count);
 }
 
 void ml_history_sum(const struct ml_timeline *timeline, struct ml_report *report)
@@ -73,9 +80,7 @@ void ml_history_sum(const struct ml_timeline *timeline, struct ml_report *report
 	size_t count = ml_timeline_totals(timeline, &points);
 
 	report->start_ns = ml_timeline_start(timeline);
-	if (!count)
-		return;
-	ml_array_reserve(&report->points, count);
-	memcpy(report->points.items, points, count * sizeof(*points));
-	report->points.count = count;
+	COPY_POINTS(&report->points, points, count);
+	count = ml_timeline_resident(timeline, &points);
+	COPY_POINTS(&report->resident, points, count);
 }

@@ -72,6 +72,7 @@ void ml_report_deinit(struct ml_report *report)
 		ml_report_site_deinit(site);
 	ml_array_free(&report->sites);
 	ml_array_free(&report->points);
+	ml_array_free(&report->resident);
 	ml_array_each (string, &report->strings)
 		free(*string);
 	ml_array_free(&report->strings);

@@ -78,8 +78,11 @@ struct ml_report {
 	double tool_cpu_s, events_per_s;
 	/* the sites, best first; every site with something to show */
 	ML_ARRAY(struct ml_report_site) sites;
-	ML_ARRAY(struct ml_timeline_point) points; /**< the history of the sum of all sites */
-	size_t top;                                /**< how many the text report shows */
+	/** The history of the sum of all sites, those suppressed included. */
+	ML_ARRAY(struct ml_timeline_point) points;
+	/** RSS of the target in live_bytes, the other figures 0. Empty when not known. */
+	ML_ARRAY(struct ml_timeline_point) resident;
+	size_t top;      /**< how many the text report shows */
 	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
 	bool is_many_processes;   /**< name the process of each site */

@@ -76,6 +76,7 @@ static void process_stat(void **state)
 	assert_true(ml_vitals_parse("12 (a) b\n) (c)" STAT_TAIL, &stat));
 	assert_int_equal(stat.parent, 41);
 	assert_int_equal((long)(stat.cpu_s * (double)ticks + 0.5), 500);
+	assert_int_equal(stat.resident_bytes, 50 * sysconf(_SC_PAGESIZE));
 	assert_int_equal(stat.start_code, 94001);
 	assert_int_equal(stat.start_stack, 140001);
 	assert_false(ml_vitals_parse("", &other));

@@ -311,6 +311,7 @@ static void test_history(void **state)
 	set_stack(fixture, 3, 23, &app, 0x110, NULL);
 	for (uint64_t i = 1; i <= 3; i++) {
 		fixture->snapshot.time_ns = NOW_NS + i * ML_NS_PER_SECOND;
+		fixture->snapshot.resident_bytes = i == 2 ? 0 : i << 20;
 		fixture->snapshot.sites.count = 0;
 		add_site(fixture, 1, 1000 * i, i);
 		if (i >= 2)
@@ -324,6 +325,8 @@ static void test_history(void **state)
 	assert_int_equal(fixture->report.points.count, 3);
 	assert_int_equal(fixture->report.points.items[0].live_bytes, 1000);
 	assert_int_equal(fixture->report.points.items[2].live_bytes, 3037);
+	assert_int_equal(fixture->report.resident.count, 2); /* not known the second time */
+	assert_int_equal(fixture->report.resident.items[1].live_bytes, 3 << 20);
 	site = &fixture->report.sites.items[0];
 	assert_int_equal(site->points.count, 3);
 	assert_int_equal(site->points.items[0].live_bytes, 1000);
