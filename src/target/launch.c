@@ -110,9 +110,21 @@ static void close_pipes(struct pipes *pipes)
 	}
 }
 
+/* In the child: whoever draws on the terminal has it for itself. */
+static void leave_terminal(void)
+{
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = STDIN_FILENO; null_fd >= 0 && fd <= STDERR_FILENO; fd++) {
+		if (isatty(fd))
+			dup2(null_fd, fd);
+	}
+}
+
 /* In the child: only what signal-safety(7) allows. */
 static __attribute__((noreturn)) void run_child(struct pipes *pipes, const char *path,
-						char *const argv[], const sigset_t *mask)
+						char *const argv[],
+						const struct ml_launch_options *options)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	char byte;
@@ -123,8 +135,10 @@ static __attribute__((noreturn)) void run_child(struct pipes *pipes, const char 
 	/* An end of file instead of the word: the parent is dead, or could not trace us. */
 	if (read(pipes->go[0], &byte, 1) != 1)
 		_exit(127);
-	if (mask)
-		sigprocmask(SIG_SETMASK, mask, NULL);
+	if (options->mask)
+		sigprocmask(SIG_SETMASK, options->mask, NULL);
+	if (options->off_terminal)
+		leave_terminal();
 	execve(path, argv, environ);
 
 	int err = errno;
@@ -226,8 +240,9 @@ static struct ml_error *hold_child(pid_t pid, struct pipes *pipes, const char *p
 	return wait_exec(pid, path, pipes->failure[0]);
 }
 
-static struct ml_error *start(const char *path, char *const argv[], const sigset_t *mask,
-			      struct pipes *pipes, pid_t *pid)
+static struct ml_error *start(const char *path, char *const argv[],
+			      const struct ml_launch_options *options, struct pipes *pipes,
+			      pid_t *pid)
 {
 	if (pipe2(pipes->go, O_CLOEXEC) || pipe2(pipes->failure, O_CLOEXEC))
 		return ml_error_errno(errno, "cannot make a pipe");
@@ -237,12 +252,13 @@ static struct ml_error *start(const char *path, char *const argv[], const sigset
 	if (child < 0)
 		return ml_error_errno(errno, "cannot start a process for %s", path);
 	if (child == 0)
-		run_child(pipes, path, argv, mask);
+		run_child(pipes, path, argv, options);
 	*pid = child;
 	return hold_child(child, pipes, path);
 }
 
-struct ml_error *ml_launch_start(char *const argv[], const void *mask, struct ml_launch **out)
+struct ml_error *ml_launch_start(char *const argv[], const struct ml_launch_options *options,
+				 struct ml_launch **out)
 {
 	ML_FREE_CLEANUP char *path = NULL;
 	struct pipes pipes = {.go = {-1, -1}, .failure = {-1, -1}};
@@ -251,7 +267,7 @@ struct ml_error *ml_launch_start(char *const argv[], const void *mask, struct ml
 
 	if (error)
 		return error;
-	error = start(path, argv, mask, &pipes, &pid);
+	error = start(path, argv, options, &pipes, &pid);
 	close_pipes(&pipes);
 	if (error)
 		return error;

@@ -11,17 +11,25 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct ml_launch;
 
+/** What a command gets beside its words. */
+struct ml_launch_options {
+	const void *mask;  /**< a sigset_t: its signal mask; NULL: the present one */
+	bool off_terminal; /**< /dev/null in place of standard descriptors that are terminals */
+};
+
 /**
  * Forks and execs @p argv (PATH is searched; NULL-terminated) with the caller's environment,
- * process group, descriptors and signal mask @p mask (a sigset_t; NULL: the present one), SIGPIPE
- * not ignored, stopped right after the exec. ML_ERROR_USAGE when it cannot be executed: names the
- * file and says why; a script without a #! line is not handed to a shell.
+ * process group and descriptors, SIGPIPE not ignored, stopped right after the exec. ML_ERROR_USAGE
+ * when it cannot be executed: names the file and says why; a script without a #! line is not handed
+ * to a shell.
  */
-struct ml_error *ml_launch_start(char *const argv[], const void *mask, struct ml_launch **out);
+struct ml_error *ml_launch_start(char *const argv[], const struct ml_launch_options *options,
+				 struct ml_launch **out);
 
 /** The child's pid. */
 pid_t ml_launch_pid(const struct ml_launch *launch);

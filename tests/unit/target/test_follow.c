@@ -297,7 +297,7 @@ static void follows_a_launched_command_from_its_exec(void **state)
 	fflush(stdout);
 	dup2(input, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
-	assert_null(ml_launch_start(argv, NULL, &launch));
+	assert_null(ml_launch_start(argv, &(struct ml_launch_options){0}, &launch));
 	dup2(saved_input, STDIN_FILENO);
 	dup2(saved_output, STDOUT_FILENO);
 	close(saved_input);

@@ -58,7 +58,9 @@ static struct ml_launch *start(char *const argv[], const sigset_t *mask, struct 
 {
 	struct ml_launch *launch = NULL;
 
-	assert_null(ml_launch_start(argv, mask, &launch));
+	struct ml_launch_options options = {.mask = mask};
+
+	assert_null(ml_launch_start(argv, &options, &launch));
 	assert_true(ml_launch_pid(launch) > 0);
 	seen->pid = ml_launch_pid(launch);
 	return launch;
@@ -165,7 +167,8 @@ static void assert_not_started(const char *program, const char *why)
 {
 	char *argv[] = {(char *)program, NULL};
 	struct ml_launch *launch = NULL;
-	ML_ERROR_CLEANUP struct ml_error *error = ml_launch_start(argv, NULL, &launch);
+	ML_ERROR_CLEANUP struct ml_error *error =
+		ml_launch_start(argv, &(struct ml_launch_options){0}, &launch);
 
 	assert_non_null(error);
 	assert_null(launch);
