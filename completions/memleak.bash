@@ -40,6 +40,9 @@ _memleak() {
 	--format)
 		mapfile -t COMPREPLY < <(compgen -W 'text json folded pprof heaptrack svg' -- "$current")
 		return ;;
+	--color)
+		mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current")
+		return ;;
 	--backend)
 		mapfile -t COMPREPLY < <(compgen -W 'auto bpf agent' -- "$current")
 		return ;;
@@ -52,7 +55,7 @@ _memleak() {
 	mapfile -t COMPREPLY < <(compgen -W '--pid --command --container --follow --obj
 		--symbols-prefix --alloc-fn --free-fn --percpu --wa-missing-free --older
 		--min-size --max-size --sample-rate --sample-bytes --top --sort --show-allocs
-		--combined-only --trace --json --format --output --fail-on-leak --suppressions
+		--combined-only --trace --json --format --output --color --live --fail-on-leak --suppressions
 		--backend --stack-storage-size --perf-max-stack-depth --max-blocks --verbose
 		--help --version -- doctor' -- "$current")
 }

@@ -18,7 +18,8 @@ allowed() {
 	bpf) echo bpf shared ;;
 	trace) echo trace bpf inject allocators symbols unwind elf target model base shared ;;
 	report) echo report model symbols allocators elf target base shared ;;
-	cli) echo cli report trace model allocators symbols unwind elf target base shared ;;
+	live) echo live report model base shared ;;
+	cli) echo cli live report trace model allocators symbols unwind elf target base shared ;;
 	esac
 }
 

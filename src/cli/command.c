@@ -8,13 +8,15 @@ struct ml_error *ml_command_start(const struct ml_options *options, const sigset
 				  struct ml_command *out)
 {
 	struct ml_command command = {0};
+	/* The terminal is the live view's. */
+	struct ml_launch_options launch = {.mask = mask, .off_terminal = options->live};
 	struct ml_error *error = NULL;
 
 	if (!options->words)
 		error = ml_launch_words(options->command, &command.words);
 	if (error)
 		return ml_error_wrap(error, "--command");
-	error = ml_launch_start(options->words ? options->words : command.words, mask,
+	error = ml_launch_start(options->words ? options->words : command.words, &launch,
 				&command.launch);
 	if (error)
 		free(command.words);

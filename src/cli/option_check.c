@@ -17,6 +17,7 @@ static const struct conflict conflicts[] = {
 	{ML_OPTION_SHOW_ALLOCS, ML_OPTION_COMBINED_ONLY, "totals have no single allocations"},
 	{ML_OPTION_SAMPLE_RATE, ML_OPTION_SAMPLE_BYTES, "sample by calls or by bytes"},
 	{ML_OPTION_TRACE, ML_OPTION_JSON, "calls are printed as text"},
+	{ML_OPTION_TRACE, ML_OPTION_LIVE, "calls are printed one by one"},
 	{ML_OPTION_TRACE, ML_OPTION_COMBINED_ONLY, "--trace prints no totals"},
 	{ML_OPTION_TRACE, ML_OPTION_FAIL_ON_LEAK, "--trace judges nothing"},
 	{ML_OPTION_TRACE, ML_OPTION_SUPPRESSIONS, "--trace prints every call"},

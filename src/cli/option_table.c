@@ -57,17 +57,31 @@ static struct ml_error *parse_json(const char *text, struct ml_options *options)
 	return NULL;
 }
 
+/* The number of the word @p text among three. */
+static struct ml_error *parse_word(const char *text, const char *const names[3], unsigned int *out)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		if (!strcmp(text, names[i])) {
+			*out = i;
+			return NULL;
+		}
+	}
+	return ml_error_new(ML_ERROR_USAGE, "'%s' is not one of: %s, %s, %s", text, names[0],
+			    names[1], names[2]);
+}
+
 static struct ml_error *parse_backend(const char *text, struct ml_options *options)
 {
 	static const char *const names[] = {"auto", "bpf", "agent"};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(text, names[i])) {
-			options->backend = (enum ml_backend)i;
-			return NULL;
-		}
-	}
-	return ml_error_new(ML_ERROR_USAGE, "'%s' is not one of: auto, bpf, agent", text);
+	return parse_word(text, names, &options->backend);
+}
+
+static struct ml_error *parse_color(const char *text, struct ml_options *options)
+{
+	static const char *const names[] = {"auto", "always", "never"};
+
+	return parse_word(text, names, &options->color);
 }
 
 #define MEMBER(name) offsetof(struct ml_options, name)
@@ -136,6 +150,13 @@ const struct ml_option ml_option_table[ML_OPTION_COUNT] = {
 			 "only"},
 	[ML_OPTION_OUTPUT] = {"output", 'w', ML_ARGUMENT_TEXT, "FILE", MEMBER(output),
 			      .help = "write reports to FILE ('-' is the standard output)"},
+	[ML_OPTION_COLOR] = {"color", 0, ML_ARGUMENT_PARSED, "auto|always|never",
+			     .parse = parse_color,
+			     .help = "colours in text (default auto: on a terminal, unless\n"
+				     "NO_COLOR is set)"},
+	[ML_OPTION_LIVE] = {"live", 0, ML_ARGUMENT_NONE, NULL, MEMBER(live),
+			    .help = "a full-screen view that is kept up to date (every second\n"
+				    "unless INTERVAL says otherwise); the report at the end only"},
 	[ML_OPTION_FAIL_ON_LEAK] =
 		{"fail-on-leak", 0, ML_ARGUMENT_NONE, NULL, MEMBER(fail_on_leak),
 		 .help = "exit 1 when the last report judges a stack to be a leak"},

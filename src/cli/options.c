@@ -243,7 +243,7 @@ struct ml_error *ml_options_parse(int argc, char **argv, struct ml_options *out)
 		.older_ms = 500,
 		.sample_every = 1,
 		.top = 10,
-		.interval_ns = 5 * ML_NS_PER_SECOND,
+		.interval_ns = 0,
 		.format = &ml_report_text,
 	};
 	struct parser parser = {.options = &options};
@@ -260,6 +260,8 @@ struct ml_error *ml_options_parse(int argc, char **argv, struct ml_options *out)
 			options.words = argv + optind;
 		else if (optind > 1 && !strcmp(argv[optind - 1], "--"))
 			error = ml_error_new(ML_ERROR_USAGE, "a command must follow --");
+		if (!options.interval_ns)
+			options.interval_ns = (options.live ? 1 : 5) * ML_NS_PER_SECOND;
 		if (!error)
 			error = ml_options_check(&options);
 	}

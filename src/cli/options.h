@@ -39,6 +39,8 @@ enum ml_option_id {
 	ML_OPTION_JSON,
 	ML_OPTION_FORMAT,
 	ML_OPTION_OUTPUT,
+	ML_OPTION_COLOR,
+	ML_OPTION_LIVE,
 	ML_OPTION_FAIL_ON_LEAK,
 	ML_OPTION_SUPPRESSIONS,
 	ML_OPTION_BACKEND,
@@ -56,6 +58,9 @@ typedef ML_ARRAY(const char *) ml_option_words;
 
 /** What to do. Tracing has no word of its own. */
 enum ml_subcommand { ML_COMMAND_TRACE, ML_COMMAND_DOCTOR };
+
+/** When reports have colours. */
+enum ml_color { ML_COLOR_AUTO, ML_COLOR_ALWAYS, ML_COLOR_NEVER };
 
 enum ml_backend { ML_BACKEND_AUTO, ML_BACKEND_BPF, ML_BACKEND_AGENT };
 
@@ -90,6 +95,8 @@ struct ml_options {
 	bool trace_calls;
 	const struct ml_report_format *format;
 	const char *output; /**< NULL or "-" = stdout */
+	enum ml_color color;
+	bool live; /**< a full-screen view; reports only at the end */
 	bool fail_on_leak;
 	const char *suppressions;
 	/* how */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,6 +40,16 @@ struct ml_error *ml_output_write(struct ml_output *output, const char *text, siz
 		}
 	}
 	return NULL;
+}
+
+bool ml_output_uses_colour(const struct ml_output *output, enum ml_color color)
+{
+	const char *type = getenv("TERM");
+	const char *no_color = getenv("NO_COLOR");
+
+	if (color != ML_COLOR_AUTO)
+		return color == ML_COLOR_ALWAYS;
+	return isatty(output->fd) && (!no_color || !*no_color) && type && strcmp(type, "dumb");
 }
 
 struct ml_error *ml_output_close(struct ml_output *output)

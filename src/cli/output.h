@@ -4,6 +4,7 @@
 #define ML_CLI_OUTPUT_H
 
 #include "base/error.h"
+#include "cli/options.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,9 @@ struct ml_error *ml_output_open(const char *path, struct ml_output *out);
  * or ignored).
  */
 struct ml_error *ml_output_write(struct ml_output *output, const char *text, size_t length);
+
+/** Whether text for @p output has colours: a terminal's, unless NO_COLOR (no-color.org) is set. */
+bool ml_output_uses_colour(const struct ml_output *output, enum ml_color color);
 
 /** Closes a file; a file system that reports a failed write only now is an error, too. */
 struct ml_error *ml_output_close(struct ml_output *output);

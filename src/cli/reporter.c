@@ -130,11 +130,11 @@ static double own_cpu_s(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void build(struct ml_reporter *reporter, const struct ml_moment *moment,
+static void build(struct ml_reporter *reporter, const struct ml_moment *moment, bool is_shown,
 		  struct ml_report *report)
 {
 	const struct ml_options *options = reporter->options;
-	bool is_text = options->format == &ml_report_text;
+	bool is_text = !is_shown && options->format == &ml_report_text;
 	struct ml_report_input input = {
 		.snapshot = &reporter->snapshot,
 		.timeline = reporter->timeline,
@@ -157,6 +157,7 @@ static void build(struct ml_reporter *reporter, const struct ml_moment *moment,
 		.events_per_s = reporter->events_per_s,
 		.top = options->top,
 		.show_blocks = options->show_allocs,
+		.use_colour = is_text && ml_output_uses_colour(reporter->output, options->color),
 	};
 	clock_gettime(CLOCK_REALTIME, &report->time);
 	fill_target(reporter, report);
@@ -222,7 +223,7 @@ struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml
 
 	if (!format->is_stream && !moment->is_final)
 		return NULL;
-	build(reporter, moment, &report);
+	build(reporter, moment, false, &report);
 	if (reporter->suppressions)
 		ml_suppressions_apply(reporter->suppressions, &report, &gone);
 	reporter->found_leak = has_leak(&report);
@@ -230,6 +231,15 @@ struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml
 	reporter->has_written = reporter->has_written || !error;
 	ml_report_deinit(&report);
 	return error;
+}
+
+void ml_reporter_build(struct ml_reporter *reporter, struct ml_report *report)
+{
+	struct ml_suppressed gone = {0};
+
+	build(reporter, &(struct ml_moment){0}, true, report);
+	if (reporter->suppressions)
+		ml_suppressions_apply(reporter->suppressions, report, &gone);
 }
 
 void ml_reporter_deinit(struct ml_reporter *reporter)

@@ -56,6 +56,12 @@ struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages
  */
 struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml_moment *moment);
 
+/**
+ * Builds the report of the last books collected for somebody who looks at it here: all sites with
+ * their frames, suppressions applied. ml_report_deinit() it, before the reporter.
+ */
+void ml_reporter_build(struct ml_reporter *reporter, struct ml_report *report);
+
 void ml_reporter_deinit(struct ml_reporter *reporter);
 
 #endif

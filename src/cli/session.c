@@ -19,7 +19,7 @@
 #define LOOK_EVERY_NS (ML_NS_PER_SECOND / 10)
 
 /* What a descriptor of the epoll is. */
-enum source { SOURCE_TIMER, SOURCE_SIGNAL, SOURCE_TRACER, SOURCE_PROCESS };
+enum source { SOURCE_TIMER, SOURCE_SIGNAL, SOURCE_TRACER, SOURCE_PROCESS, SOURCE_LIVE };
 
 static struct ml_error *watch(struct ml_session *session, int fd, enum source source)
 {
@@ -117,6 +117,24 @@ static void read_tracer(struct ml_session *session)
 		take_problem(session, ml_call_printer_flush(&session->calls, session->output));
 }
 
+/* The books of now, on the screen or as a report. */
+static struct ml_error *report(struct ml_session *session)
+{
+	struct ml_error *error = ml_reporter_collect(&session->reporter, false);
+
+	if (error)
+		return error;
+	if (!session->live)
+		return ml_reporter_write(&session->reporter, &(struct ml_moment){0});
+	if (ml_live_wants_report(session->live)) {
+		struct ml_report shown;
+
+		ml_reporter_build(&session->reporter, &shown);
+		ml_live_show(session->live, &shown);
+	}
+	return NULL;
+}
+
 static void on_timer(struct ml_session *session)
 {
 	const struct ml_options *options = session->options;
@@ -136,34 +154,32 @@ static void on_timer(struct ml_session *session)
 		session->end = ML_SESSION_COUNT;
 	if (is_last || options->trace_calls)
 		return;
-	struct ml_error *error = ml_reporter_collect(&session->reporter, false);
-
-	if (!error)
-		error = ml_reporter_write(&session->reporter, &(struct ml_moment){0});
-	take_problem(session, error);
+	take_problem(session, report(session));
 }
 
-/* Asks the command to end, too, unless the terminal already did: Ctrl+C goes to the whole
- * foreground group, and only the kernel sends with SI_KERNEL. */
-static void pass_to_command(struct ml_session *session, const struct signalfd_siginfo *info)
-{
-	session->deadline_ns = ml_monotonic_ns() + COMMAND_GRACE_NS;
-	if (info->ssi_code != SI_KERNEL)
-		kill(ml_command_pid(session->command), (int)info->ssi_signo);
-}
-
-static void on_stop_signal(struct ml_session *session, const struct signalfd_siginfo *info)
+/* Ends the session as @end. A command is asked to end first by signal @number; 0: it was already.
+ */
+static void stop(struct ml_session *session, enum ml_session_end end, int number)
 {
 	uint64_t asked_ns = session->deadline_ns - COMMAND_GRACE_NS;
 
 	if (session->command)
 		ml_command_peek(session->command);
-	if (!session->command || session->command->has_ended)
-		session->end = ML_SESSION_SIGNAL;
-	else if (!session->deadline_ns)
-		pass_to_command(session, info);
-	else if (ml_monotonic_ns() - asked_ns > ML_NS_PER_SECOND / 2)
-		session->end = ML_SESSION_SIGNAL; /* asked again: no more patience */
+	if (!session->command || session->command->has_ended) {
+		session->end = end;
+	} else if (!session->deadline_ns) {
+		session->deadline_ns = ml_monotonic_ns() + COMMAND_GRACE_NS;
+		if (number)
+			kill(ml_command_pid(session->command), number);
+	} else if (ml_monotonic_ns() - asked_ns > ML_NS_PER_SECOND / 2) {
+		session->end = end; /* asked again: no more patience */
+	}
+}
+
+/* Ctrl+C goes to the whole foreground group, and only the kernel sends with SI_KERNEL. */
+static void on_stop_signal(struct ml_session *session, const struct signalfd_siginfo *info)
+{
+	stop(session, ML_SESSION_SIGNAL, info->ssi_code == SI_KERNEL ? 0 : (int)info->ssi_signo);
 }
 
 static void on_signal(struct ml_session *session)
@@ -196,6 +212,18 @@ static void on_process(struct ml_session *session)
 	ml_targets_reap(&session->targets);
 }
 
+static void on_live(struct ml_session *session)
+{
+	switch (ml_live_dispatch(session->live)) {
+	case ML_LIVE_QUIT:
+		stop(session, ML_SESSION_QUIT, SIGINT);
+		break;
+	case ML_LIVE_MARK:
+	case ML_LIVE_NOTHING:
+		break;
+	}
+}
+
 static void handle(struct ml_session *session, enum source source)
 {
 	switch (source) {
@@ -210,6 +238,9 @@ static void handle(struct ml_session *session, enum source source)
 		break;
 	case SOURCE_PROCESS:
 		on_process(session);
+		break;
+	case SOURCE_LIVE:
+		on_live(session);
 		break;
 	}
 }
@@ -289,6 +320,26 @@ static char *end_reason(const struct ml_session *session)
 	return ml_strbuf_take(&reason);
 }
 
+/* From here to close_live() the terminal is the view's. */
+static struct ml_error *open_live(struct ml_session *session)
+{
+	bool use_colour =
+		ml_output_uses_colour(&(struct ml_output){STDOUT_FILENO, "standard output", true},
+				      session->options->color);
+	struct ml_error *error = ml_live_open(use_colour, &session->live);
+
+	if (error)
+		return error;
+	error = watch(session, ml_live_fd(session->live), SOURCE_LIVE);
+	return error ? error : report(session);
+}
+
+static void close_live(struct ml_session *session)
+{
+	ml_live_close(session->live);
+	session->live = NULL;
+}
+
 static struct ml_error *last_report(struct ml_session *session)
 {
 	/* What the target had when it ended of its own accord it can never free any more, however
@@ -324,8 +375,11 @@ struct ml_error *ml_session_run(struct ml_session *session)
 	take_problem(session, start_timer(session));
 	if (session->options->trace_calls)
 		take_problem(session, ml_call_printer_flush(&session->calls, session->output));
+	if (session->options->live)
+		take_problem(session, open_live(session));
 	check_end(session);
 	loop(session);
+	close_live(session);
 	if (!session->problem && session->end != ML_SESSION_READER) {
 		if (session->end == ML_SESSION_SIGNAL)
 			ml_signals_let_second_end();
@@ -343,6 +397,7 @@ struct ml_error *ml_session_run(struct ml_session *session)
 
 void ml_session_deinit(struct ml_session *session)
 {
+	close_live(session);
 	ml_follow_stop(session->follow);
 	session->tracer->ops->detach(session->tracer);
 	ml_reporter_deinit(&session->reporter);

@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/reporter.h"
 #include "cli/targets.h"
+#include "live/live.h"
 #include "target/follow.h"
 #include "target/launch.h"
 
@@ -26,6 +27,7 @@ enum ml_session_end {
 	ML_SESSION_COUNT,  /**< the last report asked for was made */
 	ML_SESSION_SIGNAL, /**< INT, TERM or HUP */
 	ML_SESSION_TARGET, /**< every target ended */
+	ML_SESSION_QUIT,   /**< by the user, in the live view */
 	ML_SESSION_READER, /**< whoever read the reports went away */
 };
 
@@ -40,6 +42,7 @@ struct ml_session {
 	struct ml_reporter reporter;
 	struct ml_follow *follow; /**< NULL without --follow */
 	struct ml_call_printer calls;
+	struct ml_live *live;          /**< with --live, while it runs */
 	struct ml_u64map members_seen; /**< pids of a container that were tried */
 	int epoll_fd, timer_fd, signal_fd;
 	uint64_t intervals;    /**< that have passed */

@@ -264,7 +264,9 @@ static struct ml_error *prepare(struct run *run)
 	const struct ml_options *options = run->options;
 	struct ml_error *error = NULL;
 
-	if (options->suppressions)
+	if (options->live)
+		error = ml_live_check();
+	if (!error && options->suppressions)
 		error = ml_suppressions_read(options->suppressions, &run->suppressions);
 	if (!error && options->pid == (uint64_t)getpid())
 		error = ml_error_new(ML_ERROR_USAGE, "--pid: memleak cannot trace itself");

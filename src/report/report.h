@@ -85,6 +85,7 @@ struct ml_report {
 	size_t top;      /**< how many the text report shows */
 	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
+	bool use_colour;          /**< terminal colours in the text report */
 	bool is_many_processes;   /**< name the process of each site */
 	ML_ARRAY(char *) strings; /**< owned; what frames and sites point to */
 };

@@ -10,6 +10,36 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* What a part of the text is, for terminals with colours. */
+enum style { STYLE_TITLE, STYLE_SIZE, STYLE_BAD, STYLE_SUSPECT, STYLE_GOOD, STYLE_REMARK };
+
+/* Select Graphic Rendition (ECMA-48 8.3.117) with the 8 colours every terminal has. */
+static void begin_style(struct ml_strbuf *text, const struct ml_report *report, enum style style)
+{
+	static const char *const codes[] = {
+		[STYLE_TITLE] = "1",    [STYLE_SIZE] = "1",  [STYLE_BAD] = "1;31",
+		[STYLE_SUSPECT] = "33", [STYLE_GOOD] = "32", [STYLE_REMARK] = "2",
+	};
+
+	if (report->use_colour)
+		ml_strbuf_printf(text, "\033[%sm", codes[style]);
+}
+
+static void end_style(struct ml_strbuf *text, const struct ml_report *report)
+{
+	if (report->use_colour)
+		ml_strbuf_puts(text, "\033[0m");
+}
+
+static enum style verdict_style(enum ml_verdict_class class)
+{
+	if (class == ML_VERDICT_LEAK)
+		return STYLE_BAD;
+	if (class == ML_VERDICT_GROWING)
+		return STYLE_SUSPECT;
+	return class == ML_VERDICT_UNKNOWN ? STYLE_REMARK : STYLE_GOOD;
+}
+
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -67,9 +97,12 @@ static void add_remarks(struct ml_strbuf *text, const struct ml_report *report,
 		ml_strbuf_escaped(text, site->comm ? site->comm : "name unknown");
 		ml_strbuf_puts(text, ")\n");
 	}
-	ml_strbuf_printf(text, "\t\t→ %s", ml_verdict_name(verdict->class));
+	ml_strbuf_puts(text, "\t\t→ ");
+	begin_style(text, report, verdict_style(verdict->class));
+	ml_strbuf_puts(text, ml_verdict_name(verdict->class));
 	if (verdict->class != ML_VERDICT_UNKNOWN)
 		ml_strbuf_printf(text, " (%.0f %%)", 100 * verdict->confidence);
+	end_style(text, report);
 	if (verdict->why[0]) {
 		ml_strbuf_puts(text, ": ");
 		ml_strbuf_escaped(text, verdict->why);
@@ -84,8 +117,11 @@ static void add_site(struct ml_strbuf *text, const struct ml_report *report,
 		ml_array_each (block, &site->blocks)
 			ml_strbuf_printf(text, "\taddr = %" PRIx64 " size = %" PRIu64 "\n",
 					 block->address, block->size);
-	ml_strbuf_printf(text, "\t%" PRIu64 " bytes in %" PRIu64 " allocations from stack\n",
-			 site->bytes, site->count);
+	begin_style(text, report, STYLE_SIZE);
+	ml_strbuf_printf(text, "\t%" PRIu64 " bytes in %" PRIu64 " allocations", site->bytes,
+			 site->count);
+	end_style(text, report);
+	ml_strbuf_puts(text, " from stack\n");
 	if (site->is_stack_lost)
 		ml_strbuf_puts(text, "\t\t[stack lost: no room for its frames, or they could not "
 				     "be read back]\n");
@@ -165,12 +201,16 @@ static void write_text(FILE *out, const struct ml_report *report)
 	struct tm local = {0};
 
 	localtime_r(&report->time.tv_sec, &local);
-	ml_strbuf_printf(&text, "[%02d:%02d:%02d] Top %zu stacks with outstanding allocations:\n",
+	begin_style(&text, report, STYLE_TITLE);
+	ml_strbuf_printf(&text, "[%02d:%02d:%02d] Top %zu stacks with outstanding allocations:",
 			 local.tm_hour, local.tm_min, local.tm_sec, report->top);
+	end_style(&text, report);
+	ml_strbuf_putc(&text, '\n');
 	for (size_t i = 0; i < shown; i++)
 		add_site(&text, report, &report->sites.items[i]);
 	if (!report->sites.count)
 		add_nothing(&text, report);
+	begin_style(&text, report, STYLE_REMARK);
 	add_totals(&text, report);
 	if (report->target_cpu_fraction >= 0)
 		ml_strbuf_printf(&text, "# cost: about %.1f %% of a CPU in the target\n",
@@ -184,6 +224,7 @@ static void write_text(FILE *out, const struct ml_report *report)
 		}
 		ml_strbuf_putc(&text, '\n');
 	}
+	end_style(&text, report);
 	fwrite(text.text, 1, text.length, out);
 }
 
