@@ -208,9 +208,9 @@ static bool has_bytes(const struct ml_image *image, const Elf64_Shdr *section)
 	       section->sh_size <= image->size - section->sh_offset;
 }
 
-const Elf64_Shdr *ml_image_section_named(const struct ml_image *image, const char *name)
+static const Elf64_Shdr *find_from(const struct ml_image *image, size_t first, const char *name)
 {
-	for (size_t i = 0; i < image->section_count; i++) {
+	for (size_t i = first; i < image->section_count; i++) {
 		const Elf64_Shdr *section = &image->sections[i];
 
 		if (has_bytes(image, section) &&
@@ -218,6 +218,17 @@ const Elf64_Shdr *ml_image_section_named(const struct ml_image *image, const cha
 			return section;
 	}
 	return NULL;
+}
+
+const Elf64_Shdr *ml_image_section_named(const struct ml_image *image, const char *name)
+{
+	return find_from(image, 0, name);
+}
+
+const Elf64_Shdr *ml_image_section_behind(const struct ml_image *image, const Elf64_Shdr *section,
+					  const char *name)
+{
+	return find_from(image, (size_t)(section - image->sections) + 1, name);
 }
 
 const Elf64_Shdr *ml_image_section_of_type(const struct ml_image *image, uint32_t type)

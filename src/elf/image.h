@@ -49,6 +49,10 @@ const char *ml_image_section_name(const struct ml_image *image, const Elf64_Shdr
 /** The first section called @p name with bytes in the file, or NULL. */
 const Elf64_Shdr *ml_image_section_named(const struct ml_image *image, const char *name);
 
+/** The next one of that name behind @p section, or NULL. */
+const Elf64_Shdr *ml_image_section_behind(const struct ml_image *image, const Elf64_Shdr *section,
+					  const char *name);
+
 /** The first section of @p type (SHT_…) with bytes in the file, or NULL. */
 const Elf64_Shdr *ml_image_section_of_type(const struct ml_image *image, uint32_t type);
 

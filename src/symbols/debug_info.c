@@ -171,14 +171,17 @@ static bool allow_lines(struct ml_dwarf *dwarf, struct unit *unit)
 	const struct ml_dwarf_bytes *lines = &dwarf->main.sections[ML_DWARF_LINE];
 	Dwarf_Attribute attribute;
 	Dwarf_Word offset;
-	uint32_t size;
+	uint32_t word;
+	uint64_t size;
 
-	/* A unit_length of 0xffffffff (64-bit DWARF) is above any bound. */
 	if (!dwarf_attr(&unit->die, DW_AT_stmt_list, &attribute) ||
-	    dwarf_formudata(&attribute, &offset) != 0 || lines->size < sizeof(size) ||
-	    offset > lines->size - sizeof(size))
+	    dwarf_formudata(&attribute, &offset) != 0 || offset >= lines->size)
 		return false;
-	memcpy(&size, lines->bytes + offset, sizeof(size));
+	/* Behind the section are zeroes, more than this reads. */
+	memcpy(&word, lines->bytes + offset, sizeof(word));
+	size = word;
+	if (word == UINT32_MAX) /* the 64-bit format (DWARF 5 §7.4) */
+		memcpy(&size, lines->bytes + offset + sizeof(word), sizeof(size));
 	if (size > LINES_BYTES_A_UNIT || size > dwarf->lines_left)
 		return false;
 	dwarf->lines_left -= size;
@@ -228,18 +231,9 @@ static void find_line(struct unit *unit, uint64_t address, struct ml_dwarf_frame
 		out->line = 0;
 }
 
-/* The unit whose table of files DIEs of @p unit refer to: split units may have one of their own. */
-static Dwarf_Die *files_of(struct unit *unit)
-{
-	if (unit->split && unit->split->image.sections[ML_DWARF_LINE].size > 0)
-		return &unit->split->die;
-	return unit->has_lines ? &unit->die : NULL;
-}
-
 /* Where the call that was inlined as @p die stands. */
 static void find_call(struct unit *unit, Dwarf_Die *die, struct ml_dwarf_frame *out)
 {
-	Dwarf_Die *with_files = files_of(unit);
 	Dwarf_Attribute attribute;
 	Dwarf_Word value;
 	Dwarf_Files *files;
@@ -248,9 +242,11 @@ static void find_call(struct unit *unit, Dwarf_Die *die, struct ml_dwarf_frame *
 	if (dwarf_attr(die, DW_AT_call_line, &attribute) &&
 	    dwarf_formudata(&attribute, &value) == 0 && value <= INT32_MAX)
 		out->line = (int)value;
-	if (with_files && dwarf_attr(die, DW_AT_call_file, &attribute) &&
+	/* Also a split unit counts the files of its skeleton's line table: .debug_line.dwo is for
+	 * type units (GCC writes the same files there, Clang others). */
+	if (unit->has_lines && dwarf_attr(die, DW_AT_call_file, &attribute) &&
 	    dwarf_formudata(&attribute, &value) == 0 &&
-	    dwarf_getsrcfiles(with_files, &files, &count) == 0 && value < count)
+	    dwarf_getsrcfiles(&unit->die, &files, &count) == 0 && value < count)
 		out->file = dwarf_filesrc(files, value, NULL, NULL);
 }
 

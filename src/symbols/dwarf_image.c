@@ -9,7 +9,7 @@
 /* The part of the machine's memory that the debug sections of one module may take. */
 #define MEMORY_SHARE   4
 #define TOTAL_SIZE_MAX (4ULL << 30)
-#define PADDING        16
+#define PADDING        ML_DWARF_PADDING
 
 /* Names of enum ml_dwarf_section behind ".debug_" or ".zdebug_". */
 static const char *const needed[ML_DWARF_SECTIONS] = {
@@ -38,7 +38,7 @@ static size_t aligned(size_t size)
 	return (size + PADDING - 1) & ~(size_t)(PADDING - 1);
 }
 
-static uint64_t size_limit(void)
+uint64_t ml_dwarf_size_limit(void)
 {
 	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t share = memory / MEMORY_SHARE;
@@ -62,6 +62,12 @@ struct ml_dwarf_part ml_dwarf_part_find(const struct ml_image *image, enum ml_dw
 	return part;
 }
 
+/* Bytes of @p part in the image: one to be replaced by shared memory has to have some. */
+static size_t stored_size(const struct ml_dwarf_part *part)
+{
+	return part->is_shared ? PADDING : (size_t)part->size;
+}
+
 /* False when there is nothing to find in the file, or too much. */
 static bool make_plan(const struct ml_dwarf_part *parts, uint64_t limit, struct plan *plan)
 {
@@ -74,7 +80,7 @@ static bool make_plan(const struct ml_dwarf_part *parts, uint64_t limit, struct 
 		if (parts[i].size > limit || plan->size + parts[i].size > limit)
 			return false;
 		plan->offsets[i] = plan->size;
-		plan->size += aligned((size_t)parts[i].size) + PADDING;
+		plan->size += aligned(stored_size(&parts[i])) + PADDING;
 	}
 	plan->names = plan->size;
 	plan->headers = plan->names + aligned(sizeof(struct names));
@@ -105,7 +111,7 @@ static void write_headers(char *bytes, const struct plan *plan)
 			.sh_name = add_name(names, ".debug_", needed[i]),
 			.sh_type = plan->parts[i].size > 0 ? SHT_PROGBITS : SHT_NOBITS,
 			.sh_offset = plan->offsets[i],
-			.sh_size = plan->parts[i].size,
+			.sh_size = stored_size(&plan->parts[i]),
 			.sh_addralign = 1,
 		};
 	}
@@ -130,7 +136,7 @@ static void write_headers(char *bytes, const struct plan *plan)
 	};
 }
 
-/* Part of a section of a package is read from where it lies; packages are not compressed. */
+/* A part of a section is read from where it lies, which a compressed one cannot be. */
 static bool read_part(const struct ml_image *image, const struct ml_dwarf_part *part, char *to)
 {
 	const Elf64_Shdr *section = part->section;
@@ -156,7 +162,7 @@ static char *build(const struct ml_image *image, const struct plan *plan)
 	if (!bytes)
 		return NULL;
 	for (size_t i = 0; i < SECTIONS; i++) {
-		if (plan->parts[i].size == 0 ||
+		if (plan->parts[i].size == 0 || plan->parts[i].is_shared ||
 		    read_part(image, &plan->parts[i], bytes + plan->offsets[i]))
 			continue;
 		free(bytes);
@@ -164,6 +170,24 @@ static char *build(const struct ml_image *image, const struct plan *plan)
 	}
 	write_headers(bytes, plan);
 	return bytes;
+}
+
+/* Puts shared memory in the place of what the image has of it. libelf hands libdw the same Elf_Data
+ * that it hands us. */
+static bool share_parts(Elf *elf, const struct ml_dwarf_part *parts)
+{
+	for (size_t i = 0; i < SECTIONS; i++) {
+		if (!parts[i].is_shared || parts[i].size == 0)
+			continue;
+
+		Elf_Data *data = elf_getdata(elf_getscn(elf, i + 1), NULL);
+
+		if (!data)
+			return false;
+		data->d_buf = (void *)(uintptr_t)parts[i].memory;
+		data->d_size = (size_t)parts[i].size;
+	}
+	return true;
 }
 
 bool ml_dwarf_image_open_parts(const struct ml_image *image,
@@ -179,7 +203,7 @@ bool ml_dwarf_image_open_parts(const struct ml_image *image,
 	elf_version(EV_CURRENT);
 	if (opened.bytes)
 		opened.elf = elf_memory(opened.bytes, plan.size);
-	if (opened.elf)
+	if (opened.elf && share_parts(opened.elf, parts))
 		opened.dwarf = dwarf_begin_elf(opened.elf, DWARF_C_READ, NULL);
 	if (!opened.dwarf) {
 		ml_dwarf_image_close(&opened);
@@ -187,7 +211,9 @@ bool ml_dwarf_image_open_parts(const struct ml_image *image,
 	}
 	for (size_t i = 0; i < SECTIONS; i++) {
 		opened.sections[i] = (struct ml_dwarf_bytes){
-			.bytes = (const uint8_t *)opened.bytes + plan.offsets[i],
+			.bytes = parts[i].is_shared
+					 ? parts[i].memory
+					 : (const uint8_t *)opened.bytes + plan.offsets[i],
 			.size = (size_t)parts[i].size,
 		};
 	}
@@ -201,7 +227,7 @@ bool ml_dwarf_image_open(const struct ml_image *image, struct ml_dwarf_image *ou
 
 	for (size_t i = 0; i < ML_DWARF_SECTIONS; i++)
 		parts[i] = ml_dwarf_part_find(image, i, "");
-	return ml_dwarf_image_open_parts(image, parts, size_limit(), out);
+	return ml_dwarf_image_open_parts(image, parts, ml_dwarf_size_limit(), out);
 }
 
 void ml_dwarf_image_close(struct ml_dwarf_image *image)

@@ -52,7 +52,13 @@ struct ml_dwarf_part {
 	uint64_t skip;             /**< bytes of the section in front of the part */
 	const uint8_t *memory;
 	uint64_t size; /**< 0: there is no such section */
+	/** The memory is not copied: it outlives the image, and ML_DWARF_PADDING zeroes follow it.
+	 */
+	bool is_shared;
 };
+
+/** Zeroes behind each section of an image. */
+#define ML_DWARF_PADDING 16
 
 /** The whole section of @p image with that name, @p suffix (".dwo") behind it; size 0 for none. */
 struct ml_dwarf_part ml_dwarf_part_find(const struct ml_image *image, enum ml_dwarf_section section,
@@ -66,7 +72,10 @@ bool ml_dwarf_image_open_parts(const struct ml_image *image,
 			       const struct ml_dwarf_part parts[ML_DWARF_SECTIONS], uint64_t limit,
 			       struct ml_dwarf_image *out);
 
-/** False, and nothing open, when @p image has no DWARF or more than this machine can bear. */
+/** Bytes that the debug sections of one module may take on this machine. */
+uint64_t ml_dwarf_size_limit(void);
+
+/** False, and nothing open, when @p image has no DWARF or more than ml_dwarf_size_limit(). */
 bool ml_dwarf_image_open(const struct ml_image *image, struct ml_dwarf_image *out);
 
 void ml_dwarf_image_close(struct ml_dwarf_image *image);

@@ -5,9 +5,9 @@
 
 #include <dwarf.h>
 
-/* Of .debug_rnglists in the 32-bit format (DWARF 5 §7.28): lengths and versions, then the offsets
- * of the lists. */
-#define HEADER_SIZE 12
+/* Of .debug_rnglists (DWARF 5 §7.28): lengths and versions, then the offsets of the lists. */
+#define HEADER_SIZE    12
+#define HEADER_SIZE_64 20
 /* Entries that only set the base give no range. */
 #define ENTRIES_MAX 8192
 
@@ -89,22 +89,23 @@ static bool read_entry(struct list *list, struct ml_dwarf_range *out)
 static bool find_list(const struct ml_split_ranges *split, Dwarf_Attribute *attribute,
 		      uint64_t *offset)
 {
-	uint32_t word;
+	size_t header = split->offset_size == 8 ? HEADER_SIZE_64 : HEADER_SIZE;
+	uint64_t word = 0;
 	Dwarf_Word index;
 
 	if (dwarf_whatform(attribute) != DW_FORM_rnglistx) {
 		/* Not dwarf_formudata(): that checks the value against libdw's own idea of the
 		 * section. Images have zeroes behind each section, more than this reads. */
-		memcpy(&word, attribute->valp, sizeof(word));
+		memcpy(&word, attribute->valp, split->offset_size);
 		*offset = word;
 		return true;
 	}
-	if (dwarf_formudata(attribute, &index) != 0 || split->lists.size < HEADER_SIZE ||
-	    index >= (split->lists.size - HEADER_SIZE) / sizeof(word))
+	if (dwarf_formudata(attribute, &index) != 0 || split->lists.size < header ||
+	    index >= (split->lists.size - header) / split->offset_size)
 		return false;
-	memcpy(&word, split->lists.bytes + HEADER_SIZE + index * sizeof(word), sizeof(word));
-	*offset = HEADER_SIZE + (uint64_t)word;
-	return true;
+	memcpy(&word, split->lists.bytes + header + index * split->offset_size, split->offset_size);
+	*offset = header + word;
+	return *offset >= word;
 }
 
 static size_t read_list(const struct ml_split_ranges *split, uint64_t offset,

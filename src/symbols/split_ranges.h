@@ -12,6 +12,7 @@
 /** What the ranges of a split unit refer to. */
 struct ml_split_ranges {
 	unsigned int version;            /**< of DWARF: 4 (GNU's) or 5 */
+	uint8_t offset_size;             /**< of the unit: 4, or 8 in the 64-bit format */
 	uint64_t base;                   /**< DW_AT_low_pc of the skeleton */
 	struct ml_dwarf_bytes addresses; /**< of the unit, from the first on */
 	struct ml_dwarf_bytes lists;     /**< version 4: from DW_AT_GNU_ranges_base on */

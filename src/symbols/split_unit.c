@@ -4,15 +4,15 @@
 #include "base/array.h"
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "symbols/split_package.h"
 
 #include <dwarf.h>
 #include <string.h>
 
-/* What the units of one module may take together, and their line tables (file names only). */
+/* What the units of one module may take together. */
 #define UNITS_BYTES_MAX (512ULL << 20)
-#define LINES_BYTES_MAX (8U << 20)
 #define NAME_LENGTH_MAX 4096
+/* Of .debug_info.dwo, one a type. */
+#define INFO_SECTIONS_MAX (1U << 16)
 
 static bool number_of(Dwarf_Die *die, unsigned int name, Dwarf_Word *out)
 {
@@ -63,7 +63,8 @@ static void need_package(struct ml_split_source *source)
 
 	int fd = ml_debug_file_open(source->module, source->opener, path.text);
 
-	source->is_package_open = open_file(fd, path.text, &source->package);
+	if (fd >= 0)
+		source->package = ml_split_package_open(fd, path.text);
 }
 
 /* Moves the start of @p bytes on; none are left when that is beyond the end. */
@@ -74,21 +75,32 @@ static struct ml_dwarf_bytes skip(struct ml_dwarf_bytes bytes, uint64_t size)
 	return (struct ml_dwarf_bytes){.bytes = bytes.bytes + size, .size = bytes.size - size};
 }
 
-/* Addresses stay in the program, for the linker has to write them. In DWARF 5 a header of 8 bytes
- * stands before them and begins with the length of what follows (§7.27). */
+/* The length of what follows in a table of DWARF 5 whose header ends at @p end. */
+static uint64_t length_before(const uint8_t *end, uint8_t offset_size)
+{
+	uint64_t length = 0;
+
+	memcpy(&length, end - 4 - offset_size, offset_size);
+	return length;
+}
+
+/* Addresses stay in the program, for the linker has to write them. In DWARF 5 a header stands
+ * before them: their length, behind 0xffffffff in the 64-bit format, and 4 bytes (§7.27). */
 static struct ml_dwarf_bytes addresses_of(const struct ml_split_source *source, Dwarf_Die *skeleton)
 {
 	struct ml_dwarf_bytes all = source->main->sections[ML_DWARF_ADDR];
+	uint8_t offset_size = 4;
 	Dwarf_Word base = 0;
-	uint32_t length;
+	uint64_t length;
 
 	if (!number_of(skeleton, DW_AT_addr_base, &base)) {
 		number_of(skeleton, DW_AT_GNU_addr_base, &base);
 		return skip(all, base);
 	}
-	if (base < 8 || base >= all.size)
+	dwarf_cu_info(skeleton->cu, NULL, NULL, NULL, NULL, NULL, NULL, &offset_size);
+	if (base < 4U + offset_size || base >= all.size)
 		return (struct ml_dwarf_bytes){0};
-	memcpy(&length, all.bytes + base - 8, sizeof(length));
+	length = length_before(all.bytes + base, offset_size);
 	all = skip(all, base);
 	if (length >= 4 && length - 4 < all.size)
 		all.size = length - 4;
@@ -102,7 +114,7 @@ static void fill_ranges(const struct ml_split_source *source, Dwarf_Die *skeleto
 	Dwarf_Half version = 0;
 	Dwarf_Word base = 0;
 
-	dwarf_cu_info(unit->die.cu, &version, NULL, NULL, NULL, NULL, NULL, NULL);
+	dwarf_cu_info(unit->die.cu, &version, NULL, NULL, NULL, NULL, NULL, &ranges->offset_size);
 	ranges->version = version;
 	dwarf_lowpc(skeleton, &ranges->base);
 	ranges->addresses = unit->image.sections[ML_DWARF_ADDR];
@@ -113,7 +125,7 @@ static void fill_ranges(const struct ml_split_source *source, Dwarf_Die *skeleto
 	ranges->lists = skip(source->main->sections[ML_DWARF_RANGES], base);
 }
 
-/* The root of the unit called @p id; only of the 32-bit format. */
+/* The root of the unit called @p id. */
 static bool find_root(struct ml_dwarf_image *image, uint64_t id, Dwarf_Die *out)
 {
 	Dwarf_CU *unit = NULL;
@@ -122,10 +134,9 @@ static bool find_root(struct ml_dwarf_image *image, uint64_t id, Dwarf_Die *out)
 
 	while (dwarf_get_units(image->dwarf, unit, &unit, NULL, &type, &die, NULL) == 0) {
 		uint64_t found = 0;
-		uint8_t offset_size = 0;
 
-		dwarf_cu_info(unit, NULL, NULL, NULL, NULL, &found, NULL, &offset_size);
-		if (type != DW_UT_split_compile || found != id || offset_size != 4)
+		dwarf_cu_info(unit, NULL, NULL, NULL, NULL, &found, NULL, NULL);
+		if (type != DW_UT_split_compile || found != id)
 			continue;
 		*out = die;
 		return true;
@@ -146,8 +157,6 @@ static struct ml_split_unit *make_unit(struct ml_split_source *source, Dwarf_Die
 		.memory = addresses.bytes,
 		.size = addresses.size,
 	};
-	if (parts[ML_DWARF_LINE].size > LINES_BYTES_MAX)
-		parts[ML_DWARF_LINE].size = 0;
 	if (!ml_dwarf_image_open_parts(file, parts, UNITS_BYTES_MAX - source->bytes_used,
 				       &unit->image) ||
 	    !find_root(&unit->image, id, &unit->die)) {
@@ -155,7 +164,7 @@ static struct ml_split_unit *make_unit(struct ml_split_source *source, Dwarf_Die
 		return NULL;
 	}
 	for (size_t i = 0; i < ML_DWARF_SECTIONS; i++)
-		size += parts[i].size;
+		size += parts[i].is_shared ? 0 : parts[i].size;
 	source->bytes_used += size;
 	fill_ranges(source, skeleton, unit);
 	return unit;
@@ -167,16 +176,70 @@ static struct ml_split_unit *open_in_package(struct ml_split_source *source, Dwa
 	struct ml_dwarf_part parts[ML_DWARF_SECTIONS] = {0};
 
 	need_package(source);
-	if (!source->is_package_open || !ml_split_package_find(&source->package, id, parts))
+	if (!source->package || !ml_split_package_find(source->package, id, parts))
 		return NULL;
-	return make_unit(source, skeleton, id, &source->package, parts);
+	return make_unit(source, skeleton, id, ml_split_package_image(source->package), parts);
+}
+
+/* The first bytes of @p section; what a compressed one takes is taken off @p bytes_left. */
+static bool read_start(const struct ml_image *file, const Elf64_Shdr *section, uint8_t *start,
+		       size_t start_size, uint64_t *bytes_left)
+{
+	uint64_t size = ml_image_section_size(file, section);
+
+	if (size < start_size)
+		return false;
+	if (size == section->sh_size)
+		return ml_image_read(file, section->sh_offset, start, start_size);
+	if (size > *bytes_left)
+		return false;
+	*bytes_left -= size;
+
+	ML_FREE_CLEANUP uint8_t *bytes = malloc((size_t)size);
+
+	if (!bytes || !ml_image_section_read(file, section, bytes, (size_t)size))
+		return false;
+	memcpy(start, bytes, start_size);
+	return true;
+}
+
+/* True when the unit that begins with these 16 bytes is one of types (DWARF 5 §7.5.1). */
+static bool is_type_unit(const uint8_t *start)
+{
+	bool is_64_bit = memcmp(start, "\xff\xff\xff\xff", 4) == 0;
+	uint16_t version;
+
+	start += is_64_bit ? 12 : 4;
+	memcpy(&version, start, sizeof(version));
+	return version == 5 && start[2] == DW_UT_split_type;
+}
+
+/* The section of @p file with the compile unit: with -fdebug-types-section type units have one each
+ * of the same name. */
+static struct ml_dwarf_part find_info(const struct ml_image *file)
+{
+	struct ml_dwarf_part part = ml_dwarf_part_find(file, ML_DWARF_INFO, ".dwo");
+	const Elf64_Shdr *at = part.section;
+	uint64_t bytes_left = UNITS_BYTES_MAX;
+	uint8_t start[16];
+
+	for (unsigned int tried = 0; at && tried < INFO_SECTIONS_MAX; tried++) {
+		if (!read_start(file, at, start, sizeof(start), &bytes_left))
+			break;
+		if (!is_type_unit(start)) {
+			part.section = at;
+			part.size = ml_image_section_size(file, at);
+			break;
+		}
+		at = ml_image_section_behind(file, at, ml_image_section_name(file, at));
+	}
+	return part;
 }
 
 static struct ml_split_unit *open_at(struct ml_split_source *source, Dwarf_Die *skeleton,
 				     uint64_t id, const char *path)
 {
-	static const enum ml_dwarf_section wanted[] = {ML_DWARF_LINE,     ML_DWARF_INFO,
-						       ML_DWARF_ABBREV,   ML_DWARF_STR,
+	static const enum ml_dwarf_section wanted[] = {ML_DWARF_ABBREV, ML_DWARF_STR,
 						       ML_DWARF_RNGLISTS, ML_DWARF_STR_OFFSETS};
 	struct ml_dwarf_part parts[ML_DWARF_SECTIONS] = {0};
 	int fd = ml_debug_file_open(source->module, source->opener, path);
@@ -186,6 +249,7 @@ static struct ml_split_unit *open_at(struct ml_split_source *source, Dwarf_Die *
 		return NULL;
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
 		parts[wanted[i]] = ml_dwarf_part_find(&file, wanted[i], ".dwo");
+	parts[ML_DWARF_INFO] = find_info(&file);
 
 	struct ml_split_unit *unit = make_unit(source, skeleton, id, &file, parts);
 
@@ -237,7 +301,6 @@ void ml_split_unit_close(struct ml_split_unit *unit)
 
 void ml_split_source_deinit(struct ml_split_source *source)
 {
-	if (source->is_package_open)
-		ml_image_deinit(&source->package);
-	source->is_package_open = false;
+	ml_split_package_close(source->package);
+	source->package = NULL;
 }

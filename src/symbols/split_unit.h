@@ -8,6 +8,7 @@
 
 #include "symbols/debug_file.h"
 #include "symbols/dwarf_image.h"
+#include "symbols/split_package.h"
 #include "symbols/split_ranges.h"
 
 /** Where the split units of one module come from; all-zero but for the first three. */
@@ -15,10 +16,9 @@ struct ml_split_source {
 	struct ml_module *module;            /**< borrowed, like what follows */
 	const struct ml_file_opener *opener; /**< paths are the target's */
 	const struct ml_dwarf_image *main;   /**< where the skeletons are */
-	struct ml_image package;             /**< the .dwp, when is_package_open */
-	bool is_package_open;
-	bool is_package_known; /**< has been looked for */
-	uint64_t bytes_used;   /**< by the units that were opened */
+	struct ml_split_package *package;    /**< the .dwp; NULL: none */
+	bool is_package_known;               /**< has been looked for */
+	uint64_t bytes_used;                 /**< by the units that were opened */
 };
 
 struct ml_split_unit {
@@ -35,7 +35,7 @@ struct ml_split_unit *ml_split_unit_open(struct ml_split_source *source, Dwarf_D
 
 void ml_split_unit_close(struct ml_split_unit *unit);
 
-/** Closes the package. */
+/** Closes the package, after all units. */
 void ml_split_source_deinit(struct ml_split_source *source);
 
 #endif

@@ -8,7 +8,14 @@ cat >inlines.c <<'END'
 #include <stdlib.h>
 #define ALWAYS static inline __attribute__((always_inline))
 #define NEVER __attribute__((noinline, noclone))
+struct point { /* has a type unit of its own with -fdebug-types-section */
+	int x, y;
+};
+struct point spot;
 volatile int sink;
+#ifdef __cplusplus
+extern "C" {
+#endif
 #line 100 "deep.h"
 ALWAYS void small_inner(int x)
 {
@@ -41,6 +48,9 @@ int main(int argc, char **argv)
 		fixed_ending();
 	return fixed_caller(argc) == fixed_behind(argc);
 }
+#ifdef __cplusplus
+}
+#endif
 END
 cat >classes.cc <<'END'
 #include <cstdlib>
@@ -76,15 +86,13 @@ gcc -O0 -gdwarf-4 inlines.c -o inlines-O0-4 $ids
 gcc -O2 -gdwarf-4 inlines.c -o inlines-O2-4 $ids
 gcc -O2 -gdwarf-5 inlines.c -o inlines-O2-5 $ids
 gcc -O2 -gdwarf-5 -gz inlines.c -o inlines-O2-5-gz $ids
-# Binutils of 2022 know no zstd.
-objcopy --compress-debug-sections=zstd inlines-O2-5 inlines-O2-5-zstd 2>/dev/null ||
-	rm -f inlines-O2-5-zstd
 # Not where linkers put programs: high, and a prelinked library.
 gcc -O2 -g -no-pie -Wl,-Ttext-segment=0x60000000 inlines.c -o inlines-high $ids
 gcc -O2 -g -shared -fPIC -Wl,-Ttext-segment=0x3000000000 inlines.c -o inlines-prelinked.so $ids
 g++ -O2 -g classes.cc -o classes $ids
 if command -v clang >/dev/null; then
 	clang -Wno-unknown-attributes -O2 -gdwarf-5 inlines.c -o inlines-clang $ids
+	clang -Wno-unknown-attributes -O2 -gdwarf-5 -gdwarf64 inlines.c -o inlines-clang-64 $ids
 	clang++ -O2 -g classes.cc -o classes-clang $ids
 fi
 
@@ -155,15 +163,21 @@ if command -v dwz >/dev/null; then
 fi
 
 # Split DWARF: split/NAME has its units in .dwo files where the compiler put them, moved/NAME beside
-# itself, package/NAME in a .dwp; whole/NAME has the same code and no split.
-mkdir split moved package whole_units
+# itself, package/NAME in a .dwp, packed/NAME in a compressed one; whole_units/NAME has the same code
+# and no split.
+mkdir split moved package packed whole_units
 cat >other.c <<'END'
-#line 400 "other.c"
+#line 398 "other.c"
+struct point { int x, y; };
+extern struct point spot;
 extern volatile int sink;
 static inline __attribute__((always_inline)) int small_other(int x)
 {
-	return sink * x + sink;
+	return sink * x + spot.y;
 }
+#ifdef __cplusplus
+extern "C"
+#endif
 __attribute__((noinline)) int fixed_other(int x)
 {
 	int y = small_other(x) + 1;
@@ -181,16 +195,23 @@ split_dwarf() {
 	$compiler "$@" split/$name-1.o split/$name-2.o -o split/$name $ids
 	command -v $packer >/dev/null &&
 		$packer -e split/$name -o package/$name.dwp && cp split/$name package/$name
+	[ -e package/$name ] && cp package/$name packed/$name &&
+		objcopy --compress-debug-sections=zlib package/$name.dwp packed/$name.dwp
 	mkdir moved/$name
 	cp split/$name moved/$name/program
 	cp split/$name-1.dwo split/$name-2.dwo moved/$name
 }
 split_dwarf gcc-4 gcc dwp -O2 -gdwarf-4
 split_dwarf gcc-5 gcc llvm-dwp -O2 -gdwarf-5
+split_dwarf types-4 gcc dwp -O2 -gdwarf-4 -fdebug-types-section
+split_dwarf types-5 gcc llvm-dwp -O2 -gdwarf-5 -fdebug-types-section
+split_dwarf wide gcc no-packer -O2 -gdwarf-5 -gdwarf64
 split_dwarf sections gcc llvm-dwp -O2 -gdwarf-5 -ffunction-sections
 if command -v clang >/dev/null; then
 	split_dwarf clang-4 clang dwp -Wno-unknown-attributes -O2 -gdwarf-4
 	split_dwarf clang-5 clang llvm-dwp -Wno-unknown-attributes -O2 -gdwarf-5
+	split_dwarf clang-types clang++ llvm-dwp -Wno-unknown-attributes -Wno-deprecated -O2 -gdwarf-5 \
+		-fdebug-types-section
 fi
 # Only in the target's root, under the path of the compiler's folder.
 mkdir -p tree/$PWD/split

@@ -4,7 +4,8 @@
 
 #include "symbols/symbolizer.h"
 
-static const char *const compilers[] = {"gcc-4", "gcc-5", "sections", "clang-4", "clang-5"};
+static const char *const compilers[] = {"gcc-4",   "gcc-5", "types-4", "types-5",    "sections",
+					"clang-4", "wide",  "clang-5", "clang-types"};
 static const char *const functions[] = {"fixed_caller", "fixed_ending", "fixed_behind",
 					"fixed_other", "main"};
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -123,6 +124,7 @@ static void reads_units_beside_the_program(void **state)
 	assert_int_equal(system(command), 0);
 	assert_same("moved/%s/program");
 	assert_same("package/%s");
+	assert_same("packed/%s");
 	snprintf(command, sizeof(command), "mv %s/gone/*.dwo %s/split && rmdir %s/gone",
 		 fixture_folder, fixture_folder, fixture_folder);
 	assert_int_equal(system(command), 0);
