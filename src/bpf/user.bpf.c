@@ -678,3 +678,5 @@ int on_free(struct pt_regs *ctx)
 	tell_call(cfg, cookie, 0, address, 0);
 	return 0;
 }
+
+#include "loader.bpf.h"

@@ -169,6 +169,13 @@ struct ml_python_event {
 	uint32_t reserved;
 };
 
+/** The dynamic loader of process @p tgid changes what is loaded, and waits to be heard. */
+struct ml_load_event {
+	uint64_t time_ns; /**< CLOCK_MONOTONIC */
+	uint32_t tgid;
+	uint32_t reserved;
+};
+
 struct ml_process_maps {
 	uint32_t count;
 	uint32_t reserved;

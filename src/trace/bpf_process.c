@@ -179,6 +179,32 @@ static struct ml_error *probe_module(struct ml_bpf_process *process,
 	return error;
 }
 
+/* The function the dynamic loader calls for debuggers: there it waits until the tool has looked. A
+ * convenience, so that a refusal is no error. */
+static void probe_loader(struct ml_bpf_process *process, const struct ml_bpf_attach *attach)
+{
+	const uint64_t cookie = ML_COOKIE(ML_ROLE_NONE, 0, (uint32_t)process->pid);
+	uint64_t offset;
+	struct ml_probe_set set = {
+		.pid = process->pid, .offsets = &offset, .cookies = &cookie, .count = 1};
+
+	if (attach->load_fd < 0)
+		return;
+	for (size_t i = 0; !process->loader && i < process->code.mapped_count; i++) {
+		struct ml_module *module = process->code.list.items[i].module;
+		struct ml_symbol symbol;
+
+		if (!module || !ml_module_function_named(module, "_dl_debug_state", &symbol) ||
+		    !ml_module_offset_of_address(module, symbol.address, &offset))
+			continue;
+		set.file_fd = ml_module_fd(module);
+		set.file_name = ml_module_path(module);
+		ml_error_free(ml_links_attach(&process->links, ML_LINK_MULTI, attach->load_fd,
+					      false, &set));
+		process->loader = module;
+	}
+}
+
 /* ---- looking ----------------------------------------------------------------------------------
  */
 
@@ -197,6 +223,8 @@ static struct ml_error *look_at(struct ml_bpf_process *process, const struct ml_
 		if (!error)
 			error = probe_module(process, attach, allocator);
 	ml_allocators_deinit(&allocators);
+	if (!error)
+		probe_loader(process, attach);
 	return error;
 }
 
@@ -245,6 +273,16 @@ bool ml_bpf_process_is_same_image(const struct ml_bpf_process *process)
 
 	ml_maps_deinit(&maps);
 	return !change.removed;
+}
+
+void ml_bpf_process_inherit(struct ml_bpf_process *process, struct ml_bpf_process *old)
+{
+	process->links = old->links;
+	memcpy(&process->probed, &old->probed, sizeof(process->probed));
+	process->loader = old->loader;
+	old->links = (struct ml_links){0};
+	memset(&old->probed, 0, sizeof(old->probed));
+	old->loader = NULL;
 }
 
 void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,

@@ -27,6 +27,7 @@ struct ml_bpf_attach {
 	enum ml_link_kind kind;
 	int processes_fd;                          /**< map: pid → struct ml_process_maps */
 	int call_fd, entry_fd, return_fd, free_fd; /**< programs; call_fd only for sessions */
+	int load_fd; /**< program for the dynamic loader; negative where there is none */
 };
 
 /** A function that has its probes. */
@@ -44,8 +45,9 @@ struct ml_bpf_process {
 	struct ml_python_names *python_names; /**< NULL until there are some */
 	struct ml_links links;
 	ML_ARRAY(struct ml_probed) probed;
-	uint64_t beyond_limit; /**< mappings that did not fit the kernel's table */
-	uint64_t not_probed;   /**< functions whose probe was refused */
+	const struct ml_module *loader; /**< the dynamic loader, once it has its probe */
+	uint64_t beyond_limit;          /**< mappings that did not fit the kernel's table */
+	uint64_t not_probed;            /**< functions whose probe was refused */
 };
 
 /**
@@ -65,8 +67,13 @@ struct ml_error *ml_bpf_process_no_allocator(const struct ml_bpf_process *proces
 bool ml_bpf_process_is_same_image(const struct ml_bpf_process *process);
 
 /**
- * Takes the probes out; the code map stays. When the process @p is_gone that is left to the keeper;
- * not after an exec, for the links would also hit the new image.
+ * Moves the probes of @p old to @p process, which is the same process after an exec: they are on
+ * files, so that they hit the new image wherever it maps the same ones.
+ */
+void ml_bpf_process_inherit(struct ml_bpf_process *process, struct ml_bpf_process *old);
+
+/**
+ * Takes the probes out; the code map stays. When the process @p is_gone that is left to the keeper.
  */
 void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
 			   bool is_gone);

@@ -10,6 +10,7 @@
 #include "trace/bpf_cost.h"
 #include "trace/bpf_forget.h"
 #include "trace/bpf_loader.h"
+#include "trace/bpf_loads.h"
 #include "trace/bpf_object.h"
 #include "trace/bpf_process.h"
 #include "trace/bpf_python.h"
@@ -48,6 +49,7 @@ struct bpf_tracer {
 	struct ring_buffer *map_ring;
 	struct ml_bpf_python *python;
 	struct ml_bpf_calls *calls;
+	struct ml_bpf_loads *loads;
 	ML_ARRAY(struct ml_bpf_process *) processes;
 	ML_ARRAY(pid_t) news; /* processes whose maps changed */
 	ML_ARRAY(pid_t) execs;
@@ -145,19 +147,19 @@ static struct ml_error *look(struct bpf_tracer *tracer, struct ml_bpf_process *p
 	return ml_bpf_process_look(process, &tracer->attach, resolve_all, tracer);
 }
 
-static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_process *target)
+static struct ml_bpf_process *begin_process(struct bpf_tracer *tracer, struct ml_process *target)
 {
-	struct bpf_tracer *tracer = self(base);
-	struct ml_bpf_process *process = process_of(tracer, ml_process_pid(target));
+	struct ml_bpf_process *process = ml_alloc(sizeof(*process));
 
-	if (!process || process->process != target || !process->is_attached) {
-		process = ml_alloc(sizeof(*process));
-		process->process = target;
-		process->pid = ml_process_pid(target);
-		process->is_attached = true;
-		*ml_array_push(&tracer->processes) = process;
-	}
+	process->process = target;
+	process->pid = ml_process_pid(target);
+	process->is_attached = true;
+	*ml_array_push(&tracer->processes) = process;
+	return process;
+}
 
+static struct ml_error *attach_process(struct bpf_tracer *tracer, struct ml_bpf_process *process)
+{
 	struct ml_error *error = look(tracer, process);
 
 	if (!error && !process->probed.count)
@@ -165,6 +167,16 @@ static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_pro
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
 		ml_bpf_process_detach(process, &tracer->attach, false);
 	return error;
+}
+
+static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_process *target)
+{
+	struct bpf_tracer *tracer = self(base);
+	struct ml_bpf_process *process = process_of(tracer, ml_process_pid(target));
+
+	if (!process || process->process != target || !process->is_attached)
+		process = begin_process(tracer, target);
+	return attach_process(tracer, process);
 }
 
 static struct ml_error *tracer_refresh_process(struct ml_tracer *base, pid_t pid)
@@ -198,7 +210,7 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 		forget_books(tracer, pid);
 }
 
-/* A new program in an old process: the old one's memory and probes are gone. */
+/* A new program in an old process: the old one's memory is gone, its probes are the new one's. */
 static void begin_anew(struct bpf_tracer *tracer, pid_t pid)
 {
 	struct ml_bpf_process *process = process_of(tracer, pid);
@@ -206,14 +218,19 @@ static void begin_anew(struct bpf_tracer *tracer, pid_t pid)
 	if (!process || !process->is_attached || ml_bpf_process_is_same_image(process))
 		return;
 
-	struct ml_process *target = process->process;
+	resolve_all(tracer);
 
-	tracer_remove_process(&tracer->tracer, pid, false);
+	struct ml_process *target = process->process;
+	struct ml_bpf_process *fresh = begin_process(tracer, target);
+
+	ml_bpf_process_inherit(fresh, process);
+	ml_bpf_process_detach(process, &tracer->attach, false);
+	forget_books(tracer, pid);
 
 	/* Its name as it was is better than none, when it is gone already. */
 	ml_error_free(ml_process_refresh(target));
 
-	ML_ERROR_CLEANUP struct ml_error *error = tracer_add_process(&tracer->tracer, target);
+	ML_ERROR_CLEANUP struct ml_error *error = attach_process(tracer, fresh);
 
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
 		error = ml_error_wrap(error, "process %d runs a new program, which is not traced",
@@ -260,6 +277,23 @@ static void read_news(struct bpf_tracer *tracer)
 	tracer->execs.count = tracer->news.count = 0;
 }
 
+/* The dynamic loader of @pid waits to go on. */
+static void hear_load(void *context, pid_t pid)
+{
+	struct bpf_tracer *tracer = context;
+
+	read_news(tracer);
+	look_again(tracer, pid);
+}
+
+/* From the first events on; not while a command is being started, when nobody listens. */
+static void listen_to_loads(struct bpf_tracer *tracer)
+{
+	ml_array_each (process, &tracer->processes)
+		if ((*process)->is_attached)
+			ml_bpf_loads_listen(tracer->loads, (*process)->pid);
+}
+
 /* Without news (no perf, or records lost) every process is looked at. */
 static void look_everywhere(struct bpf_tracer *tracer)
 {
@@ -302,6 +336,8 @@ static void tracer_dispatch(struct ml_tracer *base,
 
 	/* First: names can go any moment, and looking at new mappings takes long. */
 	ml_bpf_python_dispatch(tracer->python);
+	listen_to_loads(tracer);
+	ml_bpf_loads_dispatch(tracer->loads);
 	read_news(tracer);
 	ring_buffer__consume(tracer->map_ring);
 	if (tracer->calls && sink) {
@@ -432,6 +468,7 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_array_free(&tracer->execs);
 	ml_mapping_watch_close(tracer->watch);
 	ml_bpf_calls_close(tracer->calls);
+	ml_bpf_loads_close(tracer->loads);
 	ring_buffer__free(tracer->map_ring);
 	ml_bpf_python_close(tracer->python);
 	ml_map_books_destroy(tracer->map_books);
@@ -480,6 +517,7 @@ static void know_maps(struct bpf_tracer *tracer)
 	tracer->attach.entry_fd = bpf_program__fd(skeleton->progs.on_entry);
 	tracer->attach.return_fd = bpf_program__fd(skeleton->progs.on_return);
 	tracer->attach.free_fd = bpf_program__fd(skeleton->progs.on_free);
+	tracer->attach.load_fd = bpf_program__fd(skeleton->progs.on_load);
 	tracer->map_books = ml_map_books_create();
 	tracer->stacks = ml_stack_store_create();
 }
@@ -524,6 +562,12 @@ static struct ml_error *open_events(struct bpf_tracer *tracer)
 					   tracer, &tracer->python);
 	if (!error)
 		error = add_to_epoll(tracer, ml_bpf_python_fd(tracer->python));
+	if (!error)
+		error = ml_bpf_loads_open(bpf_map__fd(skeleton->maps.loads_heard),
+					  bpf_map__fd(skeleton->maps.load_events), hear_load,
+					  tracer, &tracer->loads);
+	if (!error)
+		error = add_to_epoll(tracer, ml_bpf_loads_fd(tracer->loads));
 	if (!error)
 		error = open_watch(tracer);
 	if (error || !tracer->options->trace_calls)

@@ -240,6 +240,12 @@ def run_memleak(arguments, directory, seconds=20, **kwargs):
         run.kill()
 
 
+def waits_for_loader():
+    """Whether the kernel has the links with which the dynamic loader waits for memleak (6.6)."""
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int(re.match(r"\d+", minor).group())) >= (6, 6)
+
+
 def read_some(descriptor, seconds):
     """What can be read from @descriptor within @seconds."""
     ready, _, _ = select.select([descriptor], [], [], seconds)

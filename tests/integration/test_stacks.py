@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Stacks are complete without frame pointers, whatever lies between main and the allocation."""
+import json
 import subprocess
 
 import pytest
@@ -98,3 +99,31 @@ def test_interpreter_stacks_reach_main(bench, interpreter):
     site = max(report.sites, key=lambda site: site["bytes"])
     assert site["count"] >= 23 and site["bytes"] >= site["count"] * 10007
     assert site["stack_end"] == "complete", site
+
+
+IMPORTS = "import ctypes, decimal, json, sqlite3, ssl\nkept = [bytearray(1000) for _ in range(1009)]\n"
+
+
+def check_whole(status, out, err, allocations):
+    assert status == 0, err
+    report = helpers.Report(json.loads(out.splitlines()[-1]))
+    assert report["totals"]["allocs"] > allocations
+    # None on a quiet machine; on a busy one a loader's wait may be over first.
+    assert report["caveats"].get("stacks_no_unwind_info", 0) <= allocations // 100
+
+
+def test_libraries_loaded_later(tmp_path):
+    """What is loaded while the program runs is known before it allocates."""
+    if not helpers.waits_for_loader():
+        pytest.skip("before Linux 6.6 loaders do not wait")
+    check_whole(*helpers.run_memleak(["--json", "--", "/usr/bin/python3", "-c", IMPORTS],
+                                     str(tmp_path), seconds=40), 3000)
+
+
+def test_exec_is_followed_from_the_start(tmp_path):
+    """A program that replaces a traced one is traced from its first allocation on, without -f."""
+    if not helpers.waits_for_loader():
+        pytest.skip("before Linux 6.6 loaders do not wait")
+    command = "exec /usr/bin/python3 -c '%s'" % IMPORTS
+    check_whole(*helpers.run_memleak(["--json", "--", "/bin/sh", "-c", command],
+                                     str(tmp_path), seconds=40), 3000)

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/**
+ * Lets the dynamic loader wait until the tool knows what it has just mapped, so that the library's
+ * first allocations have rows to be walked by and are probed.
+ *
+ * Loaders call _dl_debug_state() for debuggers when they begin to change what is loaded and when
+ * that is done, before any code of the new libraries runs (glibc: elf/dl-open.c; musl:
+ * ldso/dynlink.c). Part of user.bpf.c.
+ */
+
+/* Reading maps and building rows takes milliseconds, tens of them for a new program; a tool that is
+ * stopped or busy with a report is not waited for. */
+#define LOAD_WAIT_NS 250000000ull
+
+/* More than can be made in that time. */
+#define LOAD_WAIT_ROUNDS (1u << 22)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} load_events SEC(".maps");
+
+/* Process → the time (CLOCK_MONOTONIC) of the newest event the tool has dealt with. Processes the
+ * tool does not listen to, as while it starts them, are not in it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, uint32_t);
+	__type(value, uint64_t);
+} loads_heard SEC(".maps");
+
+struct load_wait {
+	uint64_t asked_ns;
+	uint64_t ip;
+	uint32_t process;
+	char byte;
+};
+
+static long wait_round(uint32_t index, void *context)
+{
+	struct load_wait *wait = context;
+	uint64_t *heard = bpf_map_lookup_elem(&loads_heard, &wait->process);
+
+	if (!heard || *heard >= wait->asked_ns)
+		return 1;
+	/* For its cond_resched() in __get_user_pages() (mm/gup.c): the tool may need this CPU, and
+	 * attaching a probe waits until each CPU has rescheduled. */
+	bpf_copy_from_user_task(&wait->byte, 1, (void *)wait->ip, bpf_get_current_task_btf(), 0);
+	return bpf_ktime_get_ns() - wait->asked_ns > LOAD_WAIT_NS;
+}
+
+/* At _dl_debug_state(). A program that may sleep can have no tail call, but keeps the kernel's
+ * stack (see keep_kernel_stack()) as long as it uses less than 64 bytes of it. */
+SEC("uprobe.s")
+int on_load(struct pt_regs *ctx)
+{
+	struct load_wait wait = {.process = ML_COOKIE_PROCESS(bpf_get_attach_cookie(ctx)),
+				 .ip = ctx->ip,
+				 .asked_ns = bpf_ktime_get_ns()};
+	struct ml_load_event *event = bpf_ringbuf_reserve(&load_events, sizeof(*event), 0);
+
+	if (!event)
+		return 0;
+	event->time_ns = wait.asked_ns;
+	event->tgid = wait.process;
+	event->reserved = 0;
+	bpf_ringbuf_submit(event, 0);
+	bpf_loop(LOAD_WAIT_ROUNDS, wait_round, &wait, 0);
+	return 0;
+}
