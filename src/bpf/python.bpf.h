@@ -167,16 +167,3 @@ static __always_inline void keep_python(struct thread_state *thread, uint64_t id
 {
 	bpf_map_update_elem(&python_stacks, &id, thread->window, BPF_NOEXIST);
 }
-
-/* Tells of the new stack @id, so that its names are read soon. */
-static __always_inline void tell_python(uint64_t id, uint32_t process)
-{
-	struct ml_python_event *event = bpf_ringbuf_reserve(&python_events, sizeof(*event), 0);
-
-	if (!event) /* then the next snapshot finds it */
-		return;
-	event->stack = id;
-	event->tgid = process;
-	event->reserved = 0;
-	bpf_ringbuf_submit(event, 0);
-}

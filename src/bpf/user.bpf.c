@@ -48,7 +48,7 @@ struct thread_state {
 	uint32_t has_old;
 	uint64_t python;      /* the thread's PyThreadState, when it was found */
 	uint32_t python_lost; /* how often it was not */
-	uint32_t reserved;
+	uint32_t has_java;    /* the walk in progress came through Java code */
 	uint64_t window_base; /* address of window[0] */
 	uint64_t window[ML_WINDOW_WORDS];
 	struct ml_stack_record stack;
@@ -135,7 +135,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 16);
-} python_events SEC(".maps");
+} name_events SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

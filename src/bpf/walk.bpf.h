@@ -45,6 +45,8 @@ static __always_inline int read_word(void *memory, uint64_t address, uint64_t *o
 #define ML_UNWIND_READ(memory, address, out) read_word(memory, address, out)
 #include "shared/unwind_step.h"
 
+#include "java.bpf.h"
+
 _Static_assert((ML_WINDOW_WORDS & (ML_WINDOW_WORDS - 1)) == 0, "masks need a power of two");
 _Static_assert((ML_PROCESS_MAPS & (ML_PROCESS_MAPS - 1)) == 0, "masks need a power of two");
 
@@ -140,6 +142,24 @@ static __always_inline struct ml_unwind_row row_at(const struct ml_process_map *
 	return found.row;
 }
 
+static __always_inline void stir(struct walk *walk, uint64_t word)
+{
+	walk->hash = (walk->hash ^ word) * 0x9e3779b97f4a7c15ull;
+	walk->hash ^= walk->hash >> 29;
+}
+
+/* Steps through a frame of HotSpot's code; what to keep of it. */
+static __always_inline uint64_t walk_java_frame(struct walk *walk, uint64_t entry)
+{
+	struct ml_java_step step = {.regs = walk->regs, .entry = entry};
+
+	walk->end = (uint32_t)java_step(walk->maps, &step, walk->thread);
+	walk->regs = step.regs;
+	walk->thread->has_java = 1;
+	stir(walk, step.entry);
+	return step.entry;
+}
+
 static long walk_frame(uint32_t index, void *context)
 {
 	struct walk *walk = context;
@@ -152,13 +172,16 @@ static long walk_frame(uint32_t index, void *context)
 	}
 
 	uint64_t ip = walk->regs.ip, at = ip - walk->regs.is_call;
+	uint64_t entry = walk->regs.is_call ? ip : ip | ML_STACK_IP_INTERRUPTED;
 	struct ml_process_map *map = walk->map;
 
-	thread->stack.ip[index] = walk->regs.is_call ? ip : ip | ML_STACK_IP_INTERRUPTED;
 	walk->count = index + 1;
-	walk->hash = (walk->hash ^ ip) * 0x9e3779b97f4a7c15ull;
-	walk->hash ^= walk->hash >> 29;
-
+	if (ml_java_has(&maps->java, at)) {
+		thread->stack.ip[index] = walk_java_frame(walk, entry);
+		return walk->end != ML_WALK_MORE;
+	}
+	thread->stack.ip[index] = entry;
+	stir(walk, ip);
 	if (!map || at < map->start || at >= map->end) {
 		map = find_map(maps, at);
 		walk->map = map;
@@ -188,6 +211,19 @@ struct recorded_stack {
 
 #include "python.bpf.h"
 
+/* Tells of the new stack @id, so that its names are read soon. */
+static __always_inline void tell_names(uint64_t id, uint32_t process)
+{
+	struct ml_name_event *event = bpf_ringbuf_reserve(&name_events, sizeof(*event), 0);
+
+	if (!event) /* then the next snapshot finds it */
+		return;
+	event->stack = id;
+	event->tgid = process;
+	event->reserved = 0;
+	bpf_ringbuf_submit(event, 0);
+}
+
 /* Walks the stack of @ctx (at a return) and keeps it. */
 static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 							  struct thread_state *thread,
@@ -203,6 +239,8 @@ static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 		.end = ML_WALK_NO_UNWIND_INFO,
 	};
 
+	/* Kept where the verifier does not follow it: as a local it doubles what is verified. */
+	thread->has_java = 0;
 	thread->window_base = ctx->sp;
 	if (bpf_probe_read_user(thread->window, sizeof(thread->window), (void *)ctx->sp))
 		thread->window_base = 1; /* matches no aligned address: read word by word */
@@ -235,7 +273,7 @@ static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 		result.site = bpf_map_lookup_elem(&sites, &result.id);
 		return result;
 	}
-	if (has_python)
-		tell_python(result.id, process);
+	if (has_python || thread->has_java)
+		tell_names(result.id, process);
 	return result;
 }

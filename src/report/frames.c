@@ -65,7 +65,7 @@ static struct ml_report_frame look_up(struct ml_frame_namer *namer, const struct
 
 	namer->found.list.count = 0;
 	shown.is_interpreter = frame->is_interpreter;
-	if (frame->kind == ML_FRAME_PYTHON) {
+	if (frame->kind == ML_FRAME_PYTHON || frame->kind == ML_FRAME_JAVA) {
 		if (frame->name)
 			*ml_array_push(&namer->found.list) = (struct ml_symbol_frame){
 				.symbol = frame->name->symbol,
@@ -73,7 +73,7 @@ static struct ml_report_frame look_up(struct ml_frame_namer *namer, const struct
 				.file = frame->name->file,
 				.line = frame->name->line,
 			};
-		shown.module = "python";
+		shown.module = frame->kind == ML_FRAME_PYTHON ? "python" : "java";
 	} else if (frame->kind == ML_FRAME_KERNEL) {
 		ml_symbolizer_kernel(input->symbolizer, frame->ip, &namer->found);
 		shown.module = ml_symbolizer_kernel_module(input->symbolizer, frame->ip);

@@ -44,6 +44,25 @@ enum ml_role {
 /** Set in an entry of a stack that is no return address: where a signal interrupted. */
 #define ML_STACK_IP_INTERRUPTED (1ull << 63)
 
+/*
+ * Two kinds of entry of a process's stack say more than an address (user addresses have 47 bits).
+ * Compiled Java: the address, and above it the low bits of the compilation's number, by which code
+ * that took the place of other code is told from it.
+ * Interpreted Java: the address of the Method (a multiple of 8), and below it the bytecode's index.
+ */
+#define ML_STACK_JAVA_INTERPRETED (1ull << 62)
+#define ML_STACK_JAVA_COMPILED    (1ull << 61)
+#define ML_STACK_ADDRESS_BITS     47
+#define ML_STACK_ADDRESS_MASK     ((1ull << ML_STACK_ADDRESS_BITS) - 1)
+#define ML_JAVA_COMPILATION_MASK  0xfffull
+#define ML_JAVA_COMPILATION(entry)                                                                 \
+	((uint32_t)((entry) >> ML_STACK_ADDRESS_BITS & ML_JAVA_COMPILATION_MASK))
+#define ML_JAVA_METHOD(entry) ((entry) >> 13 & ML_STACK_ADDRESS_MASK & ~7ull)
+#define ML_JAVA_BCI(entry)    ((uint32_t)((entry)&0xffffu))
+#define ML_JAVA_INTERPRETED_ENTRY(method, bci)                                                     \
+	(ML_STACK_JAVA_INTERPRETED | (uint64_t)(method) << 13 | (bci))
+#define ML_JAVA_BCI_UNKNOWN 0xffffu
+
 /** A stack as the kernel recorded it: raw addresses, innermost first. */
 struct ml_stack_record {
 	uint32_t count; /**< entries of ip in use */
@@ -162,8 +181,9 @@ struct ml_python_record {
 	struct ml_python_frame frame[ML_PYTHON_DEPTH]; /**< those behind the last have code 0 */
 };
 
-/** There is a new stack with Python functions: their names should be read while they are there. */
-struct ml_python_event {
+/** There is a new stack with functions of Python or Java: their names should be read while they are
+ * there. */
+struct ml_name_event {
 	uint64_t stack;
 	uint32_t tgid;
 	uint32_t reserved;
@@ -176,10 +196,41 @@ struct ml_load_event {
 	uint32_t reserved;
 };
 
+#define ML_JAVA_HEAPS 4u
+
+/** A part of HotSpot's code cache. Its segment map has a byte for each segment of code: 0 where a
+ * block starts, else how many segments (at least) it starts before; 255 where nothing is. */
+struct ml_java_heap {
+	uint64_t start, end;
+	uint64_t segments;      /**< address of its segment map */
+	uint32_t segment_shift; /**< a segment has 1 << this bytes */
+	uint32_t reserved;
+};
+
+/** Where HotSpot keeps its code, and what a frame of it looks like. Offsets in bytes. */
+struct ml_java_layout {
+	uint64_t start, end; /**< the code cache; both 0: the process has none */
+	uint64_t interpreter_start, interpreter_end;
+	struct ml_java_heap heaps[ML_JAVA_HEAPS];
+	uint32_t heap_count;
+	uint32_t block_header;      /**< a CodeBlob lies so far behind the start of its block */
+	uint32_t frame_size;        /**< in a CodeBlob: int, words from its rsp to the CFA */
+	uint32_t code_start;        /**< in a CodeBlob: where its code starts … */
+	uint32_t is_code_offset;    /**< … an int, relative to the CodeBlob, or a pointer */
+	uint32_t frame_complete;    /**< in a CodeBlob: in its code, where the frame is there … */
+	uint32_t is_complete_short; /**< … an int16_t or an int */
+	uint32_t compilation;       /**< in a compiled method: int, its number */
+	uint32_t const_method;      /**< in a Method: pointer */
+	uint32_t bytecode;          /**< in a ConstMethod */
+	int32_t bytecode_slot;      /**< in an interpreter's frame, from rbp */
+	uint32_t reserved;
+};
+
 struct ml_process_maps {
 	uint32_t count;
 	uint32_t reserved;
 	struct ml_python_layout python;
+	struct ml_java_layout java;
 	struct ml_process_map map[ML_PROCESS_MAPS]; /**< sorted by start */
 };
 

@@ -20,6 +20,8 @@ static struct ml_error *tell_kernel(struct ml_bpf_process *process,
 
 	ml_python_find(&process->code, process->process, &process->python);
 	maps->python = process->python.layout;
+	ml_java_find(&process->code, process->process, &process->java);
+	maps->java = process->java.layout;
 	process->beyond_limit = 0;
 	for (size_t i = 0; i < process->code.mapped_count; i++) {
 		const struct ml_code *code = &process->code.list.items[i];

@@ -12,7 +12,7 @@
 struct ml_bpf_python {
 	int stacks_fd;
 	struct ring_buffer *ring;
-	void (*hear)(void *context, const struct ml_python_event *event);
+	void (*hear)(void *context, const struct ml_name_event *event);
 	void *context;
 	struct ml_u64map named; /* stack id → struct ml_python_stack *, owned */
 };
@@ -21,14 +21,13 @@ static int take_event(void *context, void *data, size_t size)
 {
 	struct ml_bpf_python *python = context;
 
-	if (size >= sizeof(struct ml_python_event))
+	if (size >= sizeof(struct ml_name_event))
 		python->hear(python->context, data);
 	return 0;
 }
 
 struct ml_error *ml_bpf_python_open(int stacks_fd, int events_fd,
-				    void (*hear)(void *context,
-						 const struct ml_python_event *event),
+				    void (*hear)(void *context, const struct ml_name_event *event),
 				    void *context, struct ml_bpf_python **out)
 {
 	struct ml_bpf_python *python = ml_alloc(sizeof(*python));

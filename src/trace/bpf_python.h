@@ -23,11 +23,10 @@ struct ml_stack_ids {
 
 /**
  * @p stacks_fd is the table (stack id → struct ml_python_record), @p events_fd the ring of struct
- * ml_python_event; both borrowed. @p hear is called for each event by ml_bpf_python_dispatch().
+ * ml_name_event; both borrowed. @p hear is called for each event by ml_bpf_python_dispatch().
  */
 struct ml_error *ml_bpf_python_open(int stacks_fd, int events_fd,
-				    void (*hear)(void *context,
-						 const struct ml_python_event *event),
+				    void (*hear)(void *context, const struct ml_name_event *event),
 				    void *context, struct ml_bpf_python **out);
 /** NULL is fine. */
 void ml_bpf_python_close(struct ml_bpf_python *python);

@@ -130,7 +130,7 @@ static void resolve_python(struct bpf_tracer *tracer)
 	ml_array_free(&ids);
 }
 
-static void hear_python(void *context, const struct ml_python_event *event)
+static void hear_python(void *context, const struct ml_name_event *event)
 {
 	struct bpf_tracer *tracer = context;
 	struct ml_bpf_process *process = process_of(tracer, (pid_t)event->tgid);
@@ -558,7 +558,7 @@ static struct ml_error *open_events(struct bpf_tracer *tracer)
 	error = add_to_epoll(tracer, ring_buffer__epoll_fd(tracer->map_ring));
 	if (!error)
 		error = ml_bpf_python_open(bpf_map__fd(skeleton->maps.python_stacks),
-					   bpf_map__fd(skeleton->maps.python_events), hear_python,
+					   bpf_map__fd(skeleton->maps.name_events), hear_python,
 					   tracer, &tracer->python);
 	if (!error)
 		error = add_to_epoll(tracer, ml_bpf_python_fd(tracer->python));

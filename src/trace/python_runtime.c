@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/python_runtime.h"
 
-#include <elf.h>
+#include "trace/data_symbol.h"
+
 #include <string.h>
 
 /* Include/internal/pycore_frame.h and pycore_pystate.h of each version, for x86-64. */
@@ -73,35 +74,6 @@ enum debug_word {
 
 #define DEBUG_OFFSET_LIMIT (1U << 20)
 
-/* Address of the data symbol @name by the symbol table @symbols of @module; 0 when not there. */
-static uint64_t data_symbol(struct ml_module *module, const char *symbols, const char *strings,
-			    const char *name)
-{
-	struct ml_section table, names;
-	size_t length = strlen(name) + 1;
-
-	if (!ml_module_section(module, symbols, &table) ||
-	    !ml_module_section(module, strings, &names))
-		return 0;
-	for (size_t at = 0; at + sizeof(Elf64_Sym) <= table.size; at += sizeof(Elf64_Sym)) {
-		Elf64_Sym symbol;
-
-		memcpy(&symbol, table.bytes + at, sizeof(symbol));
-		if (symbol.st_shndx != SHN_UNDEF && symbol.st_name < names.size &&
-		    names.size - symbol.st_name >= length &&
-		    !memcmp(names.bytes + symbol.st_name, name, length))
-			return symbol.st_value;
-	}
-	return 0;
-}
-
-static uint64_t data_address(struct ml_module *module, const char *name)
-{
-	uint64_t address = data_symbol(module, ".dynsym", ".dynstr", name);
-
-	return address ? address : data_symbol(module, ".symtab", ".strtab", name);
-}
-
 /* Fills @out from what the 3.13 interpreter at @runtime says of itself. */
 static bool read_3_13(const struct ml_process *process, uint64_t runtime, struct ml_python *out)
 {
@@ -171,8 +143,8 @@ static bool find_in(const struct ml_code *code, const struct ml_process *process
 
 	if (!ml_module_function_named(code->module, "_PyEval_EvalFrameDefault", &loop))
 		return false;
-	runtime = data_address(code->module, "_PyRuntime");
-	version_at = data_address(code->module, "Py_Version");
+	runtime = ml_data_symbol_address(code->module, "_PyRuntime");
+	version_at = ml_data_symbol_address(code->module, "Py_Version");
 	/* A constant: the file has it, whatever the dynamic linker has done so far. */
 	if (!runtime || !version_at ||
 	    !ml_module_read(code->module, version_at, &version, sizeof(version)))
@@ -181,7 +153,7 @@ static bool find_in(const struct ml_code *code, const struct ml_process *process
 	if (!know_version(process, version, runtime, out))
 		return false;
 	out->layout.main_interpreter += runtime;
-	out->code_type = data_address(code->module, "PyCode_Type") + code->bias;
+	out->code_type = ml_data_symbol_address(code->module, "PyCode_Type") + code->bias;
 	out->module = code->module;
 	out->loop_start = loop.address;
 	out->loop_end = loop.address + loop.size;

@@ -42,6 +42,11 @@ static struct ml_stack_frame frame_of(uint64_t entry, const struct ml_code_map *
 	bool is_call = !(entry & ML_STACK_IP_INTERRUPTED);
 	uint64_t ip = entry & ~ML_STACK_IP_INTERRUPTED;
 
+	if (ip & ML_STACK_JAVA_INTERPRETED)
+		return (struct ml_stack_frame){
+			.ip = ML_JAVA_METHOD(ip), .is_call = true, .kind = ML_FRAME_JAVA};
+	if (ip & ML_STACK_JAVA_COMPILED)
+		ip &= ML_STACK_ADDRESS_MASK;
 	if (code)
 		return ml_code_map_frame(code, ip, is_call);
 	return (struct ml_stack_frame){.ip = ip, .is_call = is_call, .kind = ML_FRAME_NATIVE};
