@@ -340,6 +340,14 @@ static void close_live(struct ml_session *session)
 	session->live = NULL;
 }
 
+/* Following first: the agent is taken out by ptrace, too. */
+static void detach(struct ml_session *session)
+{
+	ml_follow_stop(session->follow);
+	session->follow = NULL;
+	session->tracer->ops->detach(session->tracer);
+}
+
 static struct ml_error *last_report(struct ml_session *session)
 {
 	/* What the target had when it ended of its own accord it can never free any more, however
@@ -351,7 +359,7 @@ static struct ml_error *last_report(struct ml_session *session)
 	struct ml_error *error = ml_reporter_collect(&session->reporter, all_ages);
 
 	/* The target must not wait for symbols to be looked up. */
-	session->tracer->ops->detach(session->tracer);
+	detach(session);
 	return error ? error : ml_reporter_write(&session->reporter, &moment);
 }
 
@@ -360,7 +368,7 @@ static struct ml_error *last_calls(struct ml_session *session)
 {
 	struct ml_call_printer *calls = &session->calls;
 
-	session->tracer->ops->detach(session->tracer);
+	detach(session);
 	session->tracer->ops->dispatch(session->tracer, ml_call_printer_add, calls);
 	struct ml_error *error = ml_call_printer_flush(calls, session->output);
 
@@ -387,7 +395,7 @@ struct ml_error *ml_session_run(struct ml_session *session)
 		take_problem(session, session->options->trace_calls ? last_calls(session)
 								    : last_report(session));
 	}
-	session->tracer->ops->detach(session->tracer);
+	detach(session);
 
 	struct ml_error *problem = session->problem;
 
@@ -398,8 +406,7 @@ struct ml_error *ml_session_run(struct ml_session *session)
 void ml_session_deinit(struct ml_session *session)
 {
 	close_live(session);
-	ml_follow_stop(session->follow);
-	session->tracer->ops->detach(session->tracer);
+	detach(session);
 	ml_reporter_deinit(&session->reporter);
 	session->tracer->ops->destroy(session->tracer);
 	ml_targets_deinit(&session->targets);

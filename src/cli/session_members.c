@@ -44,6 +44,27 @@ struct ml_error *ml_session_add_members(struct ml_session *session)
 	return ml_members_scan(session->options->container, visit_member, session);
 }
 
+void ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins)
+{
+	if (!session->follow)
+		return;
+	if (begins) {
+		ml_follow_leave(session->follow, pid);
+		return;
+	}
+
+	/* One that ended meanwhile is told by its pidfd. */
+	ml_error_free(ml_follow_add(session->follow, pid));
+}
+
+/* With the process standing where our ptrace stopped it. */
+static void attach_held(struct ml_session *session, struct ml_target *target)
+{
+	ml_process_set_held(target->process, true);
+	ml_targets_attach(&session->targets, target);
+	ml_process_set_held(target->process, false);
+}
+
 static void on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
 {
 	struct ml_session *session = context;
@@ -55,7 +76,7 @@ static void on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
 	struct ml_target *target = open_target(session, child);
 
 	if (target)
-		ml_targets_attach(&session->targets, target);
+		attach_held(session, target);
 }
 
 static void on_mapped(void *context, pid_t pid, bool is_exec)
@@ -64,13 +85,15 @@ static void on_mapped(void *context, pid_t pid, bool is_exec)
 	struct ml_target *target = ml_targets_find(&session->targets, pid);
 
 	if (target && is_exec) {
+		ml_process_set_held(target->process, true);
 		ml_targets_reimage(&session->targets, target);
+		ml_process_set_held(target->process, false);
 		return;
 	}
 	if (!target)
 		target = open_target(session, pid);
 	if (target)
-		ml_targets_attach(&session->targets, target);
+		attach_held(session, target);
 }
 
 static void on_exited(void *context, pid_t pid, int status)
@@ -92,11 +115,14 @@ static const struct ml_follow_events follow_events = {
 static bool add_child(struct ml_session *session, pid_t child)
 {
 	ML_ERROR_CLEANUP struct ml_error *error = ml_follow_add(session->follow, child);
+	struct ml_target *target = NULL;
 
 	if (error)
 		ml_note("process %d is not followed: %s", (int)child, ml_error_message(error));
-	else
-		on_forked(session, 0, child, false);
+	else if (!ml_targets_find(&session->targets, child))
+		target = open_target(session, child);
+	if (target)
+		ml_targets_attach(&session->targets, target);
 	return !error && ml_targets_find(&session->targets, child);
 }
 

@@ -57,16 +57,23 @@ static struct ml_error *announce_pid(struct run *run, pid_t pid)
 	return announce(run, what);
 }
 
+/* Who follows a process holds it by ptrace, which one at a time can do. */
+static void ptrace_turn(void *context, pid_t pid, bool begins)
+{
+	struct run *run = context;
+
+	if (run->has_session)
+		ml_session_ptrace_turn(&run->session, pid, begins);
+}
+
 /* The agent cannot do everything yet; what it cannot is said, never done half. */
 static struct ml_error *create_agent(struct run *run, struct ml_tracer **out)
 {
 	const struct ml_options *options = run->options;
 	const char *what = NULL;
 
-	if (!options->pid)
-		what = "any target but --pid PID";
-	else if (options->follow)
-		what = "--follow";
+	if (ml_options_is_kernel(options))
+		what = "the kernel's allocators";
 	else if (options->trace_calls)
 		what = "--trace";
 	else if (options->sample_bytes)
@@ -101,6 +108,8 @@ static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 				.free_fns = options->free_fns.items,
 			},
 		.note = ml_note_callback,
+		.ptrace_turn = ptrace_turn,
+		.turn_context = run,
 	};
 
 	if (options->backend == ML_BACKEND_AGENT)
@@ -226,9 +235,12 @@ static struct ml_error *command_mapped(void *context)
 			return error;
 		target = ml_targets_find(targets, pid);
 	}
-	if (ml_targets_attach(targets, target) && !run->is_announced)
-		return announce_pid(run, pid);
-	return NULL;
+	ml_process_set_held(target->process, true);
+
+	bool is_attached = ml_targets_attach(targets, target);
+
+	ml_process_set_held(target->process, false);
+	return is_attached && !run->is_announced ? announce_pid(run, pid) : NULL;
 }
 
 static struct ml_error *attach_command(struct run *run)

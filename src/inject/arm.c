@@ -6,12 +6,8 @@
 #include "inject/prologue.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* Function entries may begin with endbr64, which must stay first. */
 static const uint8_t endbr64[4] = {0xf3, 0x0f, 0x1e, 0xfa};
@@ -27,12 +23,41 @@ struct arming {
 	struct ml_injection *injection;
 	struct site *sites;
 	size_t count;
-	struct ml_stop stop;
+	uint32_t first; /* of the patches that are new */
+	struct ml_step step;
 };
 
-static struct ml_error *take_slot(const struct ml_agent_header *header,
-				  uint32_t used[ML_AGENT_ISLANDS], uint64_t address, uint64_t *slot)
+/* A library that is loaded again at its old place gets its old slots: they hold the same, and a
+ * thread may still be in one. */
+static bool find_slot(const struct ml_injection *injection, uint64_t address,
+		      const uint8_t original[ML_AGENT_PATCH_BYTES], uint64_t *slot)
 {
+	const struct ml_agent_header *header = &injection->memory->header;
+
+	for (uint32_t i = 0; i < header->island_count; i++)
+		for (uint32_t k = 1; k < injection->used[i]; k++) {
+			uint64_t at = header->islands[i].start + k * ML_SLOT_BYTES;
+			struct ml_agent_patch patch;
+
+			if (!ml_process_read(injection->process, at + ML_SLOT_PATCH, &patch,
+					     sizeof(patch)) ||
+			    patch.address != address ||
+			    memcmp(patch.original, original, ML_AGENT_PATCH_BYTES) != 0)
+				continue;
+			*slot = at;
+			return true;
+		}
+	return false;
+}
+
+static struct ml_error *take_slot(struct ml_injection *injection, uint64_t address,
+				  const uint8_t original[ML_AGENT_PATCH_BYTES], uint64_t *slot)
+{
+	const struct ml_agent_header *header = &injection->memory->header;
+	uint32_t *used = injection->used;
+
+	if (header->mode != ML_AGENT_OFF && find_slot(injection, address, original, slot))
+		return NULL;
 	for (uint32_t i = 0; i < header->island_count; i++) {
 		if (used[i] == ML_ISLAND_SLOTS ||
 		    !ml_is_in_reach(header->islands[i].start, address))
@@ -43,9 +68,10 @@ static struct ml_error *take_slot(const struct ml_agent_header *header,
 	return ml_error_new(ML_ERROR_UNSUPPORTED, "no place for its stub");
 }
 
-static bool write_slot(int fd, const struct ml_agent_header *header, const struct site *site,
-		       uint32_t role)
+static bool write_slot(const struct ml_injection *injection, const struct site *site, uint32_t role,
+		       const struct ml_agent_patch *patch)
 {
+	const struct ml_agent_header *header = &injection->memory->header;
 	uint8_t bytes[ML_SLOT_BYTES] = {0};
 	size_t size;
 	struct ml_agent_descriptor descriptor = {.trampoline = site->slot + ML_SLOT_CODE,
@@ -61,13 +87,13 @@ static bool write_slot(int fd, const struct ml_agent_header *header, const struc
 	memcpy(bytes + ML_SLOT_SELF, &site->slot, sizeof(site->slot));
 	memcpy(bytes + ML_SLOT_STUB, stub, sizeof(stub));
 	memcpy(bytes + ML_SLOT_CODE, site->prologue.code, site->prologue.code_size);
-	return pwrite(fd, bytes, sizeof(bytes), (off_t)site->slot) == (ssize_t)sizeof(bytes);
+	memcpy(bytes + ML_SLOT_PATCH, patch, sizeof(*patch));
+	return ml_process_write(injection->process, site->slot, bytes, sizeof(bytes));
 }
 
 /* Everything but the patch itself, while the target runs. */
-static struct ml_error *prepare(struct ml_injection *injection, int fd,
-				const struct ml_injection_function *function,
-				uint32_t used[ML_AGENT_ISLANDS], struct site *site)
+static struct ml_error *prepare(struct ml_injection *injection,
+				const struct ml_injection_function *function, struct site *site)
 {
 	struct ml_agent_header *header = &injection->memory->header;
 	size_t skip = function->size > sizeof(endbr64) &&
@@ -82,20 +108,18 @@ static struct ml_error *prepare(struct ml_injection *injection, int fd,
 	if (header->patch_count == ML_AGENT_PATCHES)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many functions");
 	if (head < ML_AGENT_PATCH_BYTES ||
-	    pread(fd, now, head, (off_t)site->address) != (ssize_t)head)
+	    !ml_process_read(injection->process, site->address, now, head))
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "it is too short or cannot be read");
 	if (memcmp(now, function->bytes + skip, head) != 0)
 		return ml_error_new(ML_ERROR_UNSUPPORTED,
 				    "its code is not the file's: a probe, breakpoint or other "
 				    "patch is in it");
-	error = take_slot(header, used, site->address, &site->slot);
+	error = take_slot(injection, site->address, now, &site->slot);
 	if (!error)
 		error = ml_prologue_move(function->bytes + skip, size, site->address,
 					 site->slot + ML_SLOT_CODE, &site->prologue);
 	if (error)
 		return error;
-	if (!write_slot(fd, header, site, function->role))
-		return ml_error_errno(errno, "its stub cannot be written");
 
 	struct ml_agent_patch *patch = &header->patches[header->patch_count];
 	int32_t distance = (int32_t)(site->slot + ML_SLOT_STUB - site->address - 5);
@@ -104,6 +128,8 @@ static struct ml_error *prepare(struct ml_injection *injection, int fd,
 	memcpy(patch->original, now, ML_AGENT_PATCH_BYTES);
 	patch->patched[0] = 0xe9;
 	memcpy(patch->patched + 1, &distance, sizeof(distance));
+	if (!write_slot(injection, site, function->role, patch))
+		return ml_error_errno(errno, "its stub cannot be written");
 	header->patch_count++;
 	return NULL;
 }
@@ -114,7 +140,7 @@ static struct ml_error *prepare(struct ml_injection *injection, int fd,
 /* A thread that stands among the instructions to be patched goes on in their copy. */
 static struct ml_error *move_threads(struct arming *arming)
 {
-	ml_array_each (thread, &arming->stop.threads) {
+	ml_array_each (thread, &arming->step.stop.threads) {
 		struct user_regs_struct regs;
 
 		if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
@@ -139,27 +165,29 @@ static struct ml_error *move_threads(struct arming *arming)
 static struct ml_error *patch_all(struct arming *arming)
 {
 	struct ml_agent_header *header = &arming->injection->memory->header;
+	const struct ml_stop *stop = &arming->step.stop;
 	struct ml_error *error = NULL;
-	uint32_t done = 0;
+	uint32_t done = arming->first;
 
-	for (uint32_t i = 0; i < header->patch_count && !error; i++) {
+	for (uint32_t i = done; i < header->patch_count && !error; i++) {
 		const struct ml_agent_patch *patch = &header->patches[i];
 		uint8_t now[ML_AGENT_PATCH_BYTES];
 
-		if (!ml_stop_read(&arming->stop, patch->address, now, sizeof(now)) ||
+		if (!ml_stop_read(stop, patch->address, now, sizeof(now)) ||
 		    memcmp(now, patch->original, sizeof(now)) != 0 ||
-		    !ml_stop_write(&arming->stop, patch->address, patch->patched,
-				   ML_AGENT_PATCH_BYTES))
+		    !ml_stop_write(stop, patch->address, patch->patched, ML_AGENT_PATCH_BYTES))
 			error = ml_error_new(ML_ERROR_TARGET,
 					     "the code of process %d changed while it was being "
 					     "attached to",
-					     arming->injection->pid);
+					     arming->step.pid);
 		else
 			done++;
 	}
-	while (error && done--)
-		ml_stop_write(&arming->stop, header->patches[done].address,
-			      header->patches[done].original, ML_AGENT_PATCH_BYTES);
+	while (error && done > arming->first) {
+		done--;
+		ml_stop_write(stop, header->patches[done].address, header->patches[done].original,
+			      ML_AGENT_PATCH_BYTES);
+	}
 	return error;
 }
 
@@ -167,21 +195,20 @@ static struct ml_error *arm_stopped(void *context)
 {
 	struct arming *arming = context;
 	struct ml_agent_header *header = &arming->injection->memory->header;
-	struct ml_error *error = ml_stop_begin(arming->injection->pid, false, &arming->stop);
+	struct ml_error *error = ml_step_stop(&arming->step, false);
 
 	if (error)
 		return error;
-	if (!ml_stop_write(&arming->stop, header->pointer, &header->address,
+	if (!ml_stop_write(&arming->step.stop, header->pointer, &header->address,
 			   sizeof(header->address)))
-		error = ml_error_errno(errno, "cannot write into process %d",
-				       arming->injection->pid);
+		error = ml_error_errno(errno, "cannot write into process %d", arming->step.pid);
 	if (!error)
 		error = move_threads(arming);
 	if (!error)
 		error = patch_all(arming);
 	if (!error)
 		__atomic_store_n(&header->mode, ML_AGENT_ON, __ATOMIC_RELEASE);
-	ml_stop_end(&arming->stop);
+	ml_stop_end(&arming->step.stop);
 	return error;
 }
 
@@ -189,28 +216,63 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				  const struct ml_injection_function *functions, size_t count,
 				  struct ml_error **refused)
 {
-	struct arming arming = {.injection = injection};
-	uint32_t used[ML_AGENT_ISLANDS] = {0};
+	struct ml_agent_header *header = &injection->memory->header;
+	pid_t pid = ml_process_pid(injection->process);
+	struct arming arming = {.injection = injection,
+				.first = header->patch_count,
+				.step = {.process = injection->process, .pid = pid}};
 	ML_FREE_CLEANUP struct site *sites = ml_alloc(sizeof(*sites) * (count + 1));
-	ML_FD_CLEANUP int fd = -1;
-	char path[32];
+	struct ml_error *error = NULL;
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", injection->pid);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return ml_error_errno(errno, "cannot open the memory of process %d",
-				      injection->pid);
-	for (size_t i = 0; i < count; i++) {
-		refused[i] = prepare(injection, fd, &functions[i], used, &sites[arming.count]);
+	for (size_t i = 0; i < count && !error; i++) {
+		refused[i] = prepare(injection, &functions[i], &sites[arming.count]);
 		if (!refused[i])
 			arming.count++;
 		else if (functions[i].role == ML_ROLE_FREE)
-			return ml_error_new(ML_ERROR_UNSUPPORTED,
-					    "%s of process %d cannot be patched, so what is freed "
-					    "would look leaked: %s",
-					    functions[i].name, injection->pid,
-					    ml_error_message(refused[i]));
+			error = ml_error_new(ML_ERROR_UNSUPPORTED,
+					     "%s of process %d cannot be patched, so what is freed "
+					     "would look leaked: %s",
+					     functions[i].name, pid, ml_error_message(refused[i]));
 	}
 	arming.sites = sites;
-	return ml_step_run(arm_stopped, &arming);
+	if (!error && (arming.count || !arming.first))
+		error = ml_step_run(injection->process, arm_stopped, &arming);
+	if (error)
+		header->patch_count = arming.first;
+	return error;
+}
+
+/* ---- what is patched -------------------------------------------------------------------------- */
+
+bool ml_injection_has(const struct ml_injection *injection, uint64_t address)
+{
+	const struct ml_agent_header *header = &injection->memory->header;
+
+	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++)
+		if (header->patches[i].address == address ||
+		    header->patches[i].address == address + sizeof(endbr64))
+			return true;
+	return false;
+}
+
+/* Whether the code at @patch is not what was patched: unmapped, loaded anew, or another library's.
+ * One byte in front of our jump's distance is a probe's or debugger's trap. */
+static bool is_gone(const struct ml_injection *injection, const struct ml_agent_patch *patch)
+{
+	uint8_t now[ML_AGENT_PATCH_BYTES];
+
+	return !ml_process_read(injection->process, patch->address, now, sizeof(now)) ||
+	       memcmp(now + 1, patch->patched + 1, sizeof(now) - 1) != 0;
+}
+
+size_t ml_injection_prune(struct ml_injection *injection)
+{
+	struct ml_agent_header *header = &injection->memory->header;
+	uint32_t kept = 0, count = header->patch_count;
+
+	for (uint32_t i = 0; i < count && i < ML_AGENT_PATCHES; i++)
+		if (!is_gone(injection, &header->patches[i]))
+			header->patches[kept++] = header->patches[i];
+	header->patch_count = kept;
+	return count - kept;
 }

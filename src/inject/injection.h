@@ -4,6 +4,7 @@
  *
  * Each step is done by a process forked for it, in a session of its own: a tool that is killed in
  * the middle of one leaves it to be finished. What is left then is found by ml_injection_find().
+ * A process held by our own ptrace (ml_process_is_held()) is worked on where it stands.
  */
 #ifndef ML_INJECT_INJECTION_H
 #define ML_INJECT_INJECTION_H
@@ -27,9 +28,11 @@ struct ml_injection_function {
 
 /** What was put into a process. */
 struct ml_injection {
-	pid_t pid;
-	struct ml_agent_memory *memory; /**< mapped here; NULL when there is none */
+	const struct ml_process *process; /**< borrowed */
+	struct ml_agent_memory *memory;   /**< mapped here; NULL when there is none */
 	size_t size;
+	int fd;                          /**< the memory's file; owned, -1 without memory */
+	uint32_t used[ML_AGENT_ISLANDS]; /**< slots given away on each island */
 };
 
 /**
@@ -42,12 +45,35 @@ struct ml_error *ml_injection_map(const struct ml_process *process,
 				  size_t size, struct ml_injection *out);
 
 /**
+ * The same for @p process, a forked child of the one of @p parent, which has inherited its agent
+ * and patches: only memory is missing. The agent begins with ml_injection_wake().
+ */
+struct ml_error *ml_injection_adopt(const struct ml_process *process,
+				    const struct ml_injection *parent, struct ml_injection *out);
+
+/** True when @p process has inherited the agent of @p parent, without its memory. */
+bool ml_injection_is_inherited(const struct ml_process *process, const struct ml_injection *parent);
+
+/** Lets an adopted agent keep books. */
+struct ml_error *ml_injection_wake(struct ml_injection *injection);
+
+/** Makes room for stubs of more functions. */
+struct ml_error *ml_injection_extend(struct ml_injection *injection,
+				     const struct ml_injection_function *functions, size_t count);
+
+/**
  * Patches @p functions, all threads stopped. @p refused (count of them) tells which could not be,
- * and why (owned by the caller).
+ * and why (owned by the caller). It can be called again for more functions.
  */
 struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				  const struct ml_injection_function *functions, size_t count,
 				  struct ml_error **refused);
+
+/** True when the function at @p address is patched. */
+bool ml_injection_has(const struct ml_injection *injection, uint64_t address);
+
+/** Forgets the patches whose code is no longer there, or was loaded anew; how many. */
+size_t ml_injection_prune(struct ml_injection *injection);
 
 /** Takes everything out of the process; a process that is gone is no error. */
 struct ml_error *ml_injection_remove(struct ml_injection *injection);
@@ -56,7 +82,7 @@ struct ml_error *ml_injection_remove(struct ml_injection *injection);
 void ml_injection_close(struct ml_injection *injection);
 
 /**
- * Finds an agent that a tool that was killed left in @p process: its memory is opened, its pid set.
+ * Finds an agent that a tool that was killed left in @p process: its memory is opened.
  * An agent whose tool is at work is ML_ERROR_TARGET. Without any, out->memory is NULL.
  */
 struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_injection *out);

@@ -5,23 +5,77 @@
 
 #include "inject/injection.h"
 #include "inject/stop.h"
+#include "target/maps.h"
 
-/* An island's slots, one a function: descriptor, two constants, stub, trampoline. */
+/*
+ * An island: its first slot says whose it is; the others have one function each: descriptor, two
+ * constants, stub, trampoline, and the patch that leads here. A forked child, which has the islands
+ * but not the memory, can be cleaned by them.
+ */
 #define ML_ISLAND_BYTES (4 * ML_AGENT_PAGE)
+#define ML_ISLAND_MAGIC 0x6e616c736967616dull
 #define ML_SLOT_BYTES   256u
 #define ML_SLOT_ENTRY   16u
 #define ML_SLOT_SELF    24u
 #define ML_SLOT_STUB    32u
 #define ML_SLOT_CODE    64u
+#define ML_SLOT_PATCH   192u
 #define ML_ISLAND_SLOTS (ML_ISLAND_BYTES / ML_SLOT_BYTES)
 /* How far a jump may go; rel32 reaches 2 GiB, the rest is for data the moved code uses. */
 #define ML_ISLAND_REACH 0x70000000ull
 
-/** Runs @p step in a process of its own and waits for it; its error comes back. */
-struct ml_error *ml_step_run(struct ml_error *(*step)(void *context), void *context);
+/** The first slot of an island. */
+struct ml_island_header {
+	uint64_t magic;
+	uint64_t address; /**< of the island itself */
+	uint64_t returned;
+	struct ml_agent_range image;
+};
 
-/** An address of a `syscall` instruction in @p pid, 0 when none is found. */
-uint64_t ml_syscall_instruction(pid_t pid);
+/** One step: the process stopped, and how to make it run system calls. */
+struct ml_step {
+	const struct ml_process *process;
+	pid_t pid;
+	uint64_t instruction; /**< a `syscall` in the process */
+	struct ml_stop stop;
+};
+
+/** Finds a system call to borrow. ML_ERROR_UNSUPPORTED when there is none. */
+struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step);
+/** Stops the process, all threads or the main one; to be called by what ml_step_run() runs. */
+struct ml_error *ml_step_stop(struct ml_step *step, bool only_main);
+
+/**
+ * Runs @p work in a process of its own and waits for it; its error comes back. What is held by our
+ * own ptrace is worked on by this process.
+ */
+struct ml_error *ml_step_run(const struct ml_process *process,
+			     struct ml_error *(*work)(void *context), void *context);
+
+/** Makes the stopped process run a system call; @p what names it in the error. */
+struct ml_error *ml_step_call(struct ml_step *step, const char *what, long number,
+			      const uint64_t arguments[6], int64_t *result);
+struct ml_error *ml_step_mmap(struct ml_step *step, uint64_t hint, size_t size, int protection,
+			      int flags, int fd, uint64_t *out);
+void ml_step_munmap(struct ml_step *step, uint64_t start, uint64_t size);
+
+/** Makes a memory file of @p size bytes in the stopped process, maps it there, and gives its
+ * address there and a descriptor here. */
+struct ml_error *ml_memory_make(struct ml_step *step, uint64_t scratch, size_t size,
+				uint64_t *address, int *fd);
+/** True when @p mapping is such a file. */
+bool ml_memory_is(const struct ml_mapping *mapping);
+/** A descriptor through a socket, from the process that works to the tool. */
+struct ml_error *ml_descriptor_send(int socket, int fd);
+int ml_descriptor_receive(int socket);
+
+/**
+ * Maps islands so that each of @p functions has a slot in reach; @p used counts the slots given
+ * away.
+ */
+struct ml_error *ml_islands_map(struct ml_step *step, struct ml_agent_header *header,
+				const uint32_t used[ML_AGENT_ISLANDS],
+				const struct ml_injection_function *functions, size_t count);
 
 static inline bool ml_is_in_reach(uint64_t a, uint64_t b)
 {

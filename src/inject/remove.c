@@ -20,8 +20,7 @@
 struct removal {
 	struct ml_injection *injection;
 	struct ml_agent_header header; /* a copy: the memory goes */
-	struct ml_stop stop;
-	uint64_t instruction;
+	struct ml_step step;
 };
 
 static bool is_inside(const struct ml_agent_header *header, uint64_t address)
@@ -41,7 +40,7 @@ static bool is_restorer(const struct removal *removal, uint64_t address)
 	static const uint8_t narrow[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
 	uint8_t code[sizeof(wide)];
 
-	return ml_stop_read(&removal->stop, address, code, sizeof(code)) &&
+	return ml_stop_read(&removal->step.stop, address, code, sizeof(code)) &&
 	       (!memcmp(code, wide, sizeof(wide)) || !memcmp(code, narrow, sizeof(narrow)));
 }
 
@@ -56,7 +55,7 @@ static bool is_interrupted(const struct removal *removal, const struct ml_maps *
 		return false;
 	size = stack->end - low < SCAN_LIMIT ? stack->end - low : SCAN_LIMIT;
 	words = ml_alloc(size);
-	if (!ml_stop_read(&removal->stop, low, words, size))
+	if (!ml_stop_read(&removal->step.stop, low, words, size))
 		return false;
 	for (uint64_t i = (ML_SIGNAL_RIP + 8) / 8; i < size / 8; i++)
 		if (is_inside(&removal->header, words[i]) &&
@@ -74,7 +73,7 @@ static bool is_called(const struct removal *removal)
 	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++) {
 		uint64_t call = __atomic_load_n(&memory->threads[i].call, __ATOMIC_RELAXED), word;
 
-		if (call && ml_stop_read(&removal->stop, call - 8, &word, sizeof(word)) &&
+		if (call && ml_stop_read(&removal->step.stop, call - 8, &word, sizeof(word)) &&
 		    word == removal->header.returned)
 			return true;
 	}
@@ -84,10 +83,10 @@ static bool is_called(const struct removal *removal)
 static bool is_in_use(const struct removal *removal)
 {
 	struct ml_maps maps = {0};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_maps_read(removal->stop.pid, &maps);
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(removal->step.process, &maps);
 	bool in_use = error || is_called(removal);
 
-	ml_array_each (thread, &removal->stop.threads) {
+	ml_array_each (thread, &removal->step.stop.threads) {
 		struct user_regs_struct regs;
 
 		if (in_use || ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
@@ -109,42 +108,34 @@ static bool restore(const struct removal *removal)
 		const struct ml_agent_patch *patch = &header->patches[i];
 		uint8_t now[ML_AGENT_PATCH_BYTES];
 
-		if (!ml_stop_read(&removal->stop, patch->address, now, sizeof(now)) ||
+		if (!ml_stop_read(&removal->step.stop, patch->address, now, sizeof(now)) ||
 		    !memcmp(now, patch->original, sizeof(now)))
 			continue;
 		if (memcmp(now, patch->patched, sizeof(now)) != 0 ||
-		    !ml_stop_write(&removal->stop, patch->address, patch->original, sizeof(now)))
+		    !ml_stop_write(&removal->step.stop, patch->address, patch->original, sizeof(now)))
 			all = false;
 	}
 	return all;
 }
 
-static void unmap(struct removal *removal, uint64_t start, uint64_t size)
-{
-	const uint64_t arguments[6] = {start, size};
-	int64_t result;
-
-	ml_error_free(ml_stop_syscall(&removal->stop, removal->instruction, SYS_munmap, arguments,
-				      &result));
-}
-
 static void unmap_all(struct removal *removal)
 {
 	struct ml_agent_header *header = &removal->header;
+	struct ml_step *step = &removal->step;
 
 	for (uint32_t i = 0; i < header->island_count && i < ML_AGENT_ISLANDS; i++)
-		unmap(removal, header->islands[i].start, header->islands[i].size);
-	unmap(removal, header->image.start, header->image.size);
-	unmap(removal, header->address, header->size);
+		ml_step_munmap(step, header->islands[i].start, header->islands[i].size);
+	ml_step_munmap(step, header->image.start, header->image.size);
+	ml_step_munmap(step, header->address, header->size);
 }
 
 static struct ml_error *remove_stopped(void *context)
 {
 	struct removal *removal = context;
-	pid_t pid = removal->injection->pid;
+	pid_t pid = removal->step.pid;
 
 	for (int i = 0; i < ATTEMPTS; i++) {
-		struct ml_error *error = ml_stop_begin(pid, false, &removal->stop);
+		struct ml_error *error = ml_step_stop(&removal->step, false);
 
 		if (error)
 			return error;
@@ -152,7 +143,7 @@ static struct ml_error *remove_stopped(void *context)
 
 		if (is_restored && !in_use)
 			unmap_all(removal);
-		ml_stop_end(&removal->stop);
+		ml_stop_end(&removal->step.stop);
 		if (!is_restored)
 			return ml_error_new(ML_ERROR_TARGET,
 					    "something else patched functions of process %d over "
@@ -173,7 +164,7 @@ static bool is_there(const struct ml_injection *injection)
 {
 	const struct ml_agent_header *header = &injection->memory->header;
 	struct ml_maps maps = {0};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_maps_read(injection->pid, &maps);
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(injection->process, &maps);
 	bool there = false;
 
 	if (error)
@@ -182,7 +173,7 @@ static bool is_there(const struct ml_injection *injection)
 	const struct ml_mapping *mapping = ml_maps_find(&maps, header->address);
 
 	there = mapping && mapping->start == header->address &&
-		strstr(mapping->path, ML_AGENT_MEMORY_NAME);
+		ml_memory_is(mapping);
 	ml_maps_deinit(&maps);
 	return there;
 }
@@ -193,11 +184,15 @@ struct ml_error *ml_injection_remove(struct ml_injection *injection)
 
 	if (!injection->memory || !is_there(injection))
 		return NULL;
+
+	struct ml_error *error = ml_step_prepare(injection->process, &removal.step);
+
+	if (error)
+		return error;
 	removal.header = injection->memory->header;
-	removal.instruction = ml_syscall_instruction(injection->pid);
 	__atomic_store_n(&injection->memory->header.mode, ML_AGENT_OFF, __ATOMIC_RELEASE);
 
-	struct ml_error *error = ml_step_run(remove_stopped, &removal);
+	error = ml_step_run(injection->process, remove_stopped, &removal);
 
 	/* Gone meanwhile: nothing is left to be done. */
 	if (error && !is_there(injection)) {

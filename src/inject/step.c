@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/** Steps of an injection: who makes them, and system calls in the target's name. */
 #include "inject/injection_private.h"
-
-#include "target/maps.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +22,8 @@ struct outcome {
 };
 
 /* Not to be ended half-way by what ends the tool: Ctrl+C, a group's SIGKILL, a closed terminal. */
-static void work(struct ml_error *(*step)(void *context), void *context, struct outcome *outcome)
+static void work_apart(struct ml_error *(*work)(void *context), void *context,
+		       struct outcome *outcome)
 {
 	sigset_t all;
 
@@ -31,7 +31,7 @@ static void work(struct ml_error *(*step)(void *context), void *context, struct 
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	setsid();
 
-	struct ml_error *error = step(context);
+	struct ml_error *error = work(context);
 
 	if (error) {
 		outcome->kind = ml_error_kind(error);
@@ -42,11 +42,16 @@ static void work(struct ml_error *(*step)(void *context), void *context, struct 
 	_exit(0);
 }
 
-struct ml_error *ml_step_run(struct ml_error *(*step)(void *context), void *context)
+struct ml_error *ml_step_run(const struct ml_process *process,
+			     struct ml_error *(*work)(void *context), void *context)
 {
+	struct ml_error *error = NULL;
+
+	if (ml_process_is_held(process))
+		return work(context);
+
 	struct outcome *outcome = mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE,
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct ml_error *error = NULL;
 
 	if (outcome == MAP_FAILED)
 		return ml_error_errno(errno, "cannot share memory with the attaching process");
@@ -54,7 +59,7 @@ struct ml_error *ml_step_run(struct ml_error *(*step)(void *context), void *cont
 	pid_t child = fork();
 
 	if (!child)
-		work(step, context, outcome);
+		work_apart(work, context, outcome);
 	if (child < 0)
 		error = ml_error_errno(errno, "cannot start the attaching process");
 	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
@@ -67,34 +72,82 @@ struct ml_error *ml_step_run(struct ml_error *(*step)(void *context), void *cont
 	return error;
 }
 
-static uint64_t search(pid_t pid, uint64_t start, uint64_t end)
+/* ---- a system call to borrow ------------------------------------------------------------------ */
+
+static uint64_t search(const struct ml_process *process, const struct ml_mapping *mapping)
 {
 	static unsigned char bytes[SEARCHED_BYTES];
-	size_t size = end - start < sizeof(bytes) ? end - start : sizeof(bytes);
-	struct iovec local = {bytes, size}, remote = {(void *)(uintptr_t)start, size};
+	size_t size = mapping->end - mapping->start;
 
-	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) != (ssize_t)size)
+	if (size > sizeof(bytes))
+		size = sizeof(bytes);
+	if (!ml_process_read(process, mapping->start, bytes, size))
 		return 0;
 	for (size_t i = 0; i + 1 < size; i++)
 		if (bytes[i] == 0x0f && bytes[i + 1] == 0x05)
-			return start + i;
+			return mapping->start + i;
 	return 0;
 }
 
-uint64_t ml_syscall_instruction(pid_t pid)
+struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step)
 {
 	struct ml_maps maps = {0};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_maps_read(pid, &maps);
-	uint64_t found = 0;
+	struct ml_error *error = ml_process_maps(process, &maps);
 
+	*step = (struct ml_step){.process = process, .pid = ml_process_pid(process)};
 	if (error)
-		return 0;
+		return error;
 	ml_array_each (mapping, &maps.list)
-		if (!found && !strcmp(mapping->path, "[vdso]"))
-			found = search(pid, mapping->start, mapping->end);
+		if (!step->instruction && !strcmp(mapping->path, "[vdso]"))
+			step->instruction = search(process, mapping);
 	ml_array_each (mapping, &maps.list)
-		if (!found && mapping->is_executable && mapping->inode)
-			found = search(pid, mapping->start, mapping->end);
+		if (!step->instruction && mapping->is_executable && mapping->inode)
+			step->instruction = search(process, mapping);
 	ml_maps_deinit(&maps);
-	return found;
+	return step->instruction ? NULL
+				 : ml_error_new(ML_ERROR_UNSUPPORTED,
+						"process %d has no system call to borrow",
+						step->pid);
+}
+
+/* ---- with the process stopped ----------------------------------------------------------------- */
+
+struct ml_error *ml_step_stop(struct ml_step *step, bool only_main)
+{
+	return ml_process_is_held(step->process)
+		       ? ml_stop_begin_held(step->pid, &step->stop)
+		       : ml_stop_begin(step->pid, only_main, &step->stop);
+}
+
+struct ml_error *ml_step_call(struct ml_step *step, const char *what, long number,
+			      const uint64_t arguments[6], int64_t *result)
+{
+	struct ml_error *error =
+		ml_stop_syscall(&step->stop, step->instruction, number, arguments, result);
+
+	if (!error && *result < 0 && *result > -4096)
+		error = ml_error_errno((int)-*result, "%s in process %d", what, step->pid);
+	return error;
+}
+
+struct ml_error *ml_step_mmap(struct ml_step *step, uint64_t hint, size_t size, int protection,
+			      int flags, int fd, uint64_t *out)
+{
+	const uint64_t arguments[6] = {
+		hint, size, (uint64_t)protection, (uint64_t)flags, (uint64_t)(int64_t)fd, 0};
+	int64_t result = 0;
+	struct ml_error *error = ml_step_call(step, "mapping memory", SYS_mmap, arguments, &result);
+
+	if (!error)
+		*out = (uint64_t)result;
+	return error;
+}
+
+void ml_step_munmap(struct ml_step *step, uint64_t start, uint64_t size)
+{
+	const uint64_t arguments[6] = {start, size};
+	int64_t result;
+
+	if (start)
+		ml_error_free(ml_step_call(step, "munmap", SYS_munmap, arguments, &result));
 }

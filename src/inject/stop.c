@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* A thread that does not stop in this time waits where it cannot be interrupted (vfork, a dead
@@ -166,12 +167,34 @@ static void let_go(struct ml_stop *stop)
 	ml_array_free(&stop->threads);
 }
 
+static struct ml_error *open_stopped(struct ml_stop *stop)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", stop->pid);
+	stop->memory_fd = open(path, O_RDWR | O_CLOEXEC);
+	return stop->memory_fd >= 0 ? NULL
+				    : ml_error_errno(errno, "cannot open the memory of process %d",
+						     stop->pid);
+}
+
+struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out)
+{
+	struct ml_stop stop = {.pid = pid, .memory_fd = -1, .is_held = true};
+	struct ml_error *error = open_stopped(&stop);
+
+	if (error)
+		return error;
+	*ml_array_push(&stop.threads) = (struct ml_stopped){.tid = pid};
+	*out = stop;
+	return NULL;
+}
+
 struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out)
 {
 	struct ml_stop stop = {.pid = pid, .memory_fd = -1};
 	struct ml_error *error = NULL;
 	bool late = true;
-	char path[32];
 
 	for (int i = 0; !error && late && i < STOP_ATTEMPTS; i++) {
 		if (i)
@@ -190,20 +213,30 @@ struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out)
 		error = ml_error_new(ML_ERROR_TARGET, "process %d is gone", pid);
 	if (error)
 		return error;
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	stop.memory_fd = open(path, O_RDWR | O_CLOEXEC);
-	if (stop.memory_fd < 0) {
-		error = ml_error_errno(errno, "cannot open the memory of process %d", pid);
+	error = open_stopped(&stop);
+	if (error)
 		let_go(&stop);
-		return error;
-	}
-	*out = stop;
-	return NULL;
+	else
+		*out = stop;
+	return error;
+}
+
+/* What came while it ran calls of ours comes again. */
+static void keep_held(struct ml_stop *stop)
+{
+	const struct ml_stopped *thread = &stop->threads.items[0];
+
+	if (thread->signal)
+		syscall(SYS_tgkill, stop->pid, thread->tid, thread->signal);
+	ml_array_free(&stop->threads);
 }
 
 void ml_stop_end(struct ml_stop *stop)
 {
-	let_go(stop);
+	if (stop->is_held)
+		keep_held(stop);
+	else
+		let_go(stop);
 	ml_fd_close(&stop->memory_fd);
 }
 

@@ -2,8 +2,9 @@
 /**
  * Threads of a target, stopped by ptrace without a signal, and system calls made in their name.
  *
- * Only for a process forked for the purpose: a tool that is killed while a thread runs a call that
- * is not its own would leave it with wrong registers.
+ * For a process forked for the purpose: a tool that is killed while a thread runs a call that is
+ * not its own would leave it with wrong registers. Only what is held at its birth or exec by the
+ * tool's own ptrace is handled by the tool itself.
  */
 #ifndef ML_INJECT_STOP_H
 #define ML_INJECT_STOP_H
@@ -24,13 +25,17 @@ struct ml_stopped {
 struct ml_stop {
 	pid_t pid;
 	int memory_fd; /**< /proc/PID/mem */
+	bool is_held;  /**< stopped by our own ptrace before, and to stay so */
 	ML_ARRAY(struct ml_stopped) threads;
 };
 
 /** Stops every thread of @p pid, or (@p only_main) its main one. Nothing is stopped on an error. */
 struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out);
 
-/** Lets all go on. */
+/** For a process of one thread that our own ptrace has stopped already; it stays stopped. */
+struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out);
+
+/** Lets all go on but a held one. */
 void ml_stop_end(struct ml_stop *stop);
 
 bool ml_stop_read(const struct ml_stop *stop, uint64_t address, void *buffer, size_t size);

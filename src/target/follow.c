@@ -189,6 +189,7 @@ static void handle_exec(struct ml_follow *follow, struct tracee *tracee)
 	tracee->is_held = false;
 	tracee->is_starting = ml_startup_begin(&tracee->startup, tracee->tid);
 	follow->events->mapped(follow->context, tracee->tgid, true);
+	ml_startup_continue(&tracee->startup);
 	resume(tracee, 0);
 }
 
@@ -443,6 +444,11 @@ struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid)
 		}
 	} while (count);
 	return NULL;
+}
+
+void ml_follow_leave(struct ml_follow *follow, pid_t pid)
+{
+	let_go(follow, pid);
 }
 
 static struct ml_follow *create(const struct ml_follow_events *events, void *context)

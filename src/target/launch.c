@@ -293,11 +293,15 @@ void ml_launch_disown(struct ml_launch *launch)
 static struct ml_error *handle_stop(struct ml_startup *startup, int status,
 				    ml_launch_mapped *mapped, void *context, bool *over)
 {
+	struct ml_error *error;
+
 	switch (ml_ptrace_stop_kind(status)) {
 	case ML_PTRACE_EXEC:
 		/* It execs again before it has started; all begins anew. */
 		*over = !ml_startup_begin(startup, startup->pid);
-		return mapped(context);
+		error = mapped(context);
+		ml_startup_continue(startup);
+		return error;
 	case ML_PTRACE_SYSCALL:
 		switch (ml_startup_syscall(startup)) {
 		case ML_STARTUP_MAPPED:

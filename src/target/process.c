@@ -371,6 +371,14 @@ bool ml_process_read(const struct ml_process *process, uint64_t address, void *b
 	return mem >= 0 && pread(mem, buffer, size, (off_t)address) == (ssize_t)size;
 }
 
+bool ml_process_write(const struct ml_process *process, uint64_t address, const void *buffer,
+		      size_t size)
+{
+	ML_FD_CLEANUP int mem = openat(process->proc_fd, "mem", O_RDWR | O_CLOEXEC);
+
+	return mem >= 0 && pwrite(mem, buffer, size, (off_t)address) == (ssize_t)size;
+}
+
 struct ml_error *ml_process_maps(const struct ml_process *process, struct ml_maps *out)
 {
 	return ml_maps_read_at(process->proc_fd, process->pid, out);
@@ -414,6 +422,16 @@ const char *ml_process_container(const struct ml_process *process)
 int ml_process_seccomp(const struct ml_process *process)
 {
 	return process->seccomp;
+}
+
+void ml_process_set_held(struct ml_process *process, bool is_held)
+{
+	process->is_held = is_held;
+}
+
+bool ml_process_is_held(const struct ml_process *process)
+{
+	return process->is_held;
 }
 
 pid_t ml_process_tracer(const struct ml_process *process)

@@ -45,6 +45,12 @@ const char *ml_process_container(const struct ml_process *process);
 int ml_process_seccomp(const struct ml_process *process);
 /** pid of the tracer (TracerPid), 0 for none. */
 pid_t ml_process_tracer(const struct ml_process *process);
+/**
+ * Says that the process (one thread, so newborn or just exec'ed) stands stopped under our own
+ * ptrace until this is taken back: system calls can then be made in its name right away.
+ */
+void ml_process_set_held(struct ml_process *process, bool is_held);
+bool ml_process_is_held(const struct ml_process *process);
 /** Reads comm, exe and status again: after an exec. */
 struct ml_error *ml_process_refresh(struct ml_process *process);
 
@@ -69,5 +75,10 @@ struct ml_error *ml_process_open_file(const struct ml_process *process, const ch
 
 /** Reads @p size bytes of its memory; false on any fault. */
 bool ml_process_read(const struct ml_process *process, uint64_t address, void *buffer, size_t size);
+
+/** Writes its memory, also what it cannot write itself (a private copy is made of a file's pages).
+ */
+bool ml_process_write(const struct ml_process *process, uint64_t address, const void *buffer,
+		      size_t size);
 
 #endif

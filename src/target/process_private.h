@@ -21,6 +21,7 @@ struct ml_process {
 	pid_t inner_pid;
 	pid_t tracer;
 	int seccomp;
+	bool is_held;
 };
 
 /** "1234 (comm)", comm escaped; the caller's to free. */

@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -156,6 +157,19 @@ bool ml_startup_begin(struct ml_startup *startup, pid_t pid)
 	startup->debug_slot = dynamic.debug_slot;
 	find_loader(startup, auxv.loader ? auxv.loader : auxv.headers);
 	return true;
+}
+
+/*
+ * A process that was stepped through a system call of ours since its PTRACE_EVENT_EXEC has left
+ * execve() on the way, whose end is then no stop any more.
+ */
+void ml_startup_continue(struct ml_startup *startup)
+{
+	siginfo_t info;
+
+	if (!ptrace(PTRACE_GETSIGINFO, startup->pid, NULL, &info) &&
+	    info.si_code >> 8 != PTRACE_EVENT_EXEC)
+		startup->is_exit_next = false;
 }
 
 /* Arguments survive a system call on x86-64 (all but rax, rcx and r11), so its end tells all. */

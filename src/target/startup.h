@@ -33,6 +33,9 @@ enum ml_startup_step {
  */
 bool ml_startup_begin(struct ml_startup *startup, pid_t pid);
 
+/** To be called after others may have made the process run system calls where it stands. */
+void ml_startup_continue(struct ml_startup *startup);
+
 /** To be called at each system call stop (PTRACE_O_TRACESYSGOOD), entry and exit, from then on. */
 enum ml_startup_step ml_startup_syscall(struct ml_startup *startup);
 

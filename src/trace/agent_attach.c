@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/agent_attach.h"
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "trace/process_allocators.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_BLOCKS (1u << 21)
 #define DEFAULT_STACKS (1u << 16)
-#define HEARTBEAT_US   4000
 #define STALE_LIMIT    8
 
 /* What is read of a function: to find jumps back to its start. */
@@ -33,48 +28,21 @@ static void function_list_free(struct function_list *functions)
 
 static void note(const struct ml_agent_attached *attached, const char *text)
 {
-	if (attached->options->note)
-		attached->options->note(attached->options->note_context, text);
+	const struct ml_tracer_options *options = attached->common->options;
+
+	if (options->note)
+		options->note(options->note_context, text);
 }
 
-/* ---- the heartbeat ----------------------------------------------------------------------------
- */
-
-static void *beat(void *context)
+/* Another part of the tool may hold the process by ptrace, as the steps of an injection do. What is
+ * held for us just now stays so. */
+static void take_turn(const struct ml_agent_attached *attached, bool begins)
 {
-	struct ml_agent_attached *attached = context;
-	struct ml_agent_memory *memory = attached->injection.memory;
+	const struct ml_tracer_options *options = attached->common->options;
 
-	while (!__atomic_load_n(&attached->stop_heart, __ATOMIC_RELAXED)) {
-		__atomic_store_n(&memory->now_ns, ml_monotonic_ns(), __ATOMIC_RELAXED);
-		usleep(HEARTBEAT_US);
-	}
-	return NULL;
-}
-
-static struct ml_error *start_heart(struct ml_agent_attached *attached)
-{
-	sigset_t all, before;
-	int err;
-
-	attached->injection.memory->now_ns = ml_monotonic_ns();
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	err = pthread_create(&attached->heart, NULL, beat, attached);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err)
-		return ml_error_errno(err, "cannot start a thread");
-	attached->heart_beats = true;
-	return NULL;
-}
-
-static void stop_heart(struct ml_agent_attached *attached)
-{
-	if (!attached->heart_beats)
-		return;
-	__atomic_store_n(&attached->stop_heart, true, __ATOMIC_RELAXED);
-	pthread_join(attached->heart, NULL);
-	attached->heart_beats = false;
+	if (options->ptrace_turn && !ml_process_is_held(attached->process))
+		options->ptrace_turn(options->turn_context, ml_process_pid(attached->process),
+				     begins);
 }
 
 /* ---- functions --------------------------------------------------------------------------------
@@ -93,6 +61,22 @@ static const struct ml_code *code_of(const struct ml_code_map *map, const struct
 	return NULL;
 }
 
+static bool is_done(const struct ml_agent_attached *attached, uint64_t address)
+{
+	if (attached->injection.memory && ml_injection_has(&attached->injection, address))
+		return true;
+	ml_array_each (refused, &attached->refused)
+		if (*refused == address)
+			return true;
+	return false;
+}
+
+static void refuse(struct ml_agent_attached *attached, uint64_t address)
+{
+	*ml_array_push(&attached->refused) = address;
+	attached->not_patched++;
+}
+
 static void list_function(struct ml_agent_attached *attached, struct ml_module *module,
 			  const struct ml_allocator_function *function,
 			  struct function_list *functions)
@@ -102,12 +86,14 @@ static void list_function(struct ml_agent_attached *attached, struct ml_module *
 	uint64_t size = FUNCTION_BYTES_UNKNOWN;
 	uint8_t *bytes;
 
+	if (!code || is_done(attached, function->address + code->bias))
+		return;
 	if (ml_module_symbol_at(module, function->address, &symbol) && symbol.size)
 		size = symbol.size < FUNCTION_BYTES ? symbol.size : FUNCTION_BYTES;
 	bytes = ml_alloc(size);
-	if (!code || !ml_module_read(module, function->address, bytes, size)) {
+	if (!ml_module_read(module, function->address, bytes, size)) {
 		free(bytes);
-		attached->not_patched++;
+		refuse(attached, function->address + code->bias);
 		return;
 	}
 	*ml_array_push(&functions->list) = (struct ml_injection_function){
@@ -119,22 +105,20 @@ static void list_function(struct ml_agent_attached *attached, struct ml_module *
 	};
 }
 
-static struct ml_error *list_functions(struct ml_agent_attached *attached,
-				       const struct ml_allocators *allocators,
-				       struct function_list *functions)
+/* Those that are neither patched nor known not to be patchable. */
+static void list_functions(struct ml_agent_attached *attached,
+			   const struct ml_allocators *allocators, struct function_list *functions)
 {
 	ml_array_each (allocator, &allocators->list)
 		ml_array_each (function, &allocator->functions)
 			list_function(attached, allocator->module, function, functions);
-	if (functions->list.count)
-		return NULL;
-	return ml_allocators_none(allocators, &attached->code, ml_process_pid(attached->process));
 }
 
 /* ---- the agent's view of the code ----------------------------------------------------------- */
 
 static void tell_maps(struct ml_agent_attached *attached, const struct ml_allocators *allocators)
 {
+	struct ml_agent_rows *rows = &attached->common->rows;
 	struct ml_agent_memory *memory = attached->injection.memory;
 	uint32_t next = !(memory->maps_current & 1);
 	struct ml_process_maps *maps = &memory->maps[next];
@@ -154,26 +138,13 @@ static void tell_maps(struct ml_agent_attached *attached, const struct ml_alloca
 		struct ml_process_map *map = &maps->map[maps->count++];
 
 		*map = (struct ml_process_map){.start = code->start, .end = code->end};
-		ml_unwind_tables_describe(attached->unwind, code->module, code->bias, map);
+		ml_unwind_tables_describe(rows->tables, code->module, code->bias, map);
 		if (ml_allocators_own(allocators, code->module))
 			map->flags |= ML_PROCESS_MAP_ALLOCATOR;
 	}
+	ml_agent_rows_copy(rows, memory, &attached->rows_told);
 	__atomic_store_n(&memory->maps_current, next, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&memory->epoch, 1, __ATOMIC_RELEASE);
-}
-
-void ml_agent_tell_code(struct ml_agent_attached *attached, const struct ml_maps *maps)
-{
-	struct ml_allocators allocators = {0};
-
-	ml_code_map_update(&attached->code, attached->modules, attached->process, maps);
-
-	ML_ERROR_CLEANUP struct ml_error *error = ml_code_map_allocators(
-		&attached->code, &attached->options->allocators, &allocators);
-
-	if (!error)
-		tell_maps(attached, &allocators);
-	ml_allocators_deinit(&allocators);
 }
 
 /* ---- attaching --------------------------------------------------------------------------------
@@ -189,10 +160,9 @@ static size_t bucket_count(const struct ml_tracer_options *options)
 	return count;
 }
 
-static void configure(struct ml_agent_attached *attached, const struct ml_allocators *allocators,
-		      size_t buckets)
+static void configure(struct ml_agent_attached *attached, const struct ml_allocators *allocators)
 {
-	const struct ml_tracer_options *options = attached->options;
+	const struct ml_tracer_options *options = attached->common->options;
 	struct ml_agent_memory *memory = attached->injection.memory;
 	uint32_t stacks = options->max_stacks ? options->max_stacks : DEFAULT_STACKS;
 
@@ -204,27 +174,26 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 				 ? options->max_depth
 				 : ML_STACK_DEPTH,
 	};
-	memory->bucket_mask = buckets - 1;
+	memory->bucket_mask = bucket_count(options) - 1;
 	memory->tgid = (uint32_t)ml_process_pid(attached->process);
 	memory->stack_limit = stacks < ML_AGENT_STACKS / 2 ? stacks : ML_AGENT_STACKS / 2;
+	memory->is_static = 0;
 	ml_array_each (allocator, &allocators->list)
 		memory->is_static |= ml_module_is_static(allocator->module);
-	attached->unwind = ml_unwind_tables_create_in(memory->rows, ML_AGENT_ROWS,
-						      memory->row_pages, ML_AGENT_ROW_PAGES);
 }
 
 static struct ml_error *arm(struct ml_agent_attached *attached,
 			    const struct function_list *functions)
 {
 	size_t count = functions->list.count;
-	ML_FREE_CLEANUP struct ml_error **refused = ml_alloc(sizeof(*refused) * count);
+	ML_FREE_CLEANUP struct ml_error **refused = ml_alloc(sizeof(*refused) * (count + 1));
 	struct ml_error *error =
 		ml_injection_arm(&attached->injection, functions->list.items, count, refused);
 
 	for (size_t i = 0; i < count; i++) {
 		if (!refused[i])
 			continue;
-		attached->not_patched++;
+		refuse(attached, functions->list.items[i].address);
 		refused[i] = ml_error_wrap(refused[i], "%s is not traced",
 					   functions->list.items[i].name);
 		if (!error)
@@ -234,26 +203,45 @@ static struct ml_error *arm(struct ml_agent_attached *attached,
 	return error;
 }
 
+/* With the memory there: the rest, or everything out again. */
+static struct ml_error *begin(struct ml_agent_attached *attached,
+			      const struct ml_allocators *allocators,
+			      const struct function_list *functions)
+{
+	struct ml_error *error =
+		ml_agent_heart_add(attached->common->heart, attached->injection.memory);
+
+	attached->rows_told = (struct ml_agent_rows_copy){0};
+	configure(attached, allocators);
+	tell_maps(attached, allocators);
+	if (!error && functions)
+		error = arm(attached, functions);
+	else if (!error)
+		error = ml_injection_wake(&attached->injection);
+	if (!error)
+		return NULL;
+	ml_error_free(ml_injection_remove(&attached->injection));
+	ml_agent_close(attached);
+	return error;
+}
+
 static struct ml_error *inject(struct ml_agent_attached *attached,
 			       const struct ml_allocators *allocators)
 {
-	size_t buckets = bucket_count(attached->options);
-	size_t size = sizeof(struct ml_agent_memory) + buckets * sizeof(struct ml_agent_bucket);
+	size_t size = sizeof(struct ml_agent_memory) +
+		      bucket_count(attached->common->options) * sizeof(struct ml_agent_bucket);
 	struct function_list functions = {0};
-	struct ml_error *error = list_functions(attached, allocators, &functions);
+	struct ml_error *error = NULL;
 
+	list_functions(attached, allocators, &functions);
+	if (!functions.list.count)
+		error = ml_allocators_none(allocators, &attached->code,
+					   ml_process_pid(attached->process));
 	if (!error)
 		error = ml_injection_map(attached->process, functions.list.items,
 					 functions.list.count, size, &attached->injection);
-	if (!error) {
-		error = start_heart(attached);
-		configure(attached, allocators, buckets);
-		tell_maps(attached, allocators);
-		if (!error)
-			error = arm(attached, &functions);
-		if (error)
-			ml_error_free(ml_agent_detach(attached));
-	}
+	if (!error)
+		error = begin(attached, allocators, &functions);
 	function_list_free(&functions);
 	return error;
 }
@@ -286,40 +274,156 @@ static struct ml_error *check(const struct ml_process *process)
 			    ml_process_pid(process));
 }
 
-struct ml_error *ml_agent_attach(struct ml_agent_attached *attached)
+static struct ml_error *look_at_code(struct ml_agent_attached *attached,
+				     struct ml_allocators *allocators)
 {
-	struct ml_allocators allocators = {0};
 	struct ml_maps maps = {0};
-	struct ml_error *error = check(attached->process);
+	struct ml_error *error = ml_process_maps(attached->process, &maps);
 
-	if (!error)
-		error = clean_up(attached);
-	if (!error)
-		error = ml_process_maps(attached->process, &maps);
 	if (error)
 		return error;
-	ml_code_map_update(&attached->code, attached->modules, attached->process, &maps);
+	ml_code_map_update(&attached->code, attached->common->modules, attached->process, &maps);
 	ml_maps_deinit(&maps);
-	error = ml_code_map_allocators(&attached->code, &attached->options->allocators,
-				       &allocators);
-	if (!error)
+	return ml_code_map_allocators(&attached->code, &attached->common->options->allocators,
+				      allocators);
+}
+
+/* New allocators: those of a library that was loaded now, or again. */
+static struct ml_error *patch_new(struct ml_agent_attached *attached,
+				  const struct ml_allocators *allocators)
+{
+	struct function_list functions = {0};
+	struct ml_error *error = NULL;
+
+	list_functions(attached, allocators, &functions);
+	if (functions.list.count)
+		error = ml_injection_extend(&attached->injection, functions.list.items,
+					    functions.list.count);
+	if (functions.list.count && !error)
+		error = arm(attached, &functions);
+	/* What could not be patched now is not tried at every look. */
+	if (error)
+		ml_array_each (function, &functions.list)
+			if (!is_done(attached, function->address))
+				refuse(attached, function->address);
+	function_list_free(&functions);
+	return error;
+}
+
+static struct ml_error *attach(struct ml_agent_attached *attached,
+			       const struct ml_agent_attached *parent)
+{
+	struct ml_allocators allocators = {0};
+	struct ml_error *error = look_at_code(attached, &allocators);
+
+	if (!error && parent && ml_injection_is_inherited(attached->process, &parent->injection)) {
+		error = ml_injection_adopt(attached->process, &parent->injection,
+					   &attached->injection);
+		if (!error)
+			error = begin(attached, &allocators, NULL);
+		if (!error)
+			error = patch_new(attached, &allocators);
+	} else if (!error) {
 		error = inject(attached, &allocators);
+	}
 	ml_allocators_deinit(&allocators);
 	return error;
 }
 
+struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
+				 const struct ml_agent_attached *parent)
+{
+	struct ml_error *error = check(attached->process);
+
+	if (error)
+		return error;
+	take_turn(attached, true);
+	error = clean_up(attached);
+	if (!error)
+		error = attach(attached, parent);
+	take_turn(attached, false);
+	return error;
+}
+
+/* ---- looking again ----------------------------------------------------------------------------
+ */
+
+static void forget_refused(struct ml_agent_attached *attached)
+{
+	attached->not_patched -= attached->refused.count;
+	attached->refused.count = 0;
+}
+
+static struct ml_error *take_changes(struct ml_agent_attached *attached)
+{
+	struct ml_allocators allocators = {0};
+	struct ml_error *error = look_at_code(attached, &allocators);
+
+	if (!error) {
+		tell_maps(attached, &allocators);
+		take_turn(attached, true);
+		error = patch_new(attached, &allocators);
+		take_turn(attached, false);
+	}
+	ml_allocators_deinit(&allocators);
+	return error;
+}
+
+enum ml_agent_look ml_agent_look(struct ml_agent_attached *attached, bool resolved,
+				 struct ml_error **error)
+{
+	const struct ml_agent_header *header = &attached->injection.memory->header;
+	struct ml_maps maps = {0};
+	ML_ERROR_CLEANUP struct ml_error *unread = ml_process_maps(attached->process, &maps);
+
+	*error = NULL;
+	if (unread)
+		return ML_AGENT_SAME; /* it ended: its pidfd tells */
+
+	struct ml_code_change change = ml_code_map_compare(&attached->code, &maps);
+	const struct ml_mapping *mapping = ml_maps_find(&maps, header->address);
+	bool is_there = mapping && mapping->start == header->address && mapping->is_shared;
+
+	ml_maps_deinit(&maps);
+	if (!is_there)
+		return ML_AGENT_NEW;
+	if (change.removed && !resolved)
+		return ML_AGENT_REMOVED;
+
+	size_t pruned = ml_injection_prune(&attached->injection);
+
+	if (pruned || change.removed)
+		forget_refused(attached);
+	if (change.added || change.removed || pruned)
+		*error = take_changes(attached);
+	return ML_AGENT_SAME;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
 struct ml_error *ml_agent_detach(struct ml_agent_attached *attached)
 {
-	struct ml_error *error = ml_injection_remove(&attached->injection);
+	struct ml_error *error;
 
-	stop_heart(attached);
+	if (!attached->injection.memory)
+		return NULL;
+	take_turn(attached, true);
+	error = ml_injection_remove(&attached->injection);
+	take_turn(attached, false);
+	ml_agent_heart_drop(attached->common->heart, attached->injection.memory);
 	return error;
+}
+
+void ml_agent_close(struct ml_agent_attached *attached)
+{
+	ml_agent_heart_drop(attached->common->heart, attached->injection.memory);
+	ml_injection_close(&attached->injection);
+	forget_refused(attached);
 }
 
 void ml_agent_attached_deinit(struct ml_agent_attached *attached)
 {
-	stop_heart(attached);
-	ml_unwind_tables_destroy(attached->unwind);
-	ml_injection_close(&attached->injection);
+	ml_agent_close(attached);
+	ml_array_free(&attached->refused);
 	ml_code_map_deinit(&attached->code);
 }

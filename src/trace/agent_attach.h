@@ -3,35 +3,60 @@
 #ifndef ML_TRACE_AGENT_ATTACH_H
 #define ML_TRACE_AGENT_ATTACH_H
 
+#include "base/array.h"
 #include "inject/injection.h"
+#include "trace/agent_heart.h"
+#include "trace/agent_rows.h"
 #include "trace/code_map.h"
 #include "trace/module_cache.h"
 #include "trace/tracer.h"
-#include "trace/unwind_tables.h"
 
-#include <pthread.h>
-
-/** A process with an agent in it. */
-struct ml_agent_attached {
-	const struct ml_tracer_options *options; /**< borrowed */
+/** What the processes of a tracer share. Borrowed. */
+struct ml_agent_common {
+	const struct ml_tracer_options *options;
 	struct ml_module_cache *modules;
+	struct ml_agent_heart *heart;
+	struct ml_agent_rows rows;
+};
+
+/** A process with an agent in it, or about to get one. */
+struct ml_agent_attached {
+	struct ml_agent_common *common;
 	struct ml_process *process; /**< borrowed */
 	struct ml_code_map code;
-	struct ml_unwind_tables *unwind;
-	struct ml_injection injection;
-	pthread_t heart;
-	bool heart_beats, stop_heart;
+	struct ml_agent_rows_copy rows_told;
+	struct ml_injection injection; /**< without memory: not attached */
+	ML_ARRAY(uint64_t) refused;    /**< addresses of functions that cannot be patched */
 	uint64_t beyond_limit, not_patched;
 };
 
-/** Attaches: everything is booked when it returns. On an error the process is as it was. */
-struct ml_error *ml_agent_attach(struct ml_agent_attached *attached);
+/**
+ * Attaches: everything is booked when it returns. @p parent is one of which the process may be a
+ * forked child, or NULL. ML_ERROR_UNSUPPORTED when it has no allocator (yet). On an error the
+ * process is as it was.
+ */
+struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
+				 const struct ml_agent_attached *parent);
 
-/** Tells the agent of the code that @p maps has; @p change is how that differs. */
-void ml_agent_tell_code(struct ml_agent_attached *attached, const struct ml_maps *maps);
+/** What a look found. */
+enum ml_agent_look {
+	ML_AGENT_SAME,    /**< the process runs what it ran */
+	ML_AGENT_REMOVED, /**< code has gone; to be looked at again once stacks are resolved */
+	ML_AGENT_NEW,     /**< another program: the agent went with the old one */
+};
+
+/**
+ * Looks at the maps: tells the agent of new code and patches new allocators. When code has gone and
+ * not @p resolved, nothing is done yet. *@p error (may be NULL) tells what could not be traced.
+ */
+enum ml_agent_look ml_agent_look(struct ml_agent_attached *attached, bool resolved,
+				 struct ml_error **error);
 
 /** Takes the agent out; the books stay. Twice is fine. */
 struct ml_error *ml_agent_detach(struct ml_agent_attached *attached);
+
+/** Forgets the memory and the functions; the code map stays. */
+void ml_agent_close(struct ml_agent_attached *attached);
 
 void ml_agent_attached_deinit(struct ml_agent_attached *attached);
 

@@ -7,18 +7,43 @@
 #include "shared/agent_abi.h"
 #include "trace/map_books.h"
 
-/** Fills @p out with what @p memory says now. The agent may be at work. */
-void ml_agent_books_snapshot(const struct ml_agent_memory *memory,
+/** The books of one process. */
+struct ml_agent_books {
+	struct ml_agent_memory *memory; /**< borrowed; NULL once they are frozen */
+	int fd;                         /**< its file: tells which parts were ever written */
+	uint32_t index;                 /**< of the process: the upper half of its stacks' ids */
+	struct ml_snapshot frozen;      /**< all sites and blocks of a process that has ended */
+	uint64_t frozen_events;         /**< its calls */
+};
+
+/** Adds what the books say now to @p out. The agent may be at work. */
+void ml_agent_books_snapshot(const struct ml_agent_books *books,
 			     const struct ml_snapshot_filter *filter, struct ml_snapshot *out);
 
+/** Copies everything: the memory is not needed any more. */
+void ml_agent_books_freeze(struct ml_agent_books *books);
+
+/** Forgets everything. */
+void ml_agent_books_forget(struct ml_agent_books *books);
+
+/** The index in a stack's id. */
+static inline uint32_t ml_agent_books_index(uint64_t stack)
+{
+	return (uint32_t)(stack >> 32);
+}
+
 /** The stack @p id as recorded; false when it was lost. */
-bool ml_agent_books_stack(const struct ml_agent_memory *memory, uint64_t id,
+bool ml_agent_books_stack(const struct ml_agent_books *books, uint64_t id,
 			  struct ml_stack_record *out);
 
+/** Calls @p visit with the id of every stack. */
+void ml_agent_books_each_stack(const struct ml_agent_books *books,
+			       void (*visit)(void *context, uint64_t id), void *context);
+
 /** Calls so far. */
-uint64_t ml_agent_books_events(const struct ml_agent_memory *memory);
+uint64_t ml_agent_books_events(const struct ml_agent_books *books);
 
 /** Takes the next event of direct mappings out of the ring; false when there is none. */
-bool ml_agent_books_next_map(struct ml_agent_memory *memory, struct ml_map_event *out);
+bool ml_agent_books_next_map(struct ml_agent_books *books, struct ml_map_event *out);
 
 #endif

@@ -1,31 +1,42 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** The tracer that works from inside one process. */
+/** The tracer that works from inside the processes. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "trace/agent_attach.h"
 #include "trace/agent_books.h"
 #include "trace/libc_internals.h"
 #include "trace/map_books.h"
+#include "trace/mapping_watch.h"
 #include "trace/stack_store.h"
 #include "trace/tracer.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* How often new mappings are looked for and the ring of mmap calls is emptied. */
+/* How often the rings of mmap calls are emptied, and new mappings looked for where the kernel does
+ * not tell of them. */
 #define TICK_NS 200000000
+
+struct agent_process {
+	struct ml_agent_attached attached;
+	struct ml_agent_books books;
+	pid_t pid;
+	bool is_taken; /* false once it was removed: kept for its books and stacks */
+	bool has_lapsed;
+};
 
 struct agent_tracer {
 	struct ml_tracer tracer;
-	const struct ml_tracer_options *options;
-	struct ml_agent_attached attached;
-	struct ml_module_cache *modules;
+	struct ml_agent_common common;
+	ML_ARRAY(struct agent_process *) processes; /* by index; none ever leaves */
+	ML_ARRAY(pid_t) news;                       /* whose maps changed */
 	struct ml_map_books *map_books;
 	struct ml_stack_store *stacks;
-	bool is_attached;
-	bool has_lapsed;
-	int timer_fd;
+	struct ml_mapping_watch *watch; /* NULL where perf does not let us */
+	int epoll_fd, timer_fd;
 };
 
 static struct agent_tracer *self(struct ml_tracer *tracer)
@@ -35,13 +46,22 @@ static struct agent_tracer *self(struct ml_tracer *tracer)
 
 static void note(const struct agent_tracer *tracer, const char *text)
 {
-	if (tracer->options->note)
-		tracer->options->note(tracer->options->note_context, text);
+	if (tracer->common.options->note)
+		tracer->common.options->note(tracer->common.options->note_context, text);
 }
 
-static struct ml_agent_memory *memory_of(const struct agent_tracer *tracer)
+static bool is_attached(const struct agent_process *process)
 {
-	return tracer->attached.injection.memory;
+	return process->is_taken && process->attached.injection.memory;
+}
+
+static struct agent_process *process_of(const struct agent_tracer *tracer, pid_t pid)
+{
+	/* The newest first: a pid can come back. */
+	for (size_t i = tracer->processes.count; i-- > 0;)
+		if (tracer->processes.items[i]->pid == pid)
+			return tracer->processes.items[i];
+	return NULL;
 }
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
@@ -50,112 +70,35 @@ static const struct ml_stack *tracer_stack(struct ml_tracer *base, uint64_t id)
 {
 	struct agent_tracer *tracer = self(base);
 	const struct ml_stack *stack = ml_stack_store_get(tracer->stacks, id);
+	uint32_t index = ml_agent_books_index(id);
 	struct ml_stack_record record;
 
-	if (stack || !memory_of(tracer) || !ml_agent_books_stack(memory_of(tracer), id, &record))
+	if (stack || index >= tracer->processes.count ||
+	    !ml_agent_books_stack(&tracer->processes.items[index]->books, id, &record))
 		return stack;
-	return ml_stack_store_add(tracer->stacks, id, &record, &tracer->attached.code, NULL);
+	return ml_stack_store_add(tracer->stacks, id, &record,
+				  &tracer->processes.items[index]->attached.code, NULL);
+}
+
+static void resolve(void *context, uint64_t id)
+{
+	tracer_stack(context, id);
 }
 
 /* Names all addresses while the code they run through is still known. */
-static void resolve_all(struct agent_tracer *tracer)
+static void resolve_all(struct agent_tracer *tracer, const struct agent_process *process)
 {
-	for (uint64_t i = 1; memory_of(tracer) && i < ML_AGENT_STACKS; i++)
-		if (memory_of(tracer)->stacks[i].hash)
-			tracer_stack(&tracer->tracer, i + ML_STACK_ID_NONE);
+	ml_agent_books_each_stack(&process->books, resolve, &tracer->tracer);
 }
 
-/* ---- the process ------------------------------------------------------------------------------
+/* ---- direct mappings --------------------------------------------------------------------------
  */
 
-static void look_again(struct agent_tracer *tracer)
-{
-	struct ml_maps maps = {0};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(tracer->attached.process, &maps);
-
-	if (error)
-		return;
-
-	struct ml_code_change change = ml_code_map_compare(&tracer->attached.code, &maps);
-	const struct ml_mapping *mapping = ml_maps_find(&maps, memory_of(tracer)->header.address);
-
-	if (!mapping || !strstr(mapping->path, ML_AGENT_MEMORY_NAME)) {
-		resolve_all(tracer);
-		tracer->is_attached = false;
-		note(tracer, "the process runs a new program, which the agent is not in: its "
-			     "books end here");
-	} else if (change.added || change.removed) {
-		if (change.removed)
-			resolve_all(tracer);
-		ml_agent_tell_code(&tracer->attached, &maps);
-	}
-	ml_maps_deinit(&maps);
-}
-
-static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_process *target)
-{
-	struct agent_tracer *tracer = self(base);
-	struct ml_error *error;
-
-	if (tracer->attached.process)
-		return tracer->attached.process == target
-			       ? NULL
-			       : ml_error_new(ML_ERROR_UNSUPPORTED,
-					      "the agent takes one process only");
-	tracer->attached.process = target;
-	error = ml_agent_attach(&tracer->attached);
-	tracer->is_attached = !error;
-	/* A process without an allocator is no process the agent could come back to. */
-	if (error && ml_error_kind(error) == ML_ERROR_UNSUPPORTED) {
-		struct ml_error *final =
-			ml_error_new(ML_ERROR_TARGET, "%s", ml_error_message(error));
-
-		ml_error_free(error);
-		return final;
-	}
-	return error;
-}
-
-static struct ml_error *tracer_refresh_process(struct ml_tracer *base, pid_t pid)
-{
-	struct agent_tracer *tracer = self(base);
-
-	if (tracer->is_attached)
-		look_again(tracer);
-	return NULL;
-}
-
-static void tracer_detach(struct ml_tracer *base)
-{
-	struct agent_tracer *tracer = self(base);
-
-	if (!tracer->is_attached)
-		return;
-	tracer->is_attached = false;
-	look_again(tracer);
-	resolve_all(tracer);
-
-	ML_ERROR_CLEANUP struct ml_error *error = ml_agent_detach(&tracer->attached);
-
-	if (error)
-		note(tracer, ml_error_message(error));
-}
-
-static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
-{
-	tracer_detach(base);
-	if (!keep)
-		ml_map_books_forget(self(base)->map_books, pid);
-}
-
-/* ---- news -------------------------------------------------------------------------------------
- */
-
-static void read_maps(struct agent_tracer *tracer)
+static void read_maps(struct agent_tracer *tracer, struct agent_process *process)
 {
 	struct ml_map_event event;
 
-	while (memory_of(tracer) && ml_agent_books_next_map(memory_of(tracer), &event)) {
+	while (ml_agent_books_next_map(&process->books, &event)) {
 		const struct ml_stack *stack =
 			event.stack ? tracer_stack(&tracer->tracer, event.stack) : NULL;
 
@@ -164,19 +107,197 @@ static void read_maps(struct agent_tracer *tracer)
 	}
 }
 
-static void check_lapse(struct agent_tracer *tracer)
+/* ---- processes --------------------------------------------------------------------------------
+ */
+
+/* A process from which the newest may have been forked: any that has an agent where it has one. */
+static const struct ml_agent_attached *parent_of(const struct agent_tracer *tracer,
+						 const struct ml_process *target)
 {
-	if (tracer->has_lapsed || !memory_of(tracer) ||
-	    __atomic_load_n(&memory_of(tracer)->header.mode, __ATOMIC_RELAXED) != ML_AGENT_LAPSED)
+	ml_array_each (process, &tracer->processes)
+		if (is_attached(*process) && (*process)->attached.process != target &&
+		    ml_injection_is_inherited(target, &(*process)->attached.injection))
+			return &(*process)->attached;
+	return NULL;
+}
+
+static struct agent_process *add(struct agent_tracer *tracer, struct ml_process *target)
+{
+	struct agent_process *process = ml_alloc(sizeof(*process));
+
+	process->pid = ml_process_pid(target);
+	process->is_taken = true;
+	process->attached.common = &tracer->common;
+	process->attached.process = target;
+	process->attached.injection.fd = -1;
+	process->books.index = (uint32_t)tracer->processes.count;
+	*ml_array_push(&tracer->processes) = process;
+	return process;
+}
+
+static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process *process)
+{
+	struct ml_error *error = ml_agent_attach(&process->attached,
+						 parent_of(tracer, process->attached.process));
+
+	process->books.memory = process->attached.injection.memory;
+	process->books.fd = process->attached.injection.fd;
+	return error;
+}
+
+/* Takes the agent out and its books over. */
+static void detach(struct agent_tracer *tracer, struct agent_process *process)
+{
+	ML_ERROR_CLEANUP struct ml_error *error = ml_agent_detach(&process->attached);
+
+	if (error)
+		note(tracer, ml_error_message(error));
+	read_maps(tracer, process);
+	resolve_all(tracer, process);
+	ml_agent_books_freeze(&process->books);
+	ml_agent_close(&process->attached);
+}
+
+static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
+{
+	struct agent_tracer *tracer = self(base);
+	struct agent_process *process = process_of(tracer, pid);
+
+	if (!process)
 		return;
-	tracer->has_lapsed = true;
+	if (is_attached(process))
+		detach(tracer, process);
+	process->is_taken = false;
+	process->attached.process = NULL;
+	if (keep)
+		return;
+	ml_map_books_settle(tracer->map_books);
+	ml_map_books_forget(tracer->map_books, pid);
+	ml_agent_books_forget(&process->books);
+}
+
+static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_process *target);
+
+/* A new program in an old process: the old one's memory is gone, and the agent with it. */
+static struct ml_error *begin_anew(struct agent_tracer *tracer, struct agent_process *process)
+{
+	struct ml_process *target = process->attached.process;
+
+	tracer_remove_process(&tracer->tracer, process->pid, false);
+	ml_error_free(ml_process_refresh(target));
+	return tracer_add_process(&tracer->tracer, target);
+}
+
+static struct ml_error *look(struct agent_tracer *tracer, struct agent_process *process)
+{
+	struct ml_error *error;
+	enum ml_agent_look found = ml_agent_look(&process->attached, false, &error);
+
+	if (found == ML_AGENT_NEW)
+		return begin_anew(tracer, process);
+	if (found == ML_AGENT_SAME)
+		return error;
+	resolve_all(tracer, process);
+	ml_agent_look(&process->attached, true, &error);
+	return error;
+}
+
+static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_process *target)
+{
+	struct agent_tracer *tracer = self(base);
+	struct agent_process *process = process_of(tracer, ml_process_pid(target));
+
+	if (process && process->is_taken && process->attached.process == target)
+		return is_attached(process) ? look(tracer, process) : attach(tracer, process);
+
+	struct ml_error *error = attach(tracer, add(tracer, target));
+
+	/* One without an allocator may be starting. */
+	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
+		tracer_remove_process(base, ml_process_pid(target), false);
+	return error;
+}
+
+static struct ml_error *tracer_refresh_process(struct ml_tracer *base, pid_t pid)
+{
+	struct agent_tracer *tracer = self(base);
+	struct agent_process *process = process_of(tracer, pid);
+
+	return process && is_attached(process) ? look(tracer, process) : NULL;
+}
+
+/* ---- news -------------------------------------------------------------------------------------
+ */
+
+/* What went wrong at a look nobody asked for: gone in between is no news. */
+static void look_again(struct agent_tracer *tracer, struct agent_process *process)
+{
+	const struct ml_process *target = process->attached.process;
+	ML_ERROR_CLEANUP struct ml_error *error = look(tracer, process);
+
+	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED && ml_process_is_alive(target))
+		note(tracer, ml_error_message(error));
+}
+
+static void look_everywhere(struct agent_tracer *tracer)
+{
+	for (size_t i = 0; i < tracer->processes.count; i++)
+		if (is_attached(tracer->processes.items[i]))
+			look_again(tracer, tracer->processes.items[i]);
+}
+
+static void hear(void *context, pid_t pid, bool is_exec)
+{
+	struct agent_tracer *tracer = context;
+	const struct agent_process *process = process_of(tracer, pid);
+
+	(void)is_exec;
+	if (process && is_attached(process) &&
+	    (!tracer->news.count || tracer->news.items[tracer->news.count - 1] != pid))
+		*ml_array_push(&tracer->news) = pid;
+}
+
+static void read_news(struct agent_tracer *tracer)
+{
+	uint64_t lost = ml_mapping_watch_read(tracer->watch, hear, tracer);
+
+	for (size_t i = 0; i < tracer->news.count; i++) {
+		struct agent_process *process = process_of(tracer, tracer->news.items[i]);
+
+		if (process && is_attached(process))
+			look_again(tracer, process);
+	}
+	tracer->news.count = 0;
+	if (lost)
+		look_everywhere(tracer);
+}
+
+static void check_lapse(struct agent_tracer *tracer, struct agent_process *process)
+{
+	if (process->has_lapsed || !process->books.memory ||
+	    __atomic_load_n(&process->books.memory->header.mode, __ATOMIC_RELAXED) !=
+		    ML_AGENT_LAPSED)
+		return;
+	process->has_lapsed = true;
 	note(tracer, "memleak was stopped for more than 10 seconds: the agent has switched itself "
 		     "off, its books end there");
 }
 
 static int tracer_event_fd(struct ml_tracer *base)
 {
-	return self(base)->timer_fd;
+	return self(base)->epoll_fd;
+}
+
+static void catch_up(struct agent_tracer *tracer, bool looks)
+{
+	if (tracer->watch)
+		read_news(tracer);
+	if (looks || !tracer->watch)
+		look_everywhere(tracer);
+	ml_array_each (process, &tracer->processes) {
+		check_lapse(tracer, *process);
+		read_maps(tracer, *process);
+	}
 }
 
 static void tracer_dispatch(struct ml_tracer *base,
@@ -188,10 +309,7 @@ static void tracer_dispatch(struct ml_tracer *base,
 
 	if (read(tracer->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return;
-	check_lapse(tracer);
-	if (tracer->is_attached)
-		look_again(tracer);
-	read_maps(tracer);
+	catch_up(tracer, false);
 }
 
 static struct ml_error *tracer_snapshot(struct ml_tracer *base,
@@ -199,45 +317,70 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 					struct ml_snapshot *out)
 {
 	struct agent_tracer *tracer = self(base);
+	struct ml_snapshot fresh = {0};
 
-	if (!memory_of(tracer))
-		return ml_error_new(ML_ERROR_TARGET, "the agent is in no process");
-	check_lapse(tracer);
-	if (tracer->is_attached)
-		look_again(tracer);
-	read_maps(tracer);
+	catch_up(tracer, true);
 	ml_map_books_settle(tracer->map_books);
-	ml_agent_books_snapshot(memory_of(tracer), filter, out);
-	ml_map_books_snapshot(tracer->map_books, filter, out);
-	out->counters[ML_COUNTER_MODULES_UNREADABLE] += tracer->attached.code.unreadable;
-	out->counters[ML_COUNTER_MAPPINGS_BEYOND_LIMIT] += tracer->attached.beyond_limit;
-	out->counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += tracer->attached.not_patched;
-	out->counters[ML_COUNTER_UNWIND_TABLE_FULL] +=
-		ml_unwind_tables_refused(tracer->attached.unwind);
+	fresh.time_ns = ml_monotonic_ns();
+	ml_array_each (it, &tracer->processes) {
+		const struct agent_process *process = *it;
+
+		ml_agent_books_snapshot(&process->books, filter, &fresh);
+		fresh.counters[ML_COUNTER_MODULES_UNREADABLE] += process->attached.code.unreadable;
+		fresh.counters[ML_COUNTER_MAPPINGS_BEYOND_LIMIT] += process->attached.beyond_limit;
+		fresh.counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += process->attached.not_patched;
+	}
+	fresh.counters[ML_COUNTER_UNWIND_TABLE_FULL] +=
+		ml_unwind_tables_refused(tracer->common.rows.tables);
+	ml_map_books_snapshot(tracer->map_books, filter, &fresh);
+	ml_snapshot_deinit(out);
+	*out = fresh;
 	return NULL;
 }
 
 static void tracer_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
 {
-	const struct ml_agent_memory *memory = memory_of(self(base));
-
-	out->events = memory ? ml_agent_books_events(memory) : 0;
+	out->events = 0;
 	out->target_cpu_s = -1;
+	ml_array_each (process, &self(base)->processes)
+		out->events += ml_agent_books_events(&(*process)->books);
 }
 
 /* ---- life -------------------------------------------------------------------------------------
  */
+
+static void tracer_detach(struct ml_tracer *base)
+{
+	struct agent_tracer *tracer = self(base);
+
+	ml_array_each (process, &tracer->processes) {
+		if (!is_attached(*process))
+			continue;
+		detach(tracer, *process);
+		(*process)->is_taken = false;
+	}
+}
 
 static void tracer_destroy(struct ml_tracer *base)
 {
 	struct agent_tracer *tracer = self(base);
 
 	tracer_detach(base);
-	ml_agent_attached_deinit(&tracer->attached);
+	ml_array_each (process, &tracer->processes) {
+		ml_agent_attached_deinit(&(*process)->attached);
+		ml_agent_books_forget(&(*process)->books);
+		free(*process);
+	}
+	ml_array_free(&tracer->processes);
+	ml_array_free(&tracer->news);
+	ml_mapping_watch_close(tracer->watch);
+	ml_agent_heart_destroy(tracer->common.heart);
+	ml_agent_rows_deinit(&tracer->common.rows);
 	ml_map_books_destroy(tracer->map_books);
 	ml_stack_store_destroy(tracer->stacks);
-	ml_module_cache_destroy(tracer->modules);
+	ml_module_cache_destroy(tracer->common.modules);
 	ml_fd_close(&tracer->timer_fd);
+	ml_fd_close(&tracer->epoll_fd);
 	free(tracer);
 }
 
@@ -255,26 +398,52 @@ static const struct ml_tracer_ops agent_ops = {
 	.destroy = tracer_destroy,
 };
 
+static struct ml_error *wait_for(struct agent_tracer *tracer, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	if (epoll_ctl(tracer->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return ml_error_errno(errno, "cannot wait for events");
+	return NULL;
+}
+
+static struct ml_error *start(struct agent_tracer *tracer)
+{
+	const struct itimerspec tick = {{0, TICK_NS}, {0, TICK_NS}};
+	struct ml_error *error = ml_agent_rows_init(&tracer->common.rows);
+
+	if (error)
+		return error;
+	tracer->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	tracer->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (tracer->epoll_fd < 0 || tracer->timer_fd < 0 ||
+	    timerfd_settime(tracer->timer_fd, 0, &tick, NULL))
+		return ml_error_errno(errno, "cannot make a timer");
+	/* Without perf events, as often where this backend is needed, the maps are looked at. */
+	ml_error_free(ml_mapping_watch_open(&tracer->watch));
+	error = wait_for(tracer, tracer->timer_fd);
+	if (!error && tracer->watch)
+		error = wait_for(tracer, ml_mapping_watch_fd(tracer->watch));
+	return error;
+}
+
 struct ml_error *ml_agent_tracer_create(const struct ml_tracer_options *options,
 					struct ml_tracer **out)
 {
-	const struct itimerspec tick = {{0, TICK_NS}, {0, TICK_NS}};
 	struct agent_tracer *tracer = ml_alloc(sizeof(*tracer));
+	struct ml_error *error;
 
 	tracer->tracer.ops = &agent_ops;
-	tracer->options = options;
-	tracer->modules = ml_module_cache_create();
+	tracer->epoll_fd = tracer->timer_fd = -1;
+	tracer->common.options = options;
+	tracer->common.modules = ml_module_cache_create();
+	tracer->common.heart = ml_agent_heart_create();
 	tracer->map_books = ml_map_books_create();
 	tracer->stacks = ml_stack_store_create();
-	tracer->attached.options = options;
-	tracer->attached.modules = tracer->modules;
-	tracer->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (tracer->timer_fd < 0 || timerfd_settime(tracer->timer_fd, 0, &tick, NULL)) {
-		struct ml_error *error = ml_error_errno(errno, "cannot make a timer");
-
+	error = start(tracer);
+	if (error)
 		tracer_destroy(&tracer->tracer);
-		return error;
-	}
-	*out = &tracer->tracer;
-	return NULL;
+	else
+		*out = &tracer->tracer;
+	return error;
 }

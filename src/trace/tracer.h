@@ -35,6 +35,12 @@ struct ml_tracer_options {
 	/** Something the user should know but that stops nothing ("…: 2 functions not probed"). */
 	void (*note)(void *context, const char *text);
 	void *note_context;
+	/**
+	 * The agent is about to stop process @p pid by ptrace (@p begins), or is done with it:
+	 * whoever else of the tool holds it that way lets go meanwhile. NULL when nobody does.
+	 */
+	void (*ptrace_turn)(void *context, pid_t pid, bool begins);
+	void *turn_context;
 };
 
 /** What tracing cost so far. */
@@ -98,7 +104,7 @@ struct ml_tracer {
 struct ml_error *ml_bpf_tracer_create(const struct ml_tracer_options *options,
 				      struct ml_tracer **out);
 
-/** The tracer that works from inside a process; it takes one process. */
+/** The tracer that works from inside the processes. */
 struct ml_error *ml_agent_tracer_create(const struct ml_tracer_options *options,
 					struct ml_tracer **out);
 

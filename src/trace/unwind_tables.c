@@ -155,6 +155,12 @@ void ml_unwind_tables_describe(struct ml_unwind_tables *tables, struct ml_module
 	map->page_base = place->page_base;
 }
 
+void ml_unwind_tables_counts(const struct ml_unwind_tables *tables, size_t *rows, size_t *pages)
+{
+	*rows = tables->rows.count;
+	*pages = tables->pages.count;
+}
+
 uint64_t ml_unwind_tables_refused(const struct ml_unwind_tables *tables)
 {
 	return tables->refused;

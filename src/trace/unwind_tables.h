@@ -25,6 +25,9 @@ void ml_unwind_tables_destroy(struct ml_unwind_tables *tables);
 void ml_unwind_tables_describe(struct ml_unwind_tables *tables, struct ml_module *module,
 			       uint64_t load_bias, struct ml_process_map *map);
 
+/** How many words of each table are in use: they never change any more. */
+void ml_unwind_tables_counts(const struct ml_unwind_tables *tables, size_t *rows, size_t *pages);
+
 /** Modules that have no rows because the tables are full. */
 uint64_t ml_unwind_tables_refused(const struct ml_unwind_tables *tables);
 

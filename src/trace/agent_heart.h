@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** Tells the agents that the tool is alive, and the time: a thread that writes it every few
+ * milliseconds into the memory of each. */
+#ifndef ML_TRACE_AGENT_HEART_H
+#define ML_TRACE_AGENT_HEART_H
+
+#include "base/error.h"
+#include "shared/agent_abi.h"
+
+struct ml_agent_heart;
+
+struct ml_agent_heart *ml_agent_heart_create(void);
+/** Ends the thread. NULL is fine. */
+void ml_agent_heart_destroy(struct ml_agent_heart *heart);
+
+/** Begins to beat in @p memory, which must stay mapped until it is dropped. */
+struct ml_error *ml_agent_heart_add(struct ml_agent_heart *heart, struct ml_agent_memory *memory);
+/** When it returns @p memory is no longer written. One that was never added is fine. */
+void ml_agent_heart_drop(struct ml_agent_heart *heart, const struct ml_agent_memory *memory);
+
+#endif
