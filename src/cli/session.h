@@ -67,8 +67,8 @@ struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *p
 struct ml_error *ml_session_add_members(struct ml_session *session);
 
 /** Lets a followed process go for a moment in which the tracer stops it (@p begins), or takes it
- * back. */
-void ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins);
+ * back. False when it cannot be let go now: it is in its start-up. */
+bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins);
 
 /** Follows @p pid, which was added, and the children it already has. */
 struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid);

@@ -44,17 +44,15 @@ struct ml_error *ml_session_add_members(struct ml_session *session)
 	return ml_members_scan(session->options->container, visit_member, session);
 }
 
-void ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins)
+bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins)
 {
 	if (!session->follow)
-		return;
-	if (begins) {
-		ml_follow_leave(session->follow, pid);
-		return;
-	}
-
+		return true;
+	if (begins)
+		return ml_follow_leave(session->follow, pid);
 	/* One that ended meanwhile is told by its pidfd. */
 	ml_error_free(ml_follow_add(session->follow, pid));
+	return true;
 }
 
 /* With the process standing where our ptrace stopped it. */

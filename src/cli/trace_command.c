@@ -58,12 +58,11 @@ static struct ml_error *announce_pid(struct run *run, pid_t pid)
 }
 
 /* Who follows a process holds it by ptrace, which one at a time can do. */
-static void ptrace_turn(void *context, pid_t pid, bool begins)
+static bool ptrace_turn(void *context, pid_t pid, bool begins)
 {
 	struct run *run = context;
 
-	if (run->has_session)
-		ml_session_ptrace_turn(&run->session, pid, begins);
+	return !run->has_session || ml_session_ptrace_turn(&run->session, pid, begins);
 }
 
 /* The agent cannot do everything yet; what it cannot is said, never done half. */

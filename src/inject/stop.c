@@ -178,6 +178,17 @@ static struct ml_error *open_stopped(struct ml_stop *stop)
 						     stop->pid);
 }
 
+/* At PTRACE_EVENT_EXEC execve() has still to write its result over rax: on to its end. */
+static void leave_exec(pid_t pid)
+{
+	siginfo_t info;
+	int status;
+
+	if (!ptrace(PTRACE_GETSIGINFO, pid, NULL, &info) &&
+	    info.si_code >> 8 == PTRACE_EVENT_EXEC && !ptrace(PTRACE_SYSCALL, pid, NULL, NULL))
+		waitpid(pid, &status, __WALL);
+}
+
 struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out)
 {
 	struct ml_stop stop = {.pid = pid, .memory_fd = -1, .is_held = true};
@@ -185,6 +196,7 @@ struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out)
 
 	if (error)
 		return error;
+	leave_exec(pid);
 	*ml_array_push(&stop.threads) = (struct ml_stopped){.tid = pid};
 	*out = stop;
 	return NULL;

@@ -367,18 +367,37 @@ static void detach(struct ml_follow *follow, struct tracee *tracee, int status)
 	drop(follow, tracee);
 }
 
-/* Detaches those of @p tids that have stopped or ended; false when it was none. */
-static bool detach_stopped(struct ml_follow *follow, const pid_list *tids)
+static bool has_ended(pid_t tid)
+{
+	siginfo_t info = {0};
+
+	return !waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) &&
+	       info.si_pid == tid;
+}
+
+/*
+ * Detaches those of @p tids that have stopped or ended; false when it was none. With
+ * @p keeps_ended the end of a process is left to be told by ml_follow_dispatch(). @p left counts
+ * those that have done neither yet.
+ */
+static bool detach_stopped(struct ml_follow *follow, const pid_list *tids, bool keeps_ended,
+			   size_t *left)
 {
 	bool progress = false;
 
+	*left = 0;
 	ml_array_each (tid, tids) {
 		struct tracee *tracee = find(follow, *tid);
 		int status;
-		pid_t got = tracee ? waitpid(*tid, &status, WNOHANG | __WALL) : 0;
+		pid_t got;
 
-		if (got == 0)
+		if (!tracee || (keeps_ended && has_ended(*tid)))
 			continue;
+		got = waitpid(*tid, &status, WNOHANG | __WALL);
+		if (got == 0) {
+			++*left;
+			continue;
+		}
 		if (got > 0 && WIFSTOPPED(status))
 			detach(follow, tracee, status);
 		else
@@ -408,7 +427,7 @@ static void interrupt_all(struct ml_follow *follow, pid_t tgid)
  * stopped, and one that sits in a vfork() or in a device's wait does not: the kernel lets go of
  * such at the end of the tool.
  */
-static void let_go(struct ml_follow *follow, pid_t tgid)
+static void let_go(struct ml_follow *follow, pid_t tgid, bool keeps_ended)
 {
 	const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
 	uint64_t deadline_ns = ml_monotonic_ns() + STOP_WAIT_NS;
@@ -416,8 +435,9 @@ static void let_go(struct ml_follow *follow, pid_t tgid)
 	interrupt_all(follow, tgid);
 	for (;;) {
 		pid_list tids = list_threads(follow, tgid);
-		bool progress = detach_stopped(follow, &tids);
-		bool is_done = !tids.count;
+		size_t left;
+		bool progress = detach_stopped(follow, &tids, keeps_ended, &left);
+		bool is_done = !left && !progress;
 
 		ml_array_free(&tids);
 		if (is_done || ml_monotonic_ns() > deadline_ns)
@@ -439,16 +459,21 @@ struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid)
 		struct ml_error *error = seize_threads(follow, pid, &count);
 
 		if (error) {
-			let_go(follow, pid);
+			let_go(follow, pid, false);
 			return error;
 		}
 	} while (count);
 	return NULL;
 }
 
-void ml_follow_leave(struct ml_follow *follow, pid_t pid)
+bool ml_follow_leave(struct ml_follow *follow, pid_t pid)
 {
-	let_go(follow, pid);
+	const struct tracee *main = find(follow, pid);
+
+	if (main && main->is_starting)
+		return false;
+	let_go(follow, pid, true);
+	return true;
 }
 
 static struct ml_follow *create(const struct ml_follow_events *events, void *context)
@@ -493,7 +518,7 @@ void ml_follow_stop(struct ml_follow *follow)
 {
 	if (!follow)
 		return;
-	let_go(follow, 0);
+	let_go(follow, 0, false);
 
 	pid_list left = list_threads(follow, 0);
 

@@ -52,8 +52,11 @@ struct ml_error *ml_follow_launch(struct ml_launch *launch, const struct ml_foll
  */
 struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid);
 
-/** Lets go of a process and all its threads: what it forks from then on is not told. */
-void ml_follow_leave(struct ml_follow *follow, pid_t pid);
+/**
+ * Lets go of a process and all its threads: what it forks from then on is not told. False when it
+ * is in its start-up, and stays followed.
+ */
+bool ml_follow_leave(struct ml_follow *follow, pid_t pid);
 
 /**
  * Handles whatever waitpid() has for us, without waiting: to be called at each SIGCHLD. Other

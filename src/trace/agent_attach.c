@@ -36,13 +36,13 @@ static void note(const struct ml_agent_attached *attached, const char *text)
 
 /* Another part of the tool may hold the process by ptrace, as the steps of an injection do. What is
  * held for us just now stays so. */
-static void take_turn(const struct ml_agent_attached *attached, bool begins)
+static bool take_turn(const struct ml_agent_attached *attached, bool begins)
 {
 	const struct ml_tracer_options *options = attached->common->options;
 
-	if (options->ptrace_turn && !ml_process_is_held(attached->process))
-		options->ptrace_turn(options->turn_context, ml_process_pid(attached->process),
-				     begins);
+	return !options->ptrace_turn || ml_process_is_held(attached->process) ||
+	       options->ptrace_turn(options->turn_context, ml_process_pid(attached->process),
+				    begins);
 }
 
 /* ---- functions --------------------------------------------------------------------------------
@@ -225,27 +225,6 @@ static struct ml_error *begin(struct ml_agent_attached *attached,
 	return error;
 }
 
-static struct ml_error *inject(struct ml_agent_attached *attached,
-			       const struct ml_allocators *allocators)
-{
-	size_t size = sizeof(struct ml_agent_memory) +
-		      bucket_count(attached->common->options) * sizeof(struct ml_agent_bucket);
-	struct function_list functions = {0};
-	struct ml_error *error = NULL;
-
-	list_functions(attached, allocators, &functions);
-	if (!functions.list.count)
-		error = ml_allocators_none(allocators, &attached->code,
-					   ml_process_pid(attached->process));
-	if (!error)
-		error = ml_injection_map(attached->process, functions.list.items,
-					 functions.list.count, size, &attached->injection);
-	if (!error)
-		error = begin(attached, allocators, &functions);
-	function_list_free(&functions);
-	return error;
-}
-
 /* What memleaks that were killed left here; two, when the second came at the wrong moment. */
 static struct ml_error *clean_up(struct ml_agent_attached *attached)
 {
@@ -262,6 +241,33 @@ static struct ml_error *clean_up(struct ml_agent_attached *attached)
 		note(attached, "removed the agent that an earlier memleak left in the process");
 	}
 	return NULL;
+}
+
+static struct ml_error *inject(struct ml_agent_attached *attached,
+			       const struct ml_allocators *allocators)
+{
+	size_t size = sizeof(struct ml_agent_memory) +
+		      bucket_count(attached->common->options) * sizeof(struct ml_agent_bucket);
+	pid_t pid = ml_process_pid(attached->process);
+	struct function_list functions = {0};
+	struct ml_error *error = NULL;
+
+	list_functions(attached, allocators, &functions);
+	if (!functions.list.count)
+		error = ml_allocators_none(allocators, &attached->code, pid);
+	else if (!take_turn(attached, true))
+		error = ml_error_new(ML_ERROR_UNSUPPORTED, "process %d is starting", pid);
+	if (!error) {
+		error = clean_up(attached);
+		if (!error)
+			error = ml_injection_map(attached->process, functions.list.items,
+						 functions.list.count, size, &attached->injection);
+		if (!error)
+			error = begin(attached, allocators, &functions);
+		take_turn(attached, false);
+	}
+	function_list_free(&functions);
+	return error;
 }
 
 static struct ml_error *check(const struct ml_process *process)
@@ -296,11 +302,14 @@ static struct ml_error *patch_new(struct ml_agent_attached *attached,
 	struct ml_error *error = NULL;
 
 	list_functions(attached, allocators, &functions);
-	if (functions.list.count)
+	attached->is_behind = functions.list.count && !take_turn(attached, true);
+	if (functions.list.count && !attached->is_behind) {
 		error = ml_injection_extend(&attached->injection, functions.list.items,
 					    functions.list.count);
-	if (functions.list.count && !error)
-		error = arm(attached, &functions);
+		if (!error)
+			error = arm(attached, &functions);
+		take_turn(attached, false);
+	}
 	/* What could not be patched now is not tried at every look. */
 	if (error)
 		ml_array_each (function, &functions.list)
@@ -310,12 +319,14 @@ static struct ml_error *patch_new(struct ml_agent_attached *attached,
 	return error;
 }
 
-static struct ml_error *attach(struct ml_agent_attached *attached,
-			       const struct ml_agent_attached *parent)
+struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
+				 const struct ml_agent_attached *parent)
 {
 	struct ml_allocators allocators = {0};
-	struct ml_error *error = look_at_code(attached, &allocators);
+	struct ml_error *error = check(attached->process);
 
+	if (!error)
+		error = look_at_code(attached, &allocators);
 	if (!error && parent && ml_injection_is_inherited(attached->process, &parent->injection)) {
 		error = ml_injection_adopt(attached->process, &parent->injection,
 					   &attached->injection);
@@ -327,21 +338,6 @@ static struct ml_error *attach(struct ml_agent_attached *attached,
 		error = inject(attached, &allocators);
 	}
 	ml_allocators_deinit(&allocators);
-	return error;
-}
-
-struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
-				 const struct ml_agent_attached *parent)
-{
-	struct ml_error *error = check(attached->process);
-
-	if (error)
-		return error;
-	take_turn(attached, true);
-	error = clean_up(attached);
-	if (!error)
-		error = attach(attached, parent);
-	take_turn(attached, false);
 	return error;
 }
 
@@ -361,9 +357,7 @@ static struct ml_error *take_changes(struct ml_agent_attached *attached)
 
 	if (!error) {
 		tell_maps(attached, &allocators);
-		take_turn(attached, true);
 		error = patch_new(attached, &allocators);
-		take_turn(attached, false);
 	}
 	ml_allocators_deinit(&allocators);
 	return error;
@@ -394,7 +388,7 @@ enum ml_agent_look ml_agent_look(struct ml_agent_attached *attached, bool resolv
 
 	if (pruned || change.removed)
 		forget_refused(attached);
-	if (change.added || change.removed || pruned)
+	if (change.added || change.removed || pruned || attached->is_behind)
 		*error = take_changes(attached);
 	return ML_AGENT_SAME;
 }
@@ -403,13 +397,15 @@ enum ml_agent_look ml_agent_look(struct ml_agent_attached *attached, bool resolv
 
 struct ml_error *ml_agent_detach(struct ml_agent_attached *attached)
 {
-	struct ml_error *error;
+	struct ml_error *error = NULL;
 
 	if (!attached->injection.memory)
 		return NULL;
-	take_turn(attached, true);
-	error = ml_injection_remove(&attached->injection);
-	take_turn(attached, false);
+	if (ml_process_is_alive(attached->process)) {
+		take_turn(attached, true);
+		error = ml_injection_remove(&attached->injection);
+		take_turn(attached, false);
+	}
 	ml_agent_heart_drop(attached->common->heart, attached->injection.memory);
 	return error;
 }

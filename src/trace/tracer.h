@@ -37,9 +37,10 @@ struct ml_tracer_options {
 	void *note_context;
 	/**
 	 * The agent is about to stop process @p pid by ptrace (@p begins), or is done with it:
-	 * whoever else of the tool holds it that way lets go meanwhile. NULL when nobody does.
+	 * whoever else of the tool holds it that way lets go meanwhile. False: not now. NULL when
+	 * nobody does.
 	 */
-	void (*ptrace_turn)(void *context, pid_t pid, bool begins);
+	bool (*ptrace_turn)(void *context, pid_t pid, bool begins);
 	void *turn_context;
 };
 
