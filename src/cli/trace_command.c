@@ -249,7 +249,9 @@ static struct ml_error *attach_command(struct run *run)
 	struct ml_error *error =
 		follows ? ml_session_follow_launch(&run->session, run->command.launch, pid)
 			: ml_launch_run(run->command.launch, command_mapped, run);
-	struct ml_target *target = ml_targets_find(&run->session.targets, pid);
+	/* The command is the first of the list; it may have ended by now. */
+	struct ml_target *target =
+		run->session.targets.list.count ? run->session.targets.list.items : NULL;
 
 	if (error)
 		return error;

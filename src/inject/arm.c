@@ -242,7 +242,8 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 	return error;
 }
 
-/* ---- what is patched -------------------------------------------------------------------------- */
+/* ---- what is patched --------------------------------------------------------------------------
+ */
 
 bool ml_injection_has(const struct ml_injection *injection, uint64_t address)
 {

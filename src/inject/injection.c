@@ -61,8 +61,8 @@ static struct ml_error *map_tables(struct mapping *mapping)
 	struct ml_agent_header *header = &mapping->header;
 	struct ml_step *step = &mapping->step;
 	ML_FD_CLEANUP int fd = -1;
-	struct ml_error *error = ml_memory_make(step, header->pointer, mapping->size,
-						&header->address, &fd);
+	struct ml_error *error =
+		ml_memory_make(step, header->pointer, mapping->size, &header->address, &fd);
 
 	if (!error && !ml_stop_write(&step->stop, header->address, header, sizeof(*header)))
 		error = ml_error_errno(errno, "cannot write into process %d", step->pid);
@@ -195,7 +195,8 @@ struct ml_error *ml_injection_map(const struct ml_process *process,
 	return error ? error : run(&mapping, map_all, out);
 }
 
-/* ---- forked children -------------------------------------------------------------------------- */
+/* ---- forked children --------------------------------------------------------------------------
+ */
 
 bool ml_injection_is_inherited(const struct ml_process *process, const struct ml_injection *parent)
 {
@@ -253,7 +254,8 @@ struct ml_error *ml_injection_wake(struct ml_injection *injection)
 	return NULL;
 }
 
-/* ---- more functions --------------------------------------------------------------------------- */
+/* ---- more functions ---------------------------------------------------------------------------
+ */
 
 struct extension {
 	struct ml_step step;

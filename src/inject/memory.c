@@ -67,9 +67,8 @@ static struct ml_error *make_file(struct ml_step *step, uint64_t scratch, const 
 	char path[64];
 	int size = snprintf(path, sizeof(path), "%s/" ML_AGENT_MEMORY_NAME "-%d", folder,
 			    (int)getpid());
-	const uint64_t open_arguments[6] = {scratch, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
-							     O_NOFOLLOW,
-					    0600};
+	const uint64_t open_arguments[6] = {
+		scratch, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600};
 	const uint64_t unlink_arguments[6] = {scratch};
 	int64_t result;
 	struct ml_error *error;
@@ -78,8 +77,7 @@ static struct ml_error *make_file(struct ml_step *step, uint64_t scratch, const 
 		return ml_error_errno(errno, "cannot write into process %d", step->pid);
 	error = ml_step_call(step, "making a file in /dev/shm or /tmp", SYS_open, open_arguments,
 			     remote);
-	return error ? error
-		     : ml_step_call(step, "unlink", SYS_unlink, unlink_arguments, &result);
+	return error ? error : ml_step_call(step, "unlink", SYS_unlink, unlink_arguments, &result);
 }
 
 static struct ml_error *make_descriptor(struct ml_step *step, uint64_t scratch, int64_t *remote)
@@ -136,8 +134,7 @@ struct ml_error *ml_memory_make(struct ml_step *step, uint64_t scratch, size_t s
 	const uint64_t close_arguments[6] = {(uint64_t)remote};
 	const uint64_t fork_arguments[6] = {*address, size, MADV_DONTFORK};
 	const uint64_t dump_arguments[6] = {*address, size, MADV_DONTDUMP};
-	struct ml_error *closed =
-		ml_step_call(step, "close", SYS_close, close_arguments, &result);
+	struct ml_error *closed = ml_step_call(step, "close", SYS_close, close_arguments, &result);
 
 	if (!error)
 		error = closed;
@@ -147,8 +144,7 @@ struct ml_error *ml_memory_make(struct ml_step *step, uint64_t scratch, size_t s
 		error = ml_step_call(step, "madvise", SYS_madvise, fork_arguments, &result);
 	/* Since Linux 3.4; a core file with the books in it is only large. */
 	if (!error)
-		ml_error_free(
-			ml_step_call(step, "madvise", SYS_madvise, dump_arguments, &result));
+		ml_error_free(ml_step_call(step, "madvise", SYS_madvise, dump_arguments, &result));
 	if (!error && !ml_stop_write(&step->stop, scratch, nothing, sizeof(nothing)))
 		error = ml_error_errno(errno, "cannot write into process %d", step->pid);
 	return error;

@@ -112,7 +112,8 @@ static bool restore(const struct removal *removal)
 		    !memcmp(now, patch->original, sizeof(now)))
 			continue;
 		if (memcmp(now, patch->patched, sizeof(now)) != 0 ||
-		    !ml_stop_write(&removal->step.stop, patch->address, patch->original, sizeof(now)))
+		    !ml_stop_write(&removal->step.stop, patch->address, patch->original,
+				   sizeof(now)))
 			all = false;
 	}
 	return all;
@@ -172,8 +173,7 @@ static bool is_there(const struct ml_injection *injection)
 
 	const struct ml_mapping *mapping = ml_maps_find(&maps, header->address);
 
-	there = mapping && mapping->start == header->address &&
-		ml_memory_is(mapping);
+	there = mapping && mapping->start == header->address && ml_memory_is(mapping);
 	ml_maps_deinit(&maps);
 	return there;
 }

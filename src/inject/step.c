@@ -72,7 +72,8 @@ struct ml_error *ml_step_run(const struct ml_process *process,
 	return error;
 }
 
-/* ---- a system call to borrow ------------------------------------------------------------------ */
+/* ---- a system call to borrow ------------------------------------------------------------------
+ */
 
 static uint64_t search(const struct ml_process *process, const struct ml_mapping *mapping)
 {
@@ -104,19 +105,19 @@ struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_ste
 		if (!step->instruction && mapping->is_executable && mapping->inode)
 			step->instruction = search(process, mapping);
 	ml_maps_deinit(&maps);
-	return step->instruction ? NULL
-				 : ml_error_new(ML_ERROR_UNSUPPORTED,
-						"process %d has no system call to borrow",
-						step->pid);
+	return step->instruction
+		       ? NULL
+		       : ml_error_new(ML_ERROR_UNSUPPORTED,
+				      "process %d has no system call to borrow", step->pid);
 }
 
-/* ---- with the process stopped ----------------------------------------------------------------- */
+/* ---- with the process stopped -----------------------------------------------------------------
+ */
 
 struct ml_error *ml_step_stop(struct ml_step *step, bool only_main)
 {
-	return ml_process_is_held(step->process)
-		       ? ml_stop_begin_held(step->pid, &step->stop)
-		       : ml_stop_begin(step->pid, only_main, &step->stop);
+	return ml_process_is_held(step->process) ? ml_stop_begin_held(step->pid, &step->stop)
+						 : ml_stop_begin(step->pid, only_main, &step->stop);
 }
 
 struct ml_error *ml_step_call(struct ml_step *step, const char *what, long number,

@@ -173,9 +173,9 @@ static struct ml_error *open_stopped(struct ml_stop *stop)
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", stop->pid);
 	stop->memory_fd = open(path, O_RDWR | O_CLOEXEC);
-	return stop->memory_fd >= 0 ? NULL
-				    : ml_error_errno(errno, "cannot open the memory of process %d",
-						     stop->pid);
+	return stop->memory_fd >= 0
+		       ? NULL
+		       : ml_error_errno(errno, "cannot open the memory of process %d", stop->pid);
 }
 
 /* At PTRACE_EVENT_EXEC execve() has still to write its result over rax: on to its end. */

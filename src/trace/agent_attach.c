@@ -393,7 +393,8 @@ enum ml_agent_look ml_agent_look(struct ml_agent_attached *attached, bool resolv
 	return ML_AGENT_SAME;
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------
+ */
 
 struct ml_error *ml_agent_detach(struct ml_agent_attached *attached)
 {

@@ -75,8 +75,7 @@ void ml_agent_heart_drop(struct ml_agent_heart *heart, const struct ml_agent_mem
 	pthread_mutex_lock(&heart->lock);
 	for (size_t i = 0; i < heart->memories.count; i++)
 		if (heart->memories.items[i] == memory)
-			heart->memories.items[i--] =
-				heart->memories.items[--heart->memories.count];
+			heart->memories.items[i--] = heart->memories.items[--heart->memories.count];
 	pthread_mutex_unlock(&heart->lock);
 }
 

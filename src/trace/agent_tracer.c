@@ -137,8 +137,8 @@ static struct agent_process *add(struct agent_tracer *tracer, struct ml_process 
 
 static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process *process)
 {
-	struct ml_error *error = ml_agent_attach(&process->attached,
-						 parent_of(tracer, process->attached.process));
+	struct ml_error *error =
+		ml_agent_attach(&process->attached, parent_of(tracer, process->attached.process));
 
 	process->books.memory = process->attached.injection.memory;
 	process->books.fd = process->attached.injection.fd;

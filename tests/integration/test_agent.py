@@ -86,6 +86,20 @@ def test_thread_churn(bench):
         assert report.site(function) == (site["bytes"], site["count"]), function
 
 
+@pytest.mark.parametrize("follow", [(), ("-f",)])
+@pytest.mark.parametrize("name", ["allocators", "allocators-static", "allocators-musl",
+                                  "allocators-jemalloc", "new_delete"])
+def test_command(bench, name, follow):
+    """From its first allocation on: the same totals as the other backend's."""
+    totals = []
+    for backend in ("bpf", "agent"):
+        run = bench.memleak("--json", "-o", "0", *follow, "--backend", backend, "5", "--",
+                            bench.programs[name])
+        assert run.wait() == 0, run.err()
+        totals.append(run.final()["totals"])
+    assert totals[0] == totals[1]
+
+
 def test_library_loaded_after_attach(bench):
     truth, report, _ = bench.trace("dlopen_leak", bench.programs["libleaky.so"], options=AGENT)
     assert report.site("leak_in_library") == (truth["leak_in_library"]["bytes"],
@@ -184,7 +198,7 @@ def test_stopped_target(bench):
 
 
 @pytest.mark.parametrize("options, word", [
-    (("-f",), "--follow"), (("-t",), "--trace"), (("--sample-bytes", "1000"), "--sample-bytes"),
+    (("-t",), "--trace"), (("--sample-bytes", "1000"), "--sample-bytes"),
 ])
 def test_not_yet(bench, options, word):
     target = bench.target("ticker")

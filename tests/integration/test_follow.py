@@ -2,9 +2,11 @@
 """Children, through fork and exec."""
 import pytest
 
+pytestmark = pytest.mark.parametrize("backend", ["bpf", "agent"])
 
-def test_fork_children(bench):
-    truth, report, target = bench.trace("forker", options=("-f",))
+
+def test_fork_children(bench, backend):
+    truth, report, target = bench.trace("forker", options=("--backend", backend, "-f"))
     assert report.site("leak_in_parent") == (7000, 1)
     assert report.site("leak_in_child") == (6000, 3)
     sizes = sorted(site["bytes"] for site in report.sites_of("leak_in_child"))
@@ -12,23 +14,23 @@ def test_fork_children(bench):
     assert target.finish() == 0
 
 
-def test_exec_chain(bench):
-    _, report, target = bench.trace("forker", "exec", options=("-f",))
+def test_exec_chain(bench, backend):
+    _, report, target = bench.trace("forker", "exec", options=("--backend", backend, "-f"))
     assert report.site("leak_after_exec") == (3333, 1)
     assert target.finish() == 0
 
 
-def test_command_behind_a_shell(bench):
+def test_command_behind_a_shell(bench, backend):
     """sh -c starts the real program as a child: it is followed from its first allocation."""
-    run = bench.memleak("--json", "-o", "0", "-f", "0.3", "--", "sh", "-c",
+    run = bench.memleak("--json", "-o", "0", "--backend", backend, "-f", "0.3", "--", "sh", "-c",
                         "%s; true" % bench.programs["allocators"])
     assert run.wait() in (0, 4), run.err()
     assert run.final().site("leak_malloc") == (2323, 23)
 
 
-def test_children_survive_the_end_of_the_tool(bench):
+def test_children_survive_the_end_of_the_tool(bench, backend):
     target = bench.target("forker")
-    run = bench.attach(target.pid, "-f")
+    run = bench.attach(target.pid, "--backend", backend, "-f")
     target.work()
     run.kill()
     bench.pause(0.3)
@@ -37,8 +39,8 @@ def test_children_survive_the_end_of_the_tool(bench):
 
 
 @pytest.mark.parametrize("number_of_children", [23])
-def test_many_short_children(bench, number_of_children):
-    run = bench.memleak("--json", "-o", "0", "-f", "0.3", "--", "sh", "-c",
+def test_many_short_children(bench, backend, number_of_children):
+    run = bench.memleak("--json", "-o", "0", "--backend", backend, "-f", "0.3", "--", "sh", "-c",
                         "i=0; while [ $i -lt %d ]; do /bin/true; i=$((i+1)); done; sleep 1"
                         % number_of_children)
     assert run.wait(30) == 0, run.err()
