@@ -31,7 +31,7 @@ _memleak() {
 	-c | --command)
 		mapfile -t COMPREPLY < <(compgen -c -- "$current")
 		return ;;
-	-w | --output | --suppressions | -O | --obj)
+	-w | --output | --suppressions | --baseline | -O | --obj)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return ;;
 	--sort)
@@ -46,18 +46,31 @@ _memleak() {
 	--backend)
 		mapfile -t COMPREPLY < <(compgen -W 'auto bpf agent' -- "$current")
 		return ;;
+	--at | --from | --to)
+		mapfile -t COMPREPLY < <(compgen -W 'start end mark' -- "$current")
+		return ;;
 	-o | --older | -z | --min-size | -Z | --max-size | -s | --sample-rate | --sample-bytes | \
 		-T | --top | --stack-storage-size | --perf-max-stack-depth | --max-blocks | \
 		--container | -S | --symbols-prefix | --alloc-fn | --free-fn)
 		return ;;
 	esac
 
+	case ${COMP_WORDS[1]} in
+	report | diff)
+		if [[ $current != -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -X '!*.ml' -- "$current"
+				compgen -d -- "$current")
+			return
+		fi ;;
+	esac
+
 	mapfile -t COMPREPLY < <(compgen -W '--pid --command --container --follow --obj
 		--symbols-prefix --alloc-fn --free-fn --percpu --wa-missing-free --older
 		--min-size --max-size --sample-rate --sample-bytes --top --sort --show-allocs
 		--combined-only --trace --json --format --output --color --live --fail-on-leak --suppressions
+		--baseline --since-mark --at --from --to
 		--backend --stack-storage-size --perf-max-stack-depth --max-blocks --verbose
-		--help --version -- doctor' -- "$current")
+		--help --version -- doctor report diff' -- "$current")
 }
 
 complete -F _memleak memleak

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 complete -c memleak -f
 complete -c memleak -n __fish_is_first_arg -a doctor -d 'Say what works on this machine'
+complete -c memleak -n __fish_is_first_arg -a report -d 'A report of a recorded run'
+complete -c memleak -n __fish_is_first_arg -a diff -d 'What is different between recordings'
+complete -c memleak -n '__fish_seen_subcommand_from report diff' -F
 complete -c memleak -s p -l pid -x -a '(__fish_complete_pids)' -d 'Trace this process'
 complete -c memleak -s c -l command -x -a '(__fish_complete_command)' -d 'Start a command and trace it'
 complete -c memleak -l container -x -d 'Trace the processes of a container'
@@ -29,6 +32,11 @@ complete -c memleak -l color -x -a 'auto always never' -d 'Colours in text'
 complete -c memleak -l live -d 'A full-screen view'
 complete -c memleak -l fail-on-leak -d 'Exit 1 when a leak is found'
 complete -c memleak -l suppressions -r -F -d 'Leave out stacks that match'
+complete -c memleak -l baseline -r -F -d 'Leave out stacks known in a recording'
+complete -c memleak -l since-mark -d 'Only what was allocated after a mark'
+complete -c memleak -l at -x -a 'start end mark' -d 'The report of that moment of a recording'
+complete -c memleak -l from -x -a 'start end mark' -d 'Only what came after that moment'
+complete -c memleak -l to -x -a 'start end mark' -d 'Same as --at'
 complete -c memleak -l backend -x -a 'auto bpf agent' -d 'How to trace'
 complete -c memleak -l stack-storage-size -x -d 'Different stacks that can be kept'
 complete -c memleak -l perf-max-stack-depth -x -d 'Frames kept of a stack (1 to 127)'

@@ -19,7 +19,8 @@ allowed() {
 	trace) echo trace bpf inject allocators symbols unwind elf target model base shared ;;
 	report) echo report model symbols allocators elf target base shared ;;
 	live) echo live report model base shared ;;
-	cli) echo cli live report trace model allocators symbols unwind elf target base shared ;;
+	record) echo record report model elf base shared ;;
+	cli) echo cli live record report trace model allocators symbols unwind elf target base shared ;;
 	esac
 }
 

@@ -2,18 +2,13 @@
 /* https://protobuf.dev/programming-guides/encoding/ */
 #include "base/protobuf.h"
 
-enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2 };
+#include "base/leb.h"
 
-static void put_varint(struct ml_strbuf *out, uint64_t value)
-{
-	for (; value >= 0x80; value >>= 7)
-		ml_strbuf_putc(out, (char)(value | 0x80));
-	ml_strbuf_putc(out, (char)value);
-}
+enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2 };
 
 static void put_tag(struct ml_strbuf *out, unsigned int field, enum wire_type type)
 {
-	put_varint(out, (uint64_t)field << 3 | type);
+	ml_leb_unsigned(out, (uint64_t)field << 3 | type);
 }
 
 void ml_protobuf_u64(struct ml_strbuf *out, unsigned int field, uint64_t value)
@@ -21,13 +16,13 @@ void ml_protobuf_u64(struct ml_strbuf *out, unsigned int field, uint64_t value)
 	if (!value)
 		return;
 	put_tag(out, field, WIRE_VARINT);
-	put_varint(out, value);
+	ml_leb_unsigned(out, value);
 }
 
 void ml_protobuf_bytes(struct ml_strbuf *out, unsigned int field, const void *bytes, size_t length)
 {
 	put_tag(out, field, WIRE_LENGTH);
-	put_varint(out, length);
+	ml_leb_unsigned(out, length);
 	ml_strbuf_add(out, bytes, length);
 }
 
@@ -44,6 +39,6 @@ void ml_protobuf_packed(struct ml_strbuf *out, unsigned int field, const uint64_
 	if (!count)
 		return;
 	for (size_t i = 0; i < count; i++)
-		put_varint(&packed, values[i]);
+		ml_leb_unsigned(&packed, values[i]);
 	ml_protobuf_message(out, field, &packed);
 }

@@ -6,6 +6,7 @@
 #include "cli/note.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/report_command.h"
 #include "cli/trace_command.h"
 
 #include <string.h>
@@ -35,6 +36,27 @@ static struct ml_error *print_help(void)
 	return print(text);
 }
 
+static int run_subcommand(const struct ml_options *options)
+{
+	struct ml_error *error = NULL;
+	int status = ML_EXIT_DONE;
+
+	switch (options->subcommand) {
+	case ML_COMMAND_DOCTOR:
+		error = ml_doctor_command(options);
+		break;
+	case ML_COMMAND_REPORT:
+		error = ml_report_command(options, &status);
+		break;
+	case ML_COMMAND_DIFF:
+		error = ml_error_new(ML_ERROR_USAGE, "'diff' is not in this version");
+		break;
+	case ML_COMMAND_TRACE:
+		return ml_trace_command(options);
+	}
+	return error ? fail(error) : status;
+}
+
 static int run(const struct ml_options *options)
 {
 	struct ml_error *error;
@@ -43,10 +65,8 @@ static int run(const struct ml_options *options)
 		error = print_help();
 	else if (options->show_version)
 		error = print("memleak " ML_VERSION "\n");
-	else if (options->subcommand == ML_COMMAND_DOCTOR)
-		error = ml_doctor_command(options);
 	else
-		return ml_trace_command(options);
+		return run_subcommand(options);
 	return error ? fail(error) : ML_EXIT_DONE;
 }
 

@@ -21,6 +21,11 @@ static const struct conflict conflicts[] = {
 	{ML_OPTION_TRACE, ML_OPTION_COMBINED_ONLY, "--trace prints no totals"},
 	{ML_OPTION_TRACE, ML_OPTION_FAIL_ON_LEAK, "--trace judges nothing"},
 	{ML_OPTION_TRACE, ML_OPTION_SUPPRESSIONS, "--trace prints every call"},
+	{ML_OPTION_TRACE, ML_OPTION_BASELINE, "--trace prints every call"},
+	{ML_OPTION_TRACE, ML_OPTION_SINCE_MARK, "--trace prints every call"},
+	{ML_OPTION_COMBINED_ONLY, ML_OPTION_SINCE_MARK, "totals have no ages"},
+	{ML_OPTION_AT, ML_OPTION_TO, "they mean the same"},
+	{ML_OPTION_SINCE_MARK, ML_OPTION_FROM, "since a mark or from a moment"},
 };
 
 /* Options that mean something only for the kernel's allocators, or only for a process. */
@@ -30,31 +35,96 @@ static const enum ml_option_id process_only[] = {
 	ML_OPTION_ALLOC_FN, ML_OPTION_FREE_FN,
 };
 
-/* What doctor understands. */
+/* What the subcommands understand; ended by ML_OPTION_COUNT. */
 static const enum ml_option_id doctors[] = {
 	ML_OPTION_PID,     ML_OPTION_OBJ,  ML_OPTION_SYMBOLS_PREFIX, ML_OPTION_ALLOC_FN,
-	ML_OPTION_FREE_FN, ML_OPTION_JSON, ML_OPTION_VERBOSE,
+	ML_OPTION_FREE_FN, ML_OPTION_JSON, ML_OPTION_VERBOSE,        ML_OPTION_COUNT,
+};
+static const enum ml_option_id reports[] = {
+	ML_OPTION_OLDER,   ML_OPTION_MIN_SIZE,    ML_OPTION_MAX_SIZE,     ML_OPTION_TOP,
+	ML_OPTION_SORT,    ML_OPTION_SHOW_ALLOCS, ML_OPTION_JSON,         ML_OPTION_FORMAT,
+	ML_OPTION_OUTPUT,  ML_OPTION_AT,          ML_OPTION_FAIL_ON_LEAK, ML_OPTION_SUPPRESSIONS,
+	ML_OPTION_FROM,    ML_OPTION_BASELINE,    ML_OPTION_SINCE_MARK,   ML_OPTION_TO,
+	ML_OPTION_VERBOSE, ML_OPTION_COUNT,
+};
+static const enum ml_option_id diffs[] = {
+	ML_OPTION_TOP,          ML_OPTION_JSON,  ML_OPTION_FORMAT, ML_OPTION_OUTPUT,
+	ML_OPTION_FAIL_ON_LEAK, ML_OPTION_FROM,  ML_OPTION_TO,     ML_OPTION_VERBOSE,
+	ML_OPTION_SUPPRESSIONS, ML_OPTION_COUNT,
+};
+/* What only they understand. */
+static const enum ml_option_id recordings_only[] = {
+	ML_OPTION_AT,
+	ML_OPTION_FROM,
+	ML_OPTION_TO,
+	ML_OPTION_COUNT,
 };
 
-static bool is_doctors(enum ml_option_id id)
+static bool is_listed(const enum ml_option_id *list, enum ml_option_id id)
 {
-	for (size_t i = 0; i < sizeof(doctors) / sizeof(doctors[0]); i++) {
-		if (doctors[i] == id)
+	for (; *list != ML_OPTION_COUNT; list++) {
+		if (*list == id)
 			return true;
 	}
 	return false;
 }
 
-static struct ml_error *check_doctor(const struct ml_options *options)
+/* That nothing but the options of @list was given. */
+static struct ml_error *check_listed(const struct ml_options *options,
+				     const enum ml_option_id *list, const char *subcommand)
 {
 	for (unsigned int id = 0; id < ML_OPTION_COUNT; id++) {
-		if (ml_options_has(options, id) && !is_doctors(id))
-			return ml_error_new(ML_ERROR_USAGE, "--%s cannot be used with doctor",
-					    ml_option_table[id].name);
+		if (ml_options_has(options, id) && !is_listed(list, id))
+			return ml_error_new(ML_ERROR_USAGE, "--%s cannot be used with %s",
+					    ml_option_table[id].name, subcommand);
 	}
-	return options->words ? ml_error_new(ML_ERROR_USAGE, "'%s': doctor takes options only",
-					     options->words[0])
-			      : NULL;
+	return NULL;
+}
+
+static struct ml_error *check_doctor(const struct ml_options *options)
+{
+	if (options->words)
+		return ml_error_new(ML_ERROR_USAGE, "'%s': doctor takes options only",
+				    options->words[0]);
+	return check_listed(options, doctors, "doctor");
+}
+
+static struct ml_error *check_report(const struct ml_options *options)
+{
+	if (!options->files[0])
+		return ml_error_new(ML_ERROR_USAGE,
+				    "report: which recording? (memleak -w FILE.ml makes them)");
+	return check_listed(options, reports, "report");
+}
+
+static struct ml_error *check_diff(const struct ml_options *options)
+{
+	if (!options->files[0])
+		return ml_error_new(ML_ERROR_USAGE,
+				    "diff: which recordings? (memleak -w FILE.ml makes them)");
+	if (options->files[1] && ml_options_has(options, ML_OPTION_FROM))
+		return ml_error_new(ML_ERROR_USAGE,
+				    "--from is for moments of one recording; two are compared at "
+				    "their ends, or --to");
+	if (options->format != &ml_report_text && options->format != &ml_report_json)
+		return ml_error_new(ML_ERROR_USAGE, "diff writes text and json, not %s",
+				    options->format->name);
+	return check_listed(options, diffs, "diff");
+}
+
+static struct ml_error *check_trace(const struct ml_options *options)
+{
+	for (const enum ml_option_id *id = recordings_only; *id != ML_OPTION_COUNT; id++) {
+		if (ml_options_has(options, *id))
+			return ml_error_new(ML_ERROR_USAGE,
+					    "--%s is for recordings: memleak report FILE.ml and "
+					    "memleak diff",
+					    ml_option_table[*id].name);
+	}
+	if (options->trace_calls && ml_options_records(options))
+		return ml_error_new(ML_ERROR_USAGE, "--trace makes no reports that could be "
+						    "recorded");
+	return NULL;
 }
 
 static struct ml_error *check_pairs(const struct ml_options *options)
@@ -90,11 +160,27 @@ static struct ml_error *check_mode(const struct ml_options *options)
 	return NULL;
 }
 
+static struct ml_error *check_subcommand(const struct ml_options *options)
+{
+	switch (options->subcommand) {
+	case ML_COMMAND_DOCTOR:
+		return check_doctor(options);
+	case ML_COMMAND_REPORT:
+		return check_report(options);
+	case ML_COMMAND_DIFF:
+		return check_diff(options);
+	case ML_COMMAND_TRACE:
+		break;
+	}
+	return check_trace(options);
+}
+
 struct ml_error *ml_options_check(const struct ml_options *options)
 {
-	struct ml_error *error = options->subcommand == ML_COMMAND_DOCTOR ? check_doctor(options)
-									  : check_pairs(options);
+	struct ml_error *error = check_subcommand(options);
 
+	if (!error && options->subcommand != ML_COMMAND_DOCTOR)
+		error = check_pairs(options);
 	if (error)
 		return error;
 	if (options->words && (options->pid || options->command || options->container))

@@ -11,10 +11,13 @@
 static const char head[] =
 	"Usage: memleak [OPTIONS] [INTERVAL [COUNT]]\n"
 	"       memleak [OPTIONS] [INTERVAL [COUNT]] -- CMD [ARG...]\n"
+	"       memleak report FILE.ml [OPTIONS]\n"
+	"       memleak diff FILE.ml [FILE.ml] [OPTIONS]\n"
 	"       memleak doctor [-p PID] [--json]\n"
 	"\n"
 	"Traces what allocates memory and shows the calls whose memory was not freed,\n"
 	"every INTERVAL seconds (default 5), COUNT times (default: until Ctrl+C).\n"
+	"report and diff read what -w FILE.ml recorded.\n"
 	"doctor says what works on this machine, for this process, and what to do about the "
 	"rest.\n";
 
@@ -38,7 +41,8 @@ static void add_option(struct ml_strbuf *text, const struct ml_option *option)
 	else
 		ml_strbuf_printf(text, "      --%s", option->name);
 	if (option->argument_name)
-		ml_strbuf_printf(text, " %s", option->argument_name);
+		ml_strbuf_printf(text, "%s%s", option->argument == ML_ARGUMENT_MAYBE ? "" : " ",
+				 option->argument_name);
 
 	for (const char *line = option->help; *line;) {
 		size_t length = strcspn(line, "\n");

@@ -70,6 +70,20 @@ static struct ml_error *parse_word(const char *text, const char *const names[3],
 			    names[1], names[2]);
 }
 
+static struct ml_error *parse_from(const char *text, struct ml_options *options)
+{
+	return ml_point_parse(text, &options->from);
+}
+
+static struct ml_error *parse_to(const char *text, struct ml_options *options)
+{
+	struct ml_error *error = ml_point_parse(text, &options->to);
+
+	if (!error && options->to.kind == ML_POINT_LAST_MARK)
+		return ml_error_new(ML_ERROR_USAGE, "'%s': say which mark, by its number", text);
+	return error;
+}
+
 static struct ml_error *parse_backend(const char *text, struct ml_options *options)
 {
 	static const char *const names[] = {"auto", "bpf", "agent"};
@@ -149,7 +163,9 @@ const struct ml_option ml_option_table[ML_OPTION_COUNT] = {
 			 "graphs), pprof, heaptrack or svg; from folded on the last report\n"
 			 "only"},
 	[ML_OPTION_OUTPUT] = {"output", 'w', ML_ARGUMENT_TEXT, "FILE", MEMBER(output),
-			      .help = "write reports to FILE ('-' is the standard output)"},
+			      .help = "write reports to FILE ('-' is the standard output);\n"
+				      "a name that ends in .ml: record everything there, for\n"
+				      "memleak report and diff, and report as usual"},
 	[ML_OPTION_COLOR] = {"color", 0, ML_ARGUMENT_PARSED, "auto|always|never",
 			     .parse = parse_color,
 			     .help = "colours in text (default auto: on a terminal, unless\n"
@@ -164,6 +180,20 @@ const struct ml_option ml_option_table[ML_OPTION_COUNT] = {
 		{"suppressions", 0, ML_ARGUMENT_TEXT, "FILE", MEMBER(suppressions),
 		 .help = "leave out stacks that match (LeakSanitizer's leak:PATTERN\n"
 			 "lines)"},
+	[ML_OPTION_BASELINE] = {"baseline", 0, ML_ARGUMENT_TEXT, "FILE.ml", MEMBER(baseline),
+				.help = "leave out stacks that are known in this recording"},
+	[ML_OPTION_SINCE_MARK] =
+		{"since-mark", 0, ML_ARGUMENT_MAYBE, "[=N]", MEMBER(since_mark), 1, UINT64_MAX,
+		 .help = "only what was allocated after mark N (default: the last one);\n"
+			 "each SIGUSR1 to memleak sets a mark"},
+	[ML_OPTION_AT] = {"at", 0, ML_ARGUMENT_PARSED, "WHEN", .parse = parse_to,
+			  .heading = "Moments of a recording (report and diff)",
+			  .help = "as it was then: end, start, the number of a mark, +SECONDS,\n"
+				  "HH:MM:SS or 2026-01-23T03:00:41"},
+	[ML_OPTION_FROM] = {"from", 0, ML_ARGUMENT_PARSED, "WHEN", .parse = parse_from,
+			    .help = "only what came after that"},
+	[ML_OPTION_TO] = {"to", 0, ML_ARGUMENT_PARSED, "WHEN", .parse = parse_to,
+			  .help = "same as --at"},
 	[ML_OPTION_BACKEND] = {"backend", 0, ML_ARGUMENT_PARSED, "auto|bpf|agent",
 			       .parse = parse_backend, .heading = "How",
 			       .help = "how to trace (default auto)"},

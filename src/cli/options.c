@@ -24,6 +24,16 @@ bool ml_options_is_kernel(const struct ml_options *options)
 	return !options->pid && !options->command && !options->words && !options->container;
 }
 
+bool ml_options_records(const struct ml_options *options)
+{
+	static const char suffix[] = ".ml";
+	const char *name = options->output ? options->output : "";
+	size_t length = strlen(name);
+
+	return options->subcommand == ML_COMMAND_TRACE && length >= sizeof(suffix) &&
+	       !strcmp(name + length - (sizeof(suffix) - 1), suffix);
+}
+
 void ml_options_deinit(struct ml_options *options)
 {
 	ml_array_free(&options->alloc_fns);
@@ -142,6 +152,10 @@ static struct ml_error *take_option(const struct ml_option *option, const char *
 	case ML_ARGUMENT_PARSED:
 		error = option->parse(text, options);
 		break;
+	case ML_ARGUMENT_MAYBE:
+		if (text)
+			error = ml_number_parse(text, option->min, option->max, member);
+		break;
 	case ML_ARGUMENT_TEXT:
 	case ML_ARGUMENT_LIST:
 		if (!*text)
@@ -157,7 +171,7 @@ static struct ml_error *take_option(const struct ml_option *option, const char *
 
 static struct ml_error *take_interval(struct ml_options *options, const char *text)
 {
-	static const char *const later[] = {"watch", "heap", "report", "diff"};
+	static const char *const later[] = {"watch", "heap"};
 	struct ml_error *error = ml_number_seconds(text, &options->interval_ns);
 
 	if (!error)
@@ -175,18 +189,69 @@ static struct ml_error *take_interval(struct ml_options *options, const char *te
 			    text, text);
 }
 
+/* The first word may name what to do. */
+static bool take_subcommand(struct ml_options *options, const char *text)
+{
+	static const struct {
+		const char *word;
+		enum ml_subcommand subcommand;
+	} words[] = {
+		{"doctor", ML_COMMAND_DOCTOR},
+		{"report", ML_COMMAND_REPORT},
+		{"diff", ML_COMMAND_DIFF},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (!strcmp(text, words[i].word)) {
+			options->subcommand = words[i].subcommand;
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct ml_error *take_file(struct ml_options *options, const char *text)
+{
+	bool is_diff = options->subcommand == ML_COMMAND_DIFF;
+
+	for (size_t i = 0; i < (is_diff ? 2 : 1); i++) {
+		if (!options->files[i]) {
+			options->files[i] = text;
+			return NULL;
+		}
+	}
+	return ml_error_new(ML_ERROR_USAGE, "'%s': %s", text,
+			    is_diff ? "diff takes two recordings at most"
+				    : "report takes one recording");
+}
+
+/* What follows "--" is a command, or names of files that look like options. */
+static struct ml_error *take_words(struct parser *parser, char **words)
+{
+	struct ml_error *error = NULL;
+
+	if (parser->options->subcommand == ML_COMMAND_TRACE ||
+	    parser->options->subcommand == ML_COMMAND_DOCTOR) {
+		parser->options->words = words;
+		return NULL;
+	}
+	for (; *words && !error; words++)
+		error = take_file(parser->options, *words);
+	return error;
+}
+
 static struct ml_error *take_positional(struct parser *parser, const char *text)
 {
 	struct ml_error *error;
 
 	if (parser->options->subcommand == ML_COMMAND_DOCTOR)
 		return ml_error_new(ML_ERROR_USAGE, "'%s': doctor takes options only", text);
+	if (parser->options->subcommand != ML_COMMAND_TRACE)
+		return take_file(parser->options, text);
 	switch (parser->positionals++) {
 	case 0:
-		if (!strcmp(text, "doctor")) {
-			parser->options->subcommand = ML_COMMAND_DOCTOR;
+		if (take_subcommand(parser->options, text))
 			return NULL;
-		}
 		return take_interval(parser->options, text);
 	case 1:
 		error = ml_number_parse(text, 1, UINT64_MAX, &parser->options->count);
@@ -205,9 +270,11 @@ static void fill_getopt(struct option *longs, struct ml_strbuf *letters)
 	for (size_t i = 0; i < ML_OPTION_COUNT; i++) {
 		const struct ml_option *option = &ml_option_table[i];
 		bool takes = option->argument_name != NULL;
+		int how = option->argument == ML_ARGUMENT_MAYBE ? optional_argument
+			  : takes                               ? required_argument
+								: no_argument;
 
-		longs[i] = (struct option){option->name, takes ? required_argument : no_argument,
-					   NULL, GETOPT_BASE + (int)i};
+		longs[i] = (struct option){option->name, how, NULL, GETOPT_BASE + (int)i};
 		if (option->letter)
 			ml_strbuf_printf(letters, "%c%s", option->letter, takes ? ":" : "");
 	}
@@ -257,8 +324,9 @@ struct ml_error *ml_options_parse(int argc, char **argv, struct ml_options *out)
 		error = take(&parser, value, argv);
 	if (!error && !options.show_help && !options.show_version) {
 		if (optind < argc)
-			options.words = argv + optind;
-		else if (optind > 1 && !strcmp(argv[optind - 1], "--"))
+			error = take_words(&parser, argv + optind);
+		else if (options.subcommand == ML_COMMAND_TRACE && optind > 1 &&
+			 !strcmp(argv[optind - 1], "--"))
 			error = ml_error_new(ML_ERROR_USAGE, "a command must follow --");
 		if (!options.interval_ns)
 			options.interval_ns = (options.live ? 1 : 5) * ML_NS_PER_SECOND;

@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/error.h"
+#include "record/point.h"
 #include "report/report.h"
 
 #include <stdbool.h>
@@ -43,6 +44,11 @@ enum ml_option_id {
 	ML_OPTION_LIVE,
 	ML_OPTION_FAIL_ON_LEAK,
 	ML_OPTION_SUPPRESSIONS,
+	ML_OPTION_BASELINE,
+	ML_OPTION_SINCE_MARK,
+	ML_OPTION_AT,
+	ML_OPTION_FROM,
+	ML_OPTION_TO,
 	ML_OPTION_BACKEND,
 	ML_OPTION_STACK_STORAGE_SIZE,
 	ML_OPTION_MAX_DEPTH,
@@ -57,7 +63,10 @@ enum ml_option_id {
 typedef ML_ARRAY(const char *) ml_option_words;
 
 /** What to do. Tracing has no word of its own. */
-enum ml_subcommand { ML_COMMAND_TRACE, ML_COMMAND_DOCTOR };
+enum ml_subcommand { ML_COMMAND_TRACE, ML_COMMAND_DOCTOR, ML_COMMAND_REPORT, ML_COMMAND_DIFF };
+
+/** Files a subcommand can be given. */
+#define ML_OPTIONS_FILES 2
 
 /** When reports have colours. */
 enum ml_color { ML_COLOR_AUTO, ML_COLOR_ALWAYS, ML_COLOR_NEVER };
@@ -67,7 +76,8 @@ enum ml_backend { ML_BACKEND_AUTO, ML_BACKEND_BPF, ML_BACKEND_AGENT };
 /** What the user asked for. Strings are borrowed from argv unless said otherwise. */
 struct ml_options {
 	enum ml_subcommand subcommand;
-	uint64_t given; /**< bit 1 << id for each option that was given */
+	const char *files[ML_OPTIONS_FILES]; /**< of report and diff; NULL when not given */
+	uint64_t given;                      /**< bit 1 << id for each option that was given */
 	/* the target: one of these, or none for the kernel */
 	uint64_t pid;        /**< 0 = none */
 	const char *command; /**< -c, as typed */
@@ -94,11 +104,14 @@ struct ml_options {
 	bool combined_only;
 	bool trace_calls;
 	const struct ml_report_format *format;
-	const char *output; /**< NULL or "-" = stdout */
+	const char *output; /**< NULL or "-" = stdout; a recording when ml_options_records() */
 	enum ml_color color;
 	bool live; /**< a full-screen view; reports only at the end */
 	bool fail_on_leak;
 	const char *suppressions;
+	const char *baseline;     /**< a recording */
+	uint64_t since_mark;      /**< 0 = the last one; when given */
+	struct ml_point from, to; /**< when given; --at is to */
 	/* how */
 	enum ml_backend backend;
 	uint64_t max_stacks, max_depth, max_blocks; /**< 0 = default */
@@ -113,6 +126,7 @@ enum ml_argument {
 	ML_ARGUMENT_TEXT,   /**< const char * */
 	ML_ARGUMENT_LIST,   /**< added to an ml_option_words */
 	ML_ARGUMENT_PARSED, /**< given to parse() */
+	ML_ARGUMENT_MAYBE,  /**< a number behind "=", or nothing: uint64_t */
 };
 
 /** One line of the table. */
@@ -134,6 +148,9 @@ static inline bool ml_options_has(const struct ml_options *options, enum ml_opti
 {
 	return options->given >> id & 1;
 }
+
+/** True when --output names a recording, by the end of its name. */
+bool ml_options_records(const struct ml_options *options);
 
 /** True when neither process, command nor container was named. */
 bool ml_options_is_kernel(const struct ml_options *options);

@@ -4,10 +4,7 @@
 #include "base/clock.h"
 #include "cli/note.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 
 /* Less CPU time than this (two ticks of /proc/PID/stat) cannot be divided by. */
@@ -48,11 +45,26 @@ static void collect_cost(struct ml_reporter *reporter)
 	reporter->events_per_s = elapsed_s > 0 ? (double)cost.events / elapsed_s : 0;
 }
 
+/* The mark that reports begin at; NULL when there is none (yet). */
+static const struct ml_mark *since_mark(const struct ml_reporter *reporter)
+{
+	uint64_t number = reporter->options->since_mark;
+
+	if (!ml_options_has(reporter->options, ML_OPTION_SINCE_MARK))
+		return NULL;
+	if (!number)
+		number = reporter->marks.count;
+	return number && number <= reporter->marks.count ? &reporter->marks.items[number - 1]
+							 : NULL;
+}
+
 struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages)
 {
 	const struct ml_options *options = reporter->options;
+	const struct ml_mark *since = since_mark(reporter);
 	struct ml_snapshot_filter filter = {
 		.min_age_ns = all_ages ? 0 : options->older_ms * ML_NS_PER_MS,
+		.born_after_ns = since ? since->time_ns : 0,
 		.want_blocks = options->show_allocs,
 		.want_ages = !options->combined_only,
 	};
@@ -62,6 +74,7 @@ struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages
 
 	if (error)
 		return ml_error_wrap(error, "cannot read what was traced");
+	ml_snapshot_sort(&snapshot);
 	ml_snapshot_deinit(&reporter->snapshot);
 	reporter->snapshot = snapshot;
 	collect_cost(reporter);
@@ -130,12 +143,9 @@ static double own_cpu_s(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void build(struct ml_reporter *reporter, const struct ml_moment *moment, bool is_shown,
-		  struct ml_report *report)
+static struct ml_report_input input_of(struct ml_reporter *reporter)
 {
-	const struct ml_options *options = reporter->options;
-	bool is_text = !is_shown && options->format == &ml_report_text;
-	struct ml_report_input input = {
+	return (struct ml_report_input){
 		.snapshot = &reporter->snapshot,
 		.timeline = reporter->timeline,
 		.symbolizer = reporter->symbolizer,
@@ -143,9 +153,37 @@ static void build(struct ml_reporter *reporter, const struct ml_moment *moment, 
 		.comm = comm_of,
 		.inner_pid = inner_pid_of,
 		.context = reporter,
-		.sort = options->sort,
-		.symbolize_limit = is_text && !reporter->suppressions ? options->top : 0,
+		.sort = reporter->options->sort,
 	};
+}
+
+/* What a report does not have of everything since tracing began. */
+static void note_since(const struct ml_reporter *reporter, struct ml_report *report)
+{
+	const struct ml_mark *since = since_mark(reporter);
+	time_t local_s;
+	struct tm local = {0};
+
+	if (!ml_options_has(reporter->options, ML_OPTION_SINCE_MARK))
+		return;
+	if (!since) {
+		ml_report_note(report, "the mark is not set yet (SIGUSR1 to memleak sets one): "
+				       "everything since tracing began");
+		return;
+	}
+	local_s = since->time.tv_sec + report->utc_offset_s;
+	gmtime_r(&local_s, &local);
+	ml_report_note(report, "since mark %zu at %02d:%02d:%02d: only blocks allocated after it",
+		       (size_t)(since - reporter->marks.items) + 1, local.tm_hour, local.tm_min,
+		       local.tm_sec);
+}
+
+/* All of a report but its sites. */
+static void describe(const struct ml_reporter *reporter, const struct ml_moment *moment,
+		     struct ml_report *report)
+{
+	const struct ml_options *options = reporter->options;
+	struct tm local = {0};
 
 	*report = (struct ml_report){
 		.now_ns = reporter->snapshot.time_ns,
@@ -155,91 +193,90 @@ static void build(struct ml_reporter *reporter, const struct ml_moment *moment, 
 		.end_reason = moment->end_reason,
 		.target_cpu_fraction = reporter->target_cpu_fraction,
 		.events_per_s = reporter->events_per_s,
+		.tool_cpu_s = own_cpu_s(),
 		.top = options->top,
+		.is_limited = ml_options_has(options, ML_OPTION_TOP),
 		.show_blocks = options->show_allocs,
-		.use_colour = is_text && ml_output_uses_colour(reporter->output, options->color),
 	};
 	clock_gettime(CLOCK_REALTIME, &report->time);
+	localtime_r(&report->time.tv_sec, &local);
+	report->utc_offset_s = (int)local.tm_gmtoff;
 	fill_target(reporter, report);
 	fill_sampling(options, report);
-	ml_report_build(&input, report);
-	report->tool_cpu_s = own_cpu_s();
+	note_since(reporter, report);
 }
 
-static bool has_leak(const struct ml_report *report)
+/* Records the moment that @report is of. */
+static void record(struct ml_reporter *reporter, const struct ml_report *report, uint64_t mark)
 {
-	ml_array_each (site, &report->sites) {
-		if (site->verdict.class == ML_VERDICT_LEAK)
-			return true;
-	}
-	return false;
-}
+	struct ml_report_input input = input_of(reporter);
 
-/* Says what was left out where it does not break the format: in the text, else on stderr. */
-static void tell_suppressed(const struct ml_suppressed *gone, FILE *out)
-{
-	char line[160];
-
-	snprintf(line, sizeof(line),
-		 "left out by the suppressions: %" PRIu64 " bytes in %" PRIu64 " blocks, %" PRIu64
-		 " stack%s",
-		 gone->bytes, gone->count, gone->sites, gone->sites == 1 ? "" : "s");
-	if (out)
-		fprintf(out, "# %s\n", line);
-	else
-		ml_note("%s", line);
-}
-
-static struct ml_error *render(struct ml_reporter *reporter, const struct ml_report *report,
-			       const struct ml_suppressed *gone)
-{
-	const struct ml_report_format *format = reporter->options->format;
-	char *text = NULL;
-	size_t length = 0;
-	FILE *memory = open_memstream(&text, &length);
-
-	if (!memory)
-		return ml_error_errno(errno, "cannot write a report");
-	format->write(memory, report);
-	if (gone->sites)
-		tell_suppressed(gone, format == &ml_report_text ? memory : NULL);
-	bool is_whole = !ferror(memory);
-
-	is_whole = !fclose(memory) && is_whole;
-	struct ml_error *error =
-		is_whole ? ml_output_write(reporter->output, text, length)
-			 : ml_error_new(ML_ERROR_SYSTEM, "cannot write a report: out of memory");
-
-	free(text);
-	return error;
+	if (reporter->record)
+		ml_record_file_add(reporter->record, &(struct ml_recorded_moment){.input = &input,
+										  .report = report,
+										  .mark = mark});
 }
 
 struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml_moment *moment)
 {
-	const struct ml_report_format *format = reporter->options->format;
-	struct ml_suppressed gone = {0};
+	const struct ml_options *options = reporter->options;
+	bool is_written = options->format->is_stream || moment->is_final;
+	struct ml_report_input input = input_of(reporter);
 	struct ml_report report;
-	struct ml_error *error;
+	struct ml_error *error = NULL;
 
-	if (!format->is_stream && !moment->is_final)
-		return NULL;
-	build(reporter, moment, false, &report);
-	if (reporter->suppressions)
-		ml_suppressions_apply(reporter->suppressions, &report, &gone);
-	reporter->found_leak = has_leak(&report);
-	error = render(reporter, &report, &gone);
-	reporter->has_written = reporter->has_written || !error;
+	if (!ml_report_writer_needs_names(&reporter->writer))
+		input.symbolize_limit = options->top;
+	describe(reporter, moment, &report);
+	if (is_written)
+		ml_report_build(&input, &report);
+	report.tool_cpu_s = own_cpu_s();
+	record(reporter, &report, 0);
+	if (is_written)
+		error = ml_report_writer_write(&reporter->writer, &report);
 	ml_report_deinit(&report);
 	return error;
 }
 
 void ml_reporter_build(struct ml_reporter *reporter, struct ml_report *report)
 {
-	struct ml_suppressed gone = {0};
+	struct ml_report_input input = input_of(reporter);
 
-	build(reporter, &(struct ml_moment){0}, true, report);
-	if (reporter->suppressions)
-		ml_suppressions_apply(reporter->suppressions, report, &gone);
+	describe(reporter, &(struct ml_moment){0}, report);
+	ml_report_build(&input, report);
+	report->tool_cpu_s = own_cpu_s();
+	record(reporter, report, 0);
+	ml_report_writer_choose(&reporter->writer, report);
+}
+
+void ml_reporter_record(struct ml_reporter *reporter)
+{
+	struct ml_report report;
+
+	describe(reporter, &(struct ml_moment){0}, &report);
+	record(reporter, &report, 0);
+	ml_report_deinit(&report);
+}
+
+struct ml_error *ml_reporter_mark(struct ml_reporter *reporter)
+{
+	struct ml_error *error = ml_reporter_collect(reporter, false);
+	struct ml_report report;
+	struct tm local;
+
+	if (error)
+		return error;
+	describe(reporter, &(struct ml_moment){0}, &report);
+	*ml_array_push(&reporter->marks) = (struct ml_mark){
+		.time_ns = reporter->snapshot.time_ns,
+		.time = report.time,
+	};
+	local = ml_report_local_time(&report);
+	ml_note("mark %zu at %02d:%02d:%02d", reporter->marks.count, local.tm_hour, local.tm_min,
+		local.tm_sec);
+	record(reporter, &report, reporter->marks.count);
+	ml_report_deinit(&report);
+	return NULL;
 }
 
 void ml_reporter_deinit(struct ml_reporter *reporter)
@@ -247,4 +284,5 @@ void ml_reporter_deinit(struct ml_reporter *reporter)
 	ml_snapshot_deinit(&reporter->snapshot);
 	ml_symbolizer_destroy(reporter->symbolizer);
 	ml_timeline_destroy(reporter->timeline);
+	ml_array_free(&reporter->marks);
 }

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "cli/options.h"
-#include "cli/output.h"
-#include "cli/suppressions.h"
+#include "cli/record_file.h"
+#include "cli/report_writer.h"
 #include "cli/targets.h"
 #include "model/snapshot.h"
 #include "model/timeline.h"
@@ -16,14 +16,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** A moment that reports can begin at. */
+struct ml_mark {
+	uint64_t time_ns; /**< CLOCK_MONOTONIC */
+	struct timespec time;
+};
+
 /** Everything but the first group is the reporter's own. */
 struct ml_reporter {
 	/* borrowed */
 	const struct ml_options *options;
-	const struct ml_suppressions *suppressions;
 	struct ml_tracer *tracer;
 	struct ml_targets *targets;
-	struct ml_output *output;
+	struct ml_record_file *record;  /**< gets every moment collected; NULL = none */
+	struct ml_report_writer writer; /**< its first group is the caller's to set */
 
 	struct ml_timeline *timeline;
 	struct ml_symbolizer *symbolizer;
@@ -31,8 +37,7 @@ struct ml_reporter {
 	struct ml_snapshot snapshot; /**< the last one collected */
 	double target_cpu_fraction;  /**< at that moment; < 0 unknown */
 	double events_per_s;
-	bool found_leak; /**< the last report built judged a site to be a leak */
-	bool has_written;
+	ML_ARRAY(struct ml_mark) marks; /**< mark N is the one at N - 1 */
 };
 
 /** What the reporter cannot know about a report. */
@@ -51,8 +56,14 @@ void ml_reporter_start(struct ml_reporter *reporter);
 struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages);
 
 /**
- * Builds the report of the last books collected and writes it. A format that is one whole document
- * (not is_stream) is left out unless final.
+ * Sets a mark: takes the books of now, as ml_reporter_collect() does, and tells the user and the
+ * recording of it.
+ */
+struct ml_error *ml_reporter_mark(struct ml_reporter *reporter);
+
+/**
+ * Builds the report of the last books collected, records and writes it. A format that is one whole
+ * document (not is_stream) is left out unless final.
  */
 struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml_moment *moment);
 
@@ -61,6 +72,9 @@ struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml
  * their frames, suppressions applied. ml_report_deinit() it, before the reporter.
  */
 void ml_reporter_build(struct ml_reporter *reporter, struct ml_report *report);
+
+/** Records the last books collected, when no report of them is built. */
+void ml_reporter_record(struct ml_reporter *reporter);
 
 void ml_reporter_deinit(struct ml_reporter *reporter);
 

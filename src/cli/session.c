@@ -31,13 +31,13 @@ static struct ml_error *watch(struct ml_session *session, int fd, enum source so
 }
 
 struct ml_error *ml_session_init(struct ml_session *session, const struct ml_options *options,
-				 struct ml_tracer *tracer, struct ml_output *output,
-				 const struct ml_suppressions *suppressions)
+				 struct ml_tracer *tracer, const struct ml_report_writer *writer,
+				 struct ml_record_file *record)
 {
 	*session = (struct ml_session){
 		.options = options,
 		.tracer = tracer,
-		.output = output,
+		.output = writer->output,
 		.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
 		.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
 		.signal_fd = -1,
@@ -49,10 +49,10 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 	};
 	session->reporter = (struct ml_reporter){
 		.options = options,
-		.suppressions = suppressions,
 		.tracer = tracer,
 		.targets = &session->targets,
-		.output = output,
+		.record = record,
+		.writer = *writer,
 	};
 	ml_call_printer_init(&session->calls);
 	ml_reporter_start(&session->reporter);
@@ -131,6 +131,8 @@ static struct ml_error *report(struct ml_session *session)
 
 		ml_reporter_build(&session->reporter, &shown);
 		ml_live_show(session->live, &shown);
+	} else {
+		ml_reporter_record(&session->reporter);
 	}
 	return NULL;
 }
@@ -182,11 +184,23 @@ static void on_stop_signal(struct ml_session *session, const struct signalfd_sig
 	stop(session, ML_SESSION_SIGNAL, info->ssi_code == SI_KERNEL ? 0 : (int)info->ssi_signo);
 }
 
+static void set_mark(struct ml_session *session)
+{
+	if (session->options->trace_calls)
+		ml_note("no mark is set: --trace makes no reports");
+	else
+		take_problem(session, ml_reporter_mark(&session->reporter));
+}
+
 static void on_signal(struct ml_session *session)
 {
 	struct signalfd_siginfo info;
 
 	while (read(session->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGUSR1) {
+			set_mark(session);
+			continue;
+		}
 		if (info.ssi_signo != SIGCHLD) {
 			on_stop_signal(session, &info);
 			continue;
@@ -219,6 +233,8 @@ static void on_live(struct ml_session *session)
 		stop(session, ML_SESSION_QUIT, SIGINT);
 		break;
 	case ML_LIVE_MARK:
+		set_mark(session);
+		break;
 	case ML_LIVE_NOTHING:
 		break;
 	}

@@ -53,12 +53,13 @@ struct ml_session {
 };
 
 /**
- * Takes @p tracer over. Signals must be blocked (ml_signals_block()). ml_session_deinit() also
- * after a failure.
+ * Takes @p tracer over; what @p writer borrows, and @p record (NULL: nothing is recorded), must
+ * live as long as the session. Signals must be blocked (ml_signals_block()). ml_session_deinit()
+ * also after a failure.
  */
 struct ml_error *ml_session_init(struct ml_session *session, const struct ml_options *options,
-				 struct ml_tracer *tracer, struct ml_output *output,
-				 const struct ml_suppressions *suppressions);
+				 struct ml_tracer *tracer, const struct ml_report_writer *writer,
+				 struct ml_record_file *record);
 
 /** Takes @p process over (also on failure) and attaches to it. */
 struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process);

@@ -12,14 +12,14 @@
 #include <sys/signalfd.h>
 
 /**
- * Blocks INT, TERM, HUP, CHLD and PIPE; @p before gets the mask that was, for a child. PIPE is
- * blocked and not ignored because an ignored signal would stay ignored in a command that is
+ * Blocks INT, TERM, HUP, USR1, CHLD and PIPE; @p before gets the mask that was, for a child. PIPE
+ * is blocked and not ignored because an ignored signal would stay ignored in a command that is
  * started. INT is taken even where a shell had it ignored (background jobs): blocked signals are
  * queued all the same.
  */
 void ml_signals_block(sigset_t *before);
 
-/** A non-blocking signalfd for INT, TERM, HUP and CHLD; @p fd is the caller's. */
+/** A non-blocking signalfd for INT, TERM, HUP, USR1 and CHLD; @p fd is the caller's. */
 struct ml_error *ml_signals_open(int *fd);
 
 /**

@@ -19,6 +19,7 @@ struct run {
 	const struct ml_options *options;
 	sigset_t mask; /* as it was, for the command */
 	struct ml_output output;
+	struct ml_record_file record;
 	struct ml_suppressions suppressions;
 	struct ml_command command;
 	bool has_command;
@@ -138,9 +139,15 @@ static struct ml_error *create_session(struct run *run)
 
 	if (error)
 		return error;
+	struct ml_report_writer writer = {
+		.options = options,
+		.suppressions = options->suppressions ? &run->suppressions : NULL,
+		.output = &run->output,
+	};
+
 	run->has_session = true;
-	return ml_session_init(&run->session, options, tracer, &run->output,
-			       options->suppressions ? &run->suppressions : NULL);
+	return ml_session_init(&run->session, options, tracer, &writer,
+			       run->record.recorder ? &run->record : NULL);
 }
 
 static struct ml_error *attach_kernel(struct run *run)
@@ -275,6 +282,7 @@ static struct ml_error *attach_command(struct run *run)
 static struct ml_error *prepare(struct run *run)
 {
 	const struct ml_options *options = run->options;
+	bool records = ml_options_records(options);
 	struct ml_error *error = NULL;
 
 	if (options->live)
@@ -286,7 +294,9 @@ static struct ml_error *prepare(struct run *run)
 	if (!error && options->pid)
 		error = ml_process_open((pid_t)options->pid, &run->process);
 	if (!error)
-		error = ml_output_open(options->output, &run->output);
+		error = ml_output_open(records ? NULL : options->output, &run->output);
+	if (!error && records)
+		error = ml_record_file_open(options->output, &run->record);
 	if (!error && (options->command || options->words)) {
 		error = ml_command_start(options, &run->mask, &run->command);
 		run->has_command = !error;
@@ -320,7 +330,8 @@ static int report_failure(struct run *run, struct ml_error *error)
 	if (run->has_session && run->session.targets.list.count &&
 	    ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
 		ml_targets_reap(&run->session.targets);
-		if (!ml_targets_alive(&run->session.targets) && !run->session.reporter.has_written)
+		if (!ml_targets_alive(&run->session.targets) &&
+		    !run->session.reporter.writer.has_written)
 			status = ML_EXIT_TARGET_GONE;
 	}
 	ml_note("%s", ml_error_message(error));
@@ -363,16 +374,19 @@ int ml_trace_command(const struct ml_options *options)
 
 	if (!error)
 		error = ml_output_close(&run.output);
+	if (!error)
+		error = ml_record_file_end(&run.record);
 	if (error)
 		status = report_failure(&run, error);
-	else if (options->fail_on_leak && run.session.reporter.found_leak)
-		status = ML_EXIT_LEAK;
+	else
+		status = ml_report_writer_verdict(&run.session.reporter.writer);
 	if (run.has_session)
 		ml_session_deinit(&run.session);
 	if (run.has_command)
 		ml_command_deinit(&run.command);
 	ml_process_close(run.process);
 	ml_error_free(ml_output_close(&run.output));
+	ml_record_file_deinit(&run.record);
 	ml_suppressions_deinit(&run.suppressions);
 	return status;
 }

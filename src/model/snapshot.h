@@ -94,8 +94,16 @@ struct ml_snapshot {
 struct ml_snapshot_filter {
 	uint64_t min_age_ns; /**< blocks younger than this are alive but not shown */
 	bool want_blocks;    /**< fill `blocks` */
+	/** Blocks born before are alive but not shown: what came after a mark. CLOCK_MONOTONIC. */
+	uint64_t born_after_ns;
 	bool want_ages; /**< false (--combined-only): do not read single blocks; shown = live */
 };
+
+/**
+ * Sorts the sites by their stacks' ids: the same books make the same report, in whatever order a
+ * tracer keeps them.
+ */
+void ml_snapshot_sort(struct ml_snapshot *snapshot);
 
 static inline void ml_snapshot_deinit(struct ml_snapshot *snapshot)
 {

@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/** Drafts of one hash that are looked at: more do not happen unless somebody makes them. */
+#define SAME_HASH_MAX 1000
+
 /** A site of the report in the making. */
 struct draft {
 	struct ml_report_site site;
@@ -82,7 +85,8 @@ static struct draft *draft_of(struct build *build, const struct ml_stack *stack,
 	if (stack) {
 		head = ml_u64map_put(&build->by_hash, hash_stack(stack, skip), NULL);
 		before = *head;
-		for (uint64_t i = before; i; i = build->drafts.items[i - 1].next)
+		for (uint64_t i = before, seen = 0; i && seen < SAME_HASH_MAX;
+		     i = build->drafts.items[i - 1].next, seen++)
 			if (is_same_stack(&build->drafts.items[i - 1], stack, skip))
 				return &build->drafts.items[i - 1];
 	}
@@ -139,7 +143,8 @@ static void merge_verdict(struct build *build, struct draft *draft, uint64_t id,
 
 	ml_verdict_judge(build->input->timeline, id, &verdict);
 	growth += verdict.growth_bytes_per_s;
-	if (is_first || bytes > draft->largest_bytes) {
+	if (is_first || bytes > draft->largest_bytes ||
+	    (bytes == draft->largest_bytes && id < draft->site.id)) {
 		draft->largest_bytes = bytes;
 		draft->site.id = id;
 		draft->site.verdict = verdict;
@@ -253,7 +258,7 @@ static void freeze(struct build *build)
 		*site = draft->site;
 		say_at_end(report, site);
 		if (draft->stack && (!limit || report->sites.count <= limit))
-			ml_frames_name(&build->namer, draft->stack, draft->skip, site);
+			ml_frames_name(&build->namer, draft->stack, draft->skip, site, NULL);
 	}
 }
 

@@ -31,8 +31,11 @@ static bool is_internal(struct ml_frame_namer *namer, const struct ml_stack_fram
 
 size_t ml_frames_internal(struct ml_frame_namer *namer, const struct ml_stack *stack)
 {
+	const struct ml_report_input *input = namer->input;
 	size_t count = 0;
 
+	if (input->recorded)
+		return input->recorded->internal(input->context, stack);
 	while (count + 1 < stack->count && stack->frames[count].module &&
 	       is_internal(namer, &stack->frames[count]))
 		count++;
@@ -134,11 +137,20 @@ static void name_frame(struct ml_frame_namer *namer, const struct ml_stack *stac
 }
 
 void ml_frames_name(struct ml_frame_namer *namer, const struct ml_stack *stack, size_t skip,
-		    struct ml_report_site *site)
+		    struct ml_report_site *site, size_t *ends)
 {
-	for (size_t i = skip; i < stack->count; i++)
-		name_frame(namer, stack, &stack->frames[i], site);
-	ml_libc_frames_name(stack, site);
+	const struct ml_report_input *input = namer->input;
+
+	if (input->recorded) {
+		input->recorded->name(input->context, stack, site);
+	} else {
+		for (size_t i = skip; i < stack->count; i++) {
+			name_frame(namer, stack, &stack->frames[i], site);
+			if (ends)
+				ends[i] = site->frames.count;
+		}
+		ml_libc_frames_name(stack, site);
+	}
 	ml_array_each (frame, &site->frames)
 		namer->report->counters[ML_COUNTER_FRAMES_UNSYMBOLIZED] += !frame->symbol;
 }

@@ -24,9 +24,12 @@ struct ml_frame_namer {
  */
 size_t ml_frames_internal(struct ml_frame_namer *namer, const struct ml_stack *stack);
 
-/** Fills @p site's frames from frame @p skip of @p stack on, inlined ones expanded. */
+/**
+ * Fills @p site's frames from frame @p skip of @p stack on, inlined ones expanded. @p ends, unless
+ * NULL, gets for each frame of the stack how many the site has after it.
+ */
 void ml_frames_name(struct ml_frame_namer *namer, const struct ml_stack *stack, size_t skip,
-		    struct ml_report_site *site);
+		    struct ml_report_site *site, size_t *ends);
 
 void ml_frames_deinit(struct ml_frame_namer *namer);
 

@@ -8,17 +8,16 @@
 #include <stdlib.h>
 
 /** RFC 3339 with milliseconds and the local offset. */
-static void write_time(struct ml_json *json, const struct timespec *time)
+static void write_time(struct ml_json *json, const struct ml_report *report)
 {
 	char date[40], text[96];
-	struct tm local = {0};
+	struct tm local = ml_report_local_time(report);
 
-	localtime_r(&time->tv_sec, &local);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &local);
 
-	long minutes = local.tm_gmtoff / 60;
+	long minutes = report->utc_offset_s / 60;
 
-	snprintf(text, sizeof(text), "%s.%03ld%c%02ld:%02ld", date, time->tv_nsec / 1000000,
+	snprintf(text, sizeof(text), "%s.%03ld%c%02ld:%02ld", date, report->time.tv_nsec / 1000000,
 		 minutes < 0 ? '-' : '+', labs(minutes) / 60, labs(minutes) % 60);
 	ml_json_string(json, "time", text);
 }
@@ -196,6 +195,16 @@ static void write_site(struct ml_json *json, const struct ml_report *report,
 	ml_json_object_end(json);
 }
 
+static void write_notes(struct ml_json *json, const struct ml_report *report)
+{
+	if (!report->notes.count)
+		return;
+	ml_json_array_begin(json, "notes");
+	ml_array_each (note, &report->notes)
+		ml_json_string(json, NULL, *note);
+	ml_json_array_end(json);
+}
+
 /** The sites, and the sum of those left out, so that the totals reconcile. */
 static void write_sites(struct ml_json *json, const struct ml_report *report)
 {
@@ -223,7 +232,7 @@ static void write_json(FILE *out, const struct ml_report *report)
 	ml_json_object_begin(&json, NULL);
 	ml_json_string(&json, "schema", "memleak/1");
 	ml_json_string(&json, "kind", "trace");
-	write_time(&json, &report->time);
+	write_time(&json, report);
 	ml_json_bool(&json, "final", report->is_final);
 	ml_json_string(&json, "end_reason", report->end_reason);
 	write_target(&json, report);
@@ -232,6 +241,7 @@ static void write_json(FILE *out, const struct ml_report *report)
 	ml_json_double(&json, "elapsed_s", report->elapsed_s);
 	write_totals(&json, report);
 	write_caveats(&json, report);
+	write_notes(&json, report);
 	write_sites(&json, report);
 	ml_json_object_end(&json);
 	putc('\n', out);

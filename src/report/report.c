@@ -2,6 +2,7 @@
 #include "report/report.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 
 const struct ml_report_format *ml_report_format_named(const char *name)
@@ -76,4 +77,27 @@ void ml_report_deinit(struct ml_report *report)
 	ml_array_each (string, &report->strings)
 		free(*string);
 	ml_array_free(&report->strings);
+	ml_array_each (note, &report->notes)
+		free(*note);
+	ml_array_free(&report->notes);
+}
+
+void ml_report_note(struct ml_report *report, const char *format, ...)
+{
+	char *text;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) >= 0)
+		*ml_array_push(&report->notes) = text;
+	va_end(args);
+}
+
+struct tm ml_report_local_time(const struct ml_report *report)
+{
+	time_t shifted = report->time.tv_sec + report->utc_offset_s;
+	struct tm local = {0};
+
+	gmtime_r(&shifted, &local);
+	return local;
 }

@@ -64,6 +64,7 @@ struct ml_report {
 	uint64_t sampling_n;
 	/* the moment */
 	struct timespec time; /**< CLOCK_REALTIME */
+	int utc_offset_s;     /**< of the local time where it was made */
 	uint64_t now_ns;      /**< CLOCK_MONOTONIC of the snapshot */
 	uint64_t start_ns;    /**< the same when tracing began: where the histories' time begins */
 	double elapsed_s;
@@ -87,10 +88,19 @@ struct ml_report {
 	bool show_blocks;
 	bool use_colour;          /**< terminal colours in the text report */
 	bool is_many_processes;   /**< name the process of each site */
+	ML_ARRAY(char *) notes;   /**< owned; remarks for people on the report, a line each */
 	ML_ARRAY(char *) strings; /**< owned; what frames and sites point to */
 };
 
 enum ml_report_sort { ML_SORT_SIZE, ML_SORT_COUNT };
+
+/** Frames named before, as a recording keeps them. */
+struct ml_report_recorded {
+	/** How many frames at the front of @p stack belong to the allocator. */
+	size_t (*internal)(void *context, const struct ml_stack *stack);
+	/** Adds the others to @p site. */
+	void (*name)(void *context, const struct ml_stack *stack, struct ml_report_site *site);
+};
 
 /** What build needs besides the snapshot. All borrowed. */
 struct ml_report_input {
@@ -102,6 +112,7 @@ struct ml_report_input {
 	/** comm and inner pid of a traced process. */
 	const char *(*comm)(void *context, pid_t pid);
 	pid_t (*inner_pid)(void *context, pid_t pid);
+	const struct ml_report_recorded *recorded; /**< in place of the symbolizer, or NULL */
 	void *context;
 	enum ml_report_sort sort;
 	/** Sites to symbolize; those behind stay without frames when 0 < this < sites. 0 = all. */
@@ -125,6 +136,13 @@ void ml_report_site_deinit(struct ml_report_site *site);
 
 /** Frees what build made. The report is empty afterwards. */
 void ml_report_deinit(struct ml_report *report);
+
+/** Adds a remark for people on the whole report: a "# " line of the text, `notes` of the JSON. */
+void ml_report_note(struct ml_report *report, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/** @p report's time as the clock on the wall of its machine showed it. */
+struct tm ml_report_local_time(const struct ml_report *report);
 
 /** How many sites a renderer that lists all of them shows: `top` when the user chose it. */
 size_t ml_report_listed(const struct ml_report *report);

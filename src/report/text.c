@@ -198,9 +198,8 @@ static void write_text(FILE *out, const struct ml_report *report)
 {
 	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
 	size_t shown = report->sites.count < report->top ? report->sites.count : report->top;
-	struct tm local = {0};
+	struct tm local = ml_report_local_time(report);
 
-	localtime_r(&report->time.tv_sec, &local);
 	begin_style(&text, report, STYLE_TITLE);
 	ml_strbuf_printf(&text, "[%02d:%02d:%02d] Top %zu stacks with outstanding allocations:",
 			 local.tm_hour, local.tm_min, local.tm_sec, report->top);
@@ -216,6 +215,11 @@ static void write_text(FILE *out, const struct ml_report *report)
 		ml_strbuf_printf(&text, "# cost: about %.1f %% of a CPU in the target\n",
 				 100 * report->target_cpu_fraction);
 	add_caveats(&text, report);
+	ml_array_each (note, &report->notes) {
+		ml_strbuf_puts(&text, "# ");
+		ml_strbuf_escaped(&text, *note);
+		ml_strbuf_putc(&text, '\n');
+	}
 	if (report->is_final) {
 		ml_strbuf_puts(&text, "# final report");
 		if (report->end_reason) {

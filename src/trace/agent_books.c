@@ -112,7 +112,8 @@ static void show_block(const struct ml_snapshot_filter *filter, struct ml_site_b
 {
 	uint64_t age = block->born_ns < out->time_ns ? out->time_ns - block->born_ns : 0;
 
-	if (filter->want_ages && age < filter->min_age_ns)
+	if (filter->want_ages &&
+	    (age < filter->min_age_ns || block->born_ns < filter->born_after_ns))
 		return;
 	site->shown_bytes += block->size;
 	site->shown_count++;

@@ -190,7 +190,7 @@ static void book_block(struct assembly *assembly, const struct ml_live_key *key,
 		site->oldest_born_ns = born;
 	if (born > site->newest_born_ns)
 		site->newest_born_ns = born;
-	if (age < filter->min_age_ns)
+	if (age < filter->min_age_ns || born < filter->born_after_ns)
 		return;
 	site->shown_bytes += record->weight_bytes;
 	site->shown_count += record->weight_count;

@@ -242,7 +242,8 @@ static void add_live(struct ml_snapshot *snapshot, struct ml_site_books *site,
 		site->oldest_born_ns = range->born_ns;
 	if (range->born_ns > site->newest_born_ns)
 		site->newest_born_ns = range->born_ns;
-	if (filter->want_ages && age < filter->min_age_ns)
+	if (filter->want_ages &&
+	    (age < filter->min_age_ns || range->born_ns < filter->born_after_ns))
 		return;
 	site->shown_bytes += size;
 	site->shown_count++;

@@ -134,6 +134,37 @@ static void doctor(void **state)
 	assert_int_equal(parse("5").subcommand, ML_COMMAND_TRACE);
 }
 
+static void recordings(void **state)
+{
+	struct ml_options options = parse("report --json run.ml --at +90 -T 3");
+
+	assert_int_equal(options.subcommand, ML_COMMAND_REPORT);
+	assert_string_equal(options.files[0], "run.ml");
+	assert_int_equal(options.to.kind, ML_POINT_ELAPSED);
+	assert_int_equal(options.top, 3);
+	options = parse("report -- --top.ml");
+	assert_string_equal(options.files[0], "--top.ml");
+	assert_null(options.words);
+	options = parse("diff a.ml b.ml");
+	assert_int_equal(options.subcommand, ML_COMMAND_DIFF);
+	assert_string_equal(options.files[1], "b.ml");
+	options = parse("-p 1 --since-mark=2 5");
+	assert_true(ml_options_has(&options, ML_OPTION_SINCE_MARK));
+	assert_int_equal(options.since_mark, 2);
+	options = parse("-p 1 --since-mark 5 1");
+	assert_int_equal(options.since_mark, 0);
+	assert_int_equal(options.count, 1);
+
+	options = parse("-p 1 -w run.ml");
+	assert_true(ml_options_records(&options));
+	options = parse("-p 1 -w run.json");
+	assert_false(ml_options_records(&options));
+	options = parse("-p 1 -w .ml");
+	assert_false(ml_options_records(&options));
+	options = parse("report a.ml -w b.ml");
+	assert_false(ml_options_records(&options));
+}
+
 static void help_and_version_win(void **state)
 {
 	assert_true(parse("-h -p x").show_help);
@@ -157,7 +188,7 @@ static const struct {
 	{"-p 1,2", "--pid: '1,2' is not one process id; for several processes there are --follow "
 		   "(children) and --container"},
 	{"--trace=1", "--trace takes no argument"},
-	{"--tpo 5", "no option --tpo; nearest is --top"},
+	{"--topp 5", "no option --topp; nearest is --top"},
 	{"--show-alocs", "no option --show-alocs; nearest is --show-allocs"},
 	{"--qqqqqqqqq=5", "no option --qqqqqqqqq; memleak --help lists them"},
 	{"-ay", "no option -y; memleak --help lists them"},
@@ -198,6 +229,26 @@ static const struct {
 	{"doctor 5", "'5': doctor takes options only"},
 	{"doctor -- ls", "'ls': doctor takes options only"},
 	{"doctor -p 1 -t", "--trace cannot be used with doctor"},
+	{"report", "report: which recording? (memleak -w FILE.ml makes them)"},
+	{"report a.ml b.ml", "'b.ml': report takes one recording"},
+	{"report a.ml -p 1", "--pid cannot be used with report"},
+	{"report a.ml --at 25:00",
+	 "--at: '25:00' is not a moment: start, end, mark, the number of a mark, +SECONDS, "
+	 "HH:MM:SS or 2026-01-23T03:00:41"},
+	{"report a.ml --at mark", "--at: 'mark': say which mark, by its number"},
+	{"report a.ml --at 1 --to 2", "--at and --to cannot be used together: they mean the same"},
+	{"report a.ml --from 1 --since-mark",
+	 "--since-mark and --from cannot be used together: since a mark or from a moment"},
+	{"report a.ml --since-mark=0", "--since-mark: '0' is less than 1"},
+	{"diff", "diff: which recordings? (memleak -w FILE.ml makes them)"},
+	{"diff a b c", "'c': diff takes two recordings at most"},
+	{"diff a b --from 1", "--from is for moments of one recording; two are compared at their "
+			      "ends, or --to"},
+	{"diff a b --format svg", "diff writes text and json, not svg"},
+	{"-p 1 --at 5", "--at is for recordings: memleak report FILE.ml and memleak diff"},
+	{"-p 1 -t -w a.ml", "--trace makes no reports that could be recorded"},
+	{"-p 1 -C --since-mark",
+	 "--combined-only and --since-mark cannot be used together: totals have no ages"},
 };
 
 static void bad_lines(void **state)
@@ -298,6 +349,7 @@ int main(void)
 		cmocka_unit_test(repeated_options),
 		cmocka_unit_test(formats),
 		cmocka_unit_test(doctor),
+		cmocka_unit_test(recordings),
 		cmocka_unit_test(help_and_version_win),
 		cmocka_unit_test(bad_lines),
 		cmocka_unit_test(unknown_format_lists_known),

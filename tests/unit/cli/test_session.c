@@ -167,7 +167,9 @@ static void start(struct fixture *fixture, const char *script)
 		fixture->options.format = &line_format;
 	assert_null(ml_process_open(fixture->child, &process));
 	assert_null(ml_session_init(&fixture->session, &fixture->options, &fake.tracer,
-				    &fixture->output, NULL));
+				    &(struct ml_report_writer){.options = &fixture->options,
+							       .output = &fixture->output},
+				    NULL));
 	assert_null(ml_session_add(&fixture->session, process));
 	assert_int_equal(fake.adds, 1);
 }
