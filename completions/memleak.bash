@@ -38,7 +38,7 @@ _memleak() {
 		mapfile -t COMPREPLY < <(compgen -W 'size count' -- "$current")
 		return ;;
 	--format)
-		mapfile -t COMPREPLY < <(compgen -W 'text json folded pprof heaptrack svg' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'text json folded pprof heaptrack svg html' -- "$current")
 		return ;;
 	--color)
 		mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current")

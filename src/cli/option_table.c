@@ -160,8 +160,8 @@ const struct ml_option ml_option_table[ML_OPTION_COUNT] = {
 	[ML_OPTION_FORMAT] =
 		{"format", 0, ML_ARGUMENT_PARSED, "NAME", .parse = parse_format,
 		 .help = "text, json (one document a line), folded (stacks for flame\n"
-			 "graphs), pprof, heaptrack or svg; from folded on the last report\n"
-			 "only"},
+			 "graphs), pprof, heaptrack, svg or html (a page to pass on); from\n"
+			 "folded on the last report only"},
 	[ML_OPTION_OUTPUT] = {"output", 'w', ML_ARGUMENT_TEXT, "FILE", MEMBER(output),
 			      .help = "write reports to FILE ('-' is the standard output);\n"
 				      "a name that ends in .ml: record everything there, for\n"

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "cli/note.h"
+#include "report/excerpts.h"
 
 #include <inttypes.h>
 #include <sys/resource.h>
@@ -17,6 +18,16 @@ static struct ml_error *open_debug_file(void *context, struct ml_module *module,
 	const struct ml_reporter *reporter = context;
 
 	return ml_targets_open_file(reporter->targets, path, fd);
+}
+
+static int open_source(void *context, const char *file)
+{
+	const struct ml_reporter *reporter = context;
+	int fd = -1;
+	ML_ERROR_CLEANUP struct ml_error *error =
+		ml_targets_open_source(reporter->targets, file, &fd);
+
+	return error ? -1 : fd;
 }
 
 void ml_reporter_start(struct ml_reporter *reporter)
@@ -232,6 +243,8 @@ struct ml_error *ml_reporter_write(struct ml_reporter *reporter, const struct ml
 		ml_report_build(&input, &report);
 	report.tool_cpu_s = own_cpu_s();
 	record(reporter, &report, 0);
+	if (is_written && options->format == &ml_report_html)
+		ml_excerpts_read(&report, open_source, reporter);
 	if (is_written)
 		error = ml_report_writer_write(&reporter->writer, &report);
 	ml_report_deinit(&report);

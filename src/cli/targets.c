@@ -27,7 +27,11 @@ struct ml_error *ml_targets_add(struct ml_targets *targets, struct ml_process *p
 	return NULL;
 }
 
-struct ml_error *ml_targets_open_file(const struct ml_targets *targets, const char *path, int *fd)
+typedef struct ml_error *(*opener)(const struct ml_process *process, const char *path, int *fd);
+
+/* Opens @p path in the root of the first target that has it. */
+static struct ml_error *open_in_first(const struct ml_targets *targets, opener open,
+				      const char *path, int *fd)
 {
 	struct ml_error *error = NULL;
 
@@ -35,11 +39,21 @@ struct ml_error *ml_targets_open_file(const struct ml_targets *targets, const ch
 		if (!it->process)
 			continue;
 		ml_error_free(error);
-		error = ml_process_open_file(it->process, path, fd);
+		error = open(it->process, path, fd);
 		if (!error)
 			return NULL;
 	}
 	return error ? error : ml_error_new(ML_ERROR_TARGET, "no target is left to have %s", path);
+}
+
+struct ml_error *ml_targets_open_file(const struct ml_targets *targets, const char *path, int *fd)
+{
+	return open_in_first(targets, ml_process_open_file, path, fd);
+}
+
+struct ml_error *ml_targets_open_source(const struct ml_targets *targets, const char *path, int *fd)
+{
+	return open_in_first(targets, ml_process_open_readable, path, fd);
 }
 
 struct ml_target *ml_targets_find(const struct ml_targets *targets, pid_t pid)

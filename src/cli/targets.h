@@ -49,6 +49,10 @@ struct ml_target *ml_targets_find(const struct ml_targets *targets, pid_t pid);
  */
 struct ml_error *ml_targets_open_file(const struct ml_targets *targets, const char *path, int *fd);
 
+/** The same for source lines that a report shows: only what the target itself may read. */
+struct ml_error *ml_targets_open_source(const struct ml_targets *targets, const char *path,
+					int *fd);
+
 /**
  * Attaches to @p target, or has new mappings looked at when it is attached already. A failure is
  * kept in `problem` and the target stays: a process in the middle of its start-up may not have

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/flamegraph.h"
 
+#include <math.h>
+
 /** Browsers stay smooth with this many elements that react to the pointer. */
 #define DRAWN_LIMIT 20000
 
@@ -26,14 +28,16 @@ static size_t child_of(struct ml_flamegraph *graph, size_t parent, const char *n
 	return index;
 }
 
-static void add(struct ml_flamegraph *graph, size_t index, uint64_t bytes, uint64_t count,
-		enum ml_verdict_class class)
+static void add(struct ml_flamegraph *graph, size_t index, const struct ml_report_site *site)
 {
 	struct ml_flame *flame = &graph->flames.items[index];
+	enum ml_verdict_class class = site->verdict.class;
 
-	flame->bytes += bytes;
-	flame->count += count;
-	flame->class_bytes[class] += bytes;
+	flame->bytes += site->bytes;
+	flame->count += site->count;
+	flame->class_bytes[class] += site->bytes;
+	if (class == ML_VERDICT_LEAK || class == ML_VERDICT_GROWING)
+		flame->growth_bytes_per_s += fmax(site->verdict.growth_bytes_per_s, 0);
 }
 
 static size_t frame_of(struct ml_flamegraph *graph, size_t parent,
@@ -50,25 +54,23 @@ static size_t frame_of(struct ml_flamegraph *graph, size_t parent,
 static void add_site(struct ml_flamegraph *graph, const struct ml_report *report,
 		     const struct ml_report_site *site)
 {
-	enum ml_verdict_class class = site->verdict.class;
 	size_t at = 0;
 
-	add(graph, at, site->bytes, site->count, class);
+	add(graph, at, site);
 	if (report->is_many_processes) {
 		ML_STRBUF_CLEANUP struct ml_strbuf name = {0};
 
 		ml_strbuf_printf(&name, "%s (%d)", site->comm ? site->comm : "process",
 				 (int)site->pid);
 		at = child_of(graph, at, name.text, false);
-		add(graph, at, site->bytes, site->count, class);
+		add(graph, at, site);
 	}
 	for (size_t i = site->frames.count; i-- > 0;) {
 		at = frame_of(graph, at, &site->frames.items[i]);
-		add(graph, at, site->bytes, site->count, class);
+		add(graph, at, site);
 	}
 	if (!site->frames.count)
-		add(graph, child_of(graph, at, "[stack lost]", false), site->bytes, site->count,
-		    class);
+		add(graph, child_of(graph, at, "[stack lost]", false), site);
 }
 
 /** Siblings together, in the order of their parents; the biggest first. */
@@ -114,9 +116,10 @@ void ml_flamegraph_build(struct ml_flamegraph *graph, const struct ml_report *re
 	for (size_t i = 0; i < ml_report_listed(report); i++)
 		add_site(graph, report, &report->sites.items[i]);
 	if (others.sites) {
-		add(graph, 0, others.bytes, others.count, ML_VERDICT_UNKNOWN);
-		add(graph, child_of(graph, 0, "[other sites]", false), others.bytes, others.count,
-		    ML_VERDICT_UNKNOWN);
+		const struct ml_report_site rest = {.bytes = others.bytes, .count = others.count};
+
+		add(graph, 0, &rest);
+		add(graph, child_of(graph, 0, "[other sites]", false), &rest);
 	}
 	lay_out(graph);
 }

@@ -17,6 +17,7 @@ struct ml_flame {
 	uint64_t bytes, count;
 	uint64_t start_bytes;                     /**< bytes left of it: its x */
 	uint64_t class_bytes[ML_VERDICT_CLASSES]; /**< bytes by verdict */
+	double growth_bytes_per_s;                /**< of the sites that leak or grow */
 };
 
 /** All-zero is empty. */

@@ -8,8 +8,8 @@
 const struct ml_report_format *ml_report_format_named(const char *name)
 {
 	static const struct ml_report_format *const formats[] = {
-		&ml_report_text,  &ml_report_json,      &ml_report_folded,
-		&ml_report_pprof, &ml_report_heaptrack, &ml_report_svg,
+		&ml_report_text,      &ml_report_json, &ml_report_folded, &ml_report_pprof,
+		&ml_report_heaptrack, &ml_report_svg,  &ml_report_html,
 	};
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
@@ -74,6 +74,9 @@ void ml_report_deinit(struct ml_report *report)
 	ml_array_free(&report->sites);
 	ml_array_free(&report->points);
 	ml_array_free(&report->resident);
+	ml_array_each (excerpt, &report->excerpts)
+		free(excerpt->text);
+	ml_array_free(&report->excerpts);
 	ml_array_each (string, &report->strings)
 		free(*string);
 	ml_array_free(&report->strings);

@@ -54,6 +54,14 @@ struct ml_report_site {
 /** How allocations were chosen. */
 enum ml_sampling_mode { ML_SAMPLING_ALL, ML_SAMPLING_NTH, ML_SAMPLING_BYTES };
 
+/** Lines of a source file around one that a frame names. */
+struct ml_report_excerpt {
+	const char *file; /**< as frames have it; borrowed like theirs */
+	int line;         /**< the one that is meant */
+	int first_line;
+	char *text; /**< owned; lines end with '\n', bytes as in the file */
+};
+
 struct ml_report {
 	/* the target */
 	bool is_kernel;
@@ -83,6 +91,8 @@ struct ml_report {
 	ML_ARRAY(struct ml_timeline_point) points;
 	/** RSS of the target in live_bytes, the other figures 0. Empty when not known. */
 	ML_ARRAY(struct ml_timeline_point) resident;
+	/** Source lines, where somebody looked for them (excerpts.h). */
+	ML_ARRAY(struct ml_report_excerpt) excerpts;
 	size_t top;      /**< how many the text report shows */
 	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
@@ -172,6 +182,7 @@ extern const struct ml_report_format ml_report_folded;
 extern const struct ml_report_format ml_report_pprof;
 extern const struct ml_report_format ml_report_heaptrack;
 extern const struct ml_report_format ml_report_svg;
+extern const struct ml_report_format ml_report_html;
 
 /** The format called @p name, or NULL. */
 const struct ml_report_format *ml_report_format_named(const char *name);

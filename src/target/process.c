@@ -91,6 +91,8 @@ struct ml_error *ml_process_refresh(struct ml_process *process)
 	set_text(&process->exe, read_link(process, "exe"));
 	process->inner_pid = (pid_t)ml_proc_status_number(status, "NSpid:", -1, process->pid);
 	process->tracer = (pid_t)ml_proc_status_number(status, "TracerPid:", 0, 0);
+	process->uid = (uid_t)ml_proc_status_number(status, "Uid:", 3, -1);
+	process->gid = (gid_t)ml_proc_status_number(status, "Gid:", 3, -1);
 	process->seccomp = (int)ml_proc_status_number(status, "Seccomp:", 0, 0);
 
 	/* A kernel without control groups has no such file; then there are no containers. */

@@ -73,6 +73,13 @@ struct ml_error *ml_process_open_mapping(const struct ml_process *process,
  */
 struct ml_error *ml_process_open_file(const struct ml_process *process, const char *path, int *fd);
 
+/**
+ * The same, of files only that the process itself may read: for what is passed on to others, when
+ * the name comes from the process and we may read more than it (root).
+ */
+struct ml_error *ml_process_open_readable(const struct ml_process *process, const char *path,
+					  int *fd);
+
 /** Reads @p size bytes of its memory; false on any fault. */
 bool ml_process_read(const struct ml_process *process, uint64_t address, void *buffer, size_t size);
 

@@ -22,6 +22,8 @@ struct ml_process {
 	pid_t tracer;
 	int seccomp;
 	bool is_held;
+	uid_t uid; /**< what its access to files is checked with (fsuid); (uid_t)-1: not known */
+	gid_t gid;
 };
 
 /** "1234 (comm)", comm escaped; the caller's to free. */

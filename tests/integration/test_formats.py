@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The formats that other programs and browsers read, by decoding them."""
+import base64
 import functools
 import gzip
+import hashlib
+import html.parser
+import json
+import pathlib
 import shutil
 import subprocess
 import xml.etree.ElementTree
@@ -189,3 +194,56 @@ def test_svg(written):
     assert flames["main"] < flames["leak_big"], "the outermost frame is on top"
     links = [name for element in root.iter() for name in element.attrib if name.endswith("href")]
     assert not links, "the file has to stand alone"
+
+
+class Document(html.parser.HTMLParser):
+    """The parts of an HTML report: scripts by id or as a list, and every attribute."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.scripts, self.data, self.policy, self.attributes, self.words = [], None, None, [], ""
+        self.inside = None
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.attributes += [(tag, name) for name in attributes]
+        if attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policy = attributes["content"]
+        if tag == "script":
+            self.inside = attributes.get("id", "script")
+
+    def handle_endtag(self, tag):
+        if tag == "script":
+            self.inside = None
+
+    def handle_data(self, data):
+        if self.inside == "data":
+            self.data = json.loads(data)
+        elif self.inside:
+            self.scripts.append(data)
+        else:
+            self.words += data
+
+
+def test_html(written):
+    page = Document(written("html")[0].decode("utf-8"))
+    hashes = ["'sha256-%s'" % base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+              for script in page.scripts]
+    assert page.policy.startswith("default-src 'none'; ")
+    assert page.policy.partition("script-src ")[2].split() == hashes, "just these scripts may run"
+    assert not [found for found in page.attributes if found[1] in ("src", "href") and found[0] != "a"]
+    assert "10.0 MiB in 10 blocks" in page.words
+
+    texts, frames = page.data["texts"], page.data["frames"]
+    site = next(site for site in page.data["sites"]
+                if "leak_big" in [texts[frames[frame][0]] for frame in site[14]])
+    assert site[3:6] == [10 << 20, 10, 10]
+    frame = next(frames[index] for index in site[14] if texts[frames[index][0]] == "leak_big")
+    assert texts[frame[3]].endswith("big.c") and frame[4] > 0
+    first, lines = page.data["excerpts"][frame[7] - 1]
+    source = pathlib.Path(texts[frame[3]]).read_text(encoding="utf-8").splitlines()
+    assert lines == [line.replace("\t", "    ") for line in source[first - 1:][:len(lines)]]
+    assert first <= frame[4] < first + len(lines)
+    assert page.data["total"][-1] == 10 << 20 and page.data["resident"][-1] > 1 << 20

@@ -276,7 +276,7 @@ static void unknown_format_lists_known(void **state)
 
 	assert_non_null(error);
 	assert_non_null(strstr(ml_error_message(error),
-			       "'xml' is not one of: text, json, folded, svg, pprof, "
+			       "'xml' is not one of: text, json, folded, svg, html, pprof, "
 			       "heaptrack"));
 	ml_error_free(error);
 }

@@ -150,7 +150,8 @@ static void test_svg(void **state)
 
 	assert_non_null(strstr(text, "a]]&gt;&lt;script&gt;alert('&amp;')&lt;/script&gt;\\x01"));
 	assert_null(strstr(text, "<script>alert"));
-	assert_non_null(strstr(text, "step [app] (inlined)\n40.0 KiB in 5 blocks\n"));
+	assert_non_null(
+		strstr(text, "step [app] (inlined)\n40.0 KiB in 5 blocks, grows by 8.0 KiB/s\n"));
 	assert_non_null(strstr(text, "mostly leak"));
 	assert_non_null(strstr(text, "; 1 frame narrower than 49 bytes left out"));
 	ml_report_deinit(&report);
@@ -172,11 +173,96 @@ static void test_svg_limits(void **state)
 	}
 	ML_FREE_CLEANUP char *text = render(&ml_report_svg, &report, &length);
 
-	for (const char *p = text; (p = strstr(p, "<g class=\"f\"")); p++)
+	for (const char *p = text; (p = strstr(p, "<g class=\"f ")); p++)
 		drawn++;
 	assert_int_equal(drawn, 2); /* "all" and f0: the others are 0.004 % each */
 	assert_non_null(strstr(text, "9999 frames narrower than 1.6 KiB left out"));
 	ml_report_deinit(&report);
+}
+
+static size_t occurrences(const char *text, const char *what)
+{
+	size_t count = 0;
+
+	for (const char *p = text; (p = strstr(p, what)); p++)
+		count++;
+	return count;
+}
+
+/** Nothing a target is called, and no line of its source, is markup or script in the page. */
+static void test_html(void **state)
+{
+	struct ml_report report = sample_leak();
+	struct ml_report_site *site = &report.sites.items[0];
+	struct ml_timeline_point points[] = {{.time_ns = 90000000000, .live_bytes = 8192},
+					     {.time_ns = 100000000000, .live_bytes = 40960}};
+	size_t length;
+
+	report.start_ns = 90000000000;
+	report.comm = "a\"><img src=x onerror=alert(1)>";
+	site->frames.items[0].symbol = site->frames.items[0].short_symbol =
+		"</script><script>alert('\"')</script><!--\xe2\x80\xa8\x1b[2J\xff";
+	for (size_t i = 0; i < 2; i++) {
+		*ml_array_push(&site->points) = points[i];
+		*ml_array_push(&report.points) = points[i];
+	}
+	*ml_array_push(&report.excerpts) =
+		(struct ml_report_excerpt){.file = site->frames.items[0].file,
+					   .line = 9,
+					   .first_line = 8,
+					   .text = ml_strdup("{\n\tp = \"</script>\x07\";\n")};
+	ML_FREE_CLEANUP char *text = render(&ml_report_html, &report, &length);
+
+	assert_int_equal(strlen(text), length);
+	assert_null(strstr(text, "<script>alert"));
+	assert_null(strstr(text, "<img"));
+	assert_null(strstr(text, "<!--"));
+	assert_int_equal(occurrences(text, "</script"), occurrences(text, "<script"));
+	assert_null(strchr(text, '\x1b'));
+	assert_null(strchr(text, '\x07'));
+	assert_non_null(strstr(text, "1 site leaks 8.0 KiB/s</h1>"));
+	assert_non_null(strstr(text, "&lt;/script&gt;&lt;script&gt;alert('&quot;')"));
+	assert_non_null(strstr(text, "\"\\u003c/script>\\u003cscript>alert('\\\"')"));
+	assert_non_null(strstr(text, "[8,[\"{\",\"    p = \\\"\\u003c/script>\\\\x07\\\";\"]]"));
+	assert_non_null(strstr(text, "\"times\":[0,10000],\"total\":[8192,40960]"));
+	assert_non_null(strstr(text, "[1,0,8192,40960]"));
+	assert_non_null(strstr(text, "<li>101 stacks cut at the depth limit"));
+	assert_int_equal(occurrences(text, "://"), occurrences(text, "http://www.w3.org/"));
+	ml_report_deinit(&report);
+}
+
+/** What the page says first, by what the sites are judged to be. */
+static void test_html_verdicts(void **state)
+{
+	static const struct {
+		enum ml_verdict_class class;
+		const char *words;
+	} cases[] = {
+		{ML_VERDICT_LEAK, "<h1>2 sites leak 2.0 KiB/s together</h1>"},
+		{ML_VERDICT_GROWING,
+		 "<h1>No leak found, but 2 sites grow by 2.0 KiB/s together</h1>"},
+		{ML_VERDICT_CACHE, "<h1>No leak found</h1>"},
+		{ML_VERDICT_UNKNOWN, "<h1>Too early to tell</h1>"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ml_report report = sample_base();
+		size_t length;
+
+		for (uint64_t id = 0; id < 2; id++)
+			sample_verdict(sample_site(&report, id + 1, 1000, 1), cases[i].class, 0.5,
+				       1024, "");
+		ML_FREE_CLEANUP char *text = render(&ml_report_html, &report, &length);
+
+		assert_non_null(strstr(text, cases[i].words));
+		ml_report_deinit(&report);
+	}
+
+	struct ml_report nothing = sample_empty();
+	size_t length;
+	ML_FREE_CLEANUP char *text = render(&ml_report_html, &nothing, &length);
+
+	assert_non_null(strstr(text, "<h1>Nothing is outstanding</h1>"));
 }
 
 static void test_local_time(void **state)
@@ -210,6 +296,8 @@ int main(void)
 		cmocka_unit_test(test_heaptrack_others),
 		cmocka_unit_test(test_svg),
 		cmocka_unit_test(test_svg_limits),
+		cmocka_unit_test(test_html),
+		cmocka_unit_test(test_html_verdicts),
 		cmocka_unit_test(test_local_time),
 		cmocka_unit_test(test_format_names),
 	};

@@ -417,6 +417,76 @@ static void opens_regular_files_only(void **state)
 	ml_process_close(process);
 }
 
+/* Root reads more than the process it looks at: what is passed on must not be that. */
+static void opens_what_the_process_may_read(void **state)
+{
+	char folder[] = "/tmp/memleak-test-XXXXXX", file[64];
+	struct ml_process *process;
+	int fd = -1;
+
+	if (geteuid())
+		skip();
+	assert_non_null(mkdtemp(folder));
+	snprintf(file, sizeof(file), "%s/file", folder);
+	fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0640);
+	assert_true(fd >= 0);
+	close(fd);
+	fd = -1;
+
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	process = open_process(pid);
+	assert_null(ml_process_open_readable(process, file, &fd)); /* it is root, too */
+	close(fd);
+	fd = -1;
+	ml_process_close(process);
+	end_child(pid);
+
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setgid(65534) || setuid(65534) || write(ready[1], "", 1) != 1)
+			_exit(1);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	process = open_process(pid);
+	assert_null(ml_process_open_readable(process, "/etc/passwd", &fd));
+	close(fd);
+	fd = -1;
+	for (int step = 0; step < 3; step++) {
+		/* By the folder's mode, by the file's, and by that of our group, which is 0. */
+		assert_int_equal(chmod(folder, step == 0 ? 0700 : 0755), 0);
+		assert_int_equal(chmod(file, step == 0 ? 0644 : step == 1 ? 0600 : 0640), 0);
+
+		ML_ERROR_CLEANUP struct ml_error *error =
+			ml_process_open_readable(process, file, &fd);
+
+		assert_non_null(error);
+		assert_int_equal(fd, -1);
+	}
+	assert_int_equal(access("/root", W_OK), 0); /* we are who we were */
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	close(fd);
+	close(ready[0]);
+	close(ready[1]);
+	ml_process_close(process);
+	end_child(pid);
+	unlink(file);
+	rmdir(folder);
+}
+
 /* A process whose root is @p folder. */
 static pid_t start_in_root(const char *folder)
 {
@@ -528,6 +598,7 @@ int main(void)
 		cmocka_unit_test(opens_the_file_behind_its_code),
 		cmocka_unit_test(never_takes_another_file_for_the_mapped_one),
 		cmocka_unit_test(opens_regular_files_only),
+		cmocka_unit_test(opens_what_the_process_may_read),
 		cmocka_unit_test(stays_inside_the_root_of_the_process),
 		cmocka_unit_test(reads_status_and_stat_texts),
 	};
