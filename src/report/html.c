@@ -53,11 +53,10 @@ static void put_target(FILE *out, const struct ml_report *report)
 
 static void put_time(FILE *out, const struct ml_report *report)
 {
-	struct tm local = {0};
+	struct tm local = ml_report_local_time(report);
 	char text[64];
 
-	localtime_r(&report->time.tv_sec, &local);
-	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &local);
 	fputs(text, out);
 }
 
@@ -306,6 +305,11 @@ static void put_caveats(FILE *out, const struct ml_report *report)
 	      "is not.</li>\n",
 	      out);
 	put_sampling(out, report);
+	ml_array_each (note, &report->notes) {
+		fputs("<li>", out);
+		ml_markup_text(out, *note);
+		fputs(".</li>\n", out);
+	}
 	if (report->untracked_frees) {
 		fputs("<li>", out);
 		ml_markup_count(out, report->untracked_frees, "free");
