@@ -78,6 +78,7 @@ struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages
 		.born_after_ns = since ? since->time_ns : 0,
 		.want_blocks = options->show_allocs,
 		.want_ages = !options->combined_only,
+		.cohorts = ml_timeline_cohorts(reporter->timeline),
 	};
 	struct ml_snapshot snapshot = {0};
 	struct ml_error *error =

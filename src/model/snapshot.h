@@ -64,6 +64,24 @@ struct ml_block {
 	pid_t tid;
 };
 
+/** Blocks of a site that are alive are counted by when they were born, in this many cohorts. */
+#define ML_COHORTS 32
+
+/**
+ * When each cohort begins, ascending: cohort i is what was born from start_ns[i] until
+ * start_ns[i + 1], the last one until now. What was born before the first is counted in it.
+ */
+struct ml_cohort_starts {
+	size_t count;
+	uint64_t start_ns[ML_COHORTS];
+};
+
+/** What is alive of one cohort. */
+struct ml_cohort {
+	uint64_t bytes;
+	uint64_t count;
+};
+
 /** The books of one site. "Shown" figures are those of blocks that pass the age filter. */
 struct ml_site_books {
 	uint64_t stack; /**< id of its stack; unique in a snapshot */
@@ -77,6 +95,7 @@ struct ml_site_books {
 	uint64_t shown_count;
 	uint64_t oldest_born_ns; /**< birth of the oldest block alive; 0 when unknown or none */
 	uint64_t newest_born_ns;
+	struct ml_cohort cohorts[ML_COHORTS]; /**< see ml_snapshot.has_cohorts */
 };
 
 struct ml_snapshot {
@@ -88,6 +107,7 @@ struct ml_snapshot {
 	uint64_t untracked_frees; /**< frees of blocks from before we came (or not sampled) */
 	uint64_t counters[ML_COUNTER_COUNT];
 	uint64_t resident_bytes; /**< RSS of the targets, all their memory; 0 when unknown */
+	bool has_cohorts; /**< every site's cohorts are filled, as the filter asked */
 };
 
 /** What a caller wants of a snapshot. */
@@ -97,6 +117,8 @@ struct ml_snapshot_filter {
 	/** Blocks born before are alive but not shown: what came after a mark. CLOCK_MONOTONIC. */
 	uint64_t born_after_ns;
 	bool want_ages; /**< false (--combined-only): do not read single blocks; shown = live */
+	/** Borrowed; NULL: no cohorts. They come with the ages only. */
+	const struct ml_cohort_starts *cohorts;
 };
 
 /**
@@ -104,6 +126,48 @@ struct ml_snapshot_filter {
  * tracer keeps them.
  */
 void ml_snapshot_sort(struct ml_snapshot *snapshot);
+
+/** The cohort of a block born at @p born_ns; @p starts has at least one. */
+static inline size_t ml_cohort_of(const struct ml_cohort_starts *starts, uint64_t born_ns)
+{
+	size_t low = 0, high = starts->count;
+
+	while (high - low > 1) {
+		size_t middle = (low + high) / 2;
+
+		if (starts->start_ns[middle] <= born_ns)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/** Counts a block of @p site that is alive in its cohort, when cohorts are asked for. */
+static inline void ml_site_books_add_cohort(struct ml_site_books *site,
+					    const struct ml_snapshot_filter *filter,
+					    uint64_t born_ns, uint64_t bytes, uint64_t count)
+{
+	if (!filter->want_ages || !filter->cohorts)
+		return;
+
+	struct ml_cohort *cohort = &site->cohorts[ml_cohort_of(filter->cohorts, born_ns)];
+
+	cohort->bytes += bytes;
+	cohort->count += count;
+}
+
+/** Books a block of @p site that is alive: live figures and ages, not yet its cohort. */
+static inline void ml_site_books_add(struct ml_site_books *site, uint64_t born_ns, uint64_t bytes,
+				     uint64_t count)
+{
+	site->live_bytes += bytes;
+	site->live_count += count;
+	if (!site->oldest_born_ns || born_ns < site->oldest_born_ns)
+		site->oldest_born_ns = born_ns;
+	if (born_ns > site->newest_born_ns)
+		site->newest_born_ns = born_ns;
+}
 
 static inline void ml_snapshot_deinit(struct ml_snapshot *snapshot)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "model/timeline.h"
 
+#include "base/clock.h"
 #include "base/u64map.h"
 
+#include <math.h>
 #include <string.h>
 
 /** One site's points, or those of the sum. */
@@ -10,6 +12,7 @@ struct history {
 	uint64_t stack;
 	uint64_t oldest_born_ns;
 	ML_ARRAY(struct ml_timeline_point) points;
+	struct ml_cohort_history cohorts;
 };
 
 struct ml_timeline {
@@ -19,6 +22,8 @@ struct ml_timeline {
 	ML_ARRAY(struct history) sites;
 	struct history totals;
 	struct history resident;
+	struct ml_cohort_starts starts;
+	bool has_cohorts; /**< the newest snapshot had */
 };
 
 struct ml_timeline *ml_timeline_create(uint64_t start_ns)
@@ -26,6 +31,7 @@ struct ml_timeline *ml_timeline_create(uint64_t start_ns)
 	struct ml_timeline *timeline = ml_alloc(sizeof(*timeline));
 
 	timeline->start_ns = start_ns;
+	timeline->starts = (struct ml_cohort_starts){.count = 1, .start_ns = {start_ns}};
 	return timeline;
 }
 
@@ -125,6 +131,99 @@ static bool has_room(const struct ml_timeline *timeline, const struct ml_snapsho
 	return timeline->sites.count + new_sites <= ML_TIMELINE_SITES;
 }
 
+static double seconds_between(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? (double)(to_ns - from_ns) / (double)ML_NS_PER_SECOND : 0;
+}
+
+static size_t age_bin(double age_s)
+{
+	int bin = age_s > ML_AGE_BASE_S ? (int)ceil(log2(age_s / ML_AGE_BASE_S)) : 0;
+
+	return bin < ML_AGE_BINS ? (size_t)bin : ML_AGE_BINS - 1;
+}
+
+/** Compares what is alive of each cohort with what was at the snapshot before. */
+static void add_deaths(const struct ml_timeline *timeline, struct ml_cohort_history *history,
+		       const struct ml_site_books *books, uint64_t now_ns)
+{
+	const struct ml_cohort_starts *starts = &timeline->starts;
+	double passed_s = seconds_between(timeline->newest_ns, now_ns);
+
+	for (size_t i = 0; i + 1 < starts->count; i++) {
+		uint64_t before = history->alive[i].count, now = books->cohorts[i].count;
+		uint64_t middle_ns = starts->start_ns[i] / 2 + starts->start_ns[i + 1] / 2;
+		size_t bin;
+
+		if (!before)
+			continue;
+		bin = age_bin(seconds_between(middle_ns, now_ns));
+		history->deaths[bin] += before > now ? (double)(before - now) : 0;
+		history->block_seconds[bin] += (double)before * passed_s;
+	}
+	memcpy(history->alive, books->cohorts, sizeof(history->alive));
+}
+
+/** The border that is missed least: its cohorts are the shortest for their age. Never the first. */
+static size_t least_border(const struct ml_cohort_starts *starts, uint64_t now_ns)
+{
+	double least = INFINITY;
+	size_t found = 1;
+
+	for (size_t i = 1; i < starts->count; i++) {
+		uint64_t end = i + 1 < starts->count ? starts->start_ns[i + 1] : now_ns;
+		double width = seconds_between(starts->start_ns[i - 1], end) /
+			       seconds_between(starts->start_ns[i - 1], now_ns);
+
+		if (width < least) {
+			least = width;
+			found = i;
+		}
+	}
+	return found;
+}
+
+/** Makes one cohort of those before and after border @p border. */
+static void merge_cohorts(struct ml_cohort_history *history, size_t border)
+{
+	size_t behind = ML_COHORTS - border - 1;
+
+	history->alive[border - 1].count += history->alive[border].count;
+	history->alive[border - 1].bytes += history->alive[border].bytes;
+	memmove(&history->alive[border], &history->alive[border + 1],
+		behind * sizeof(history->alive[0]));
+	memmove(&history->allocs[border], &history->allocs[border + 1],
+		behind * sizeof(history->allocs[0]));
+	history->alive[ML_COHORTS - 1] = (struct ml_cohort){0};
+}
+
+/** What is born from now on is a cohort of its own. */
+static void begin_cohort(struct ml_timeline *timeline, uint64_t now_ns)
+{
+	struct ml_cohort_starts *starts = &timeline->starts;
+
+	if (starts->start_ns[starts->count - 1] >= now_ns)
+		return;
+	if (starts->count == ML_COHORTS) {
+		size_t border = least_border(starts, now_ns);
+
+		memmove(&starts->start_ns[border], &starts->start_ns[border + 1],
+			(ML_COHORTS - border - 1) * sizeof(starts->start_ns[0]));
+		starts->count--;
+		ml_array_each (site, &timeline->sites)
+			merge_cohorts(&site->cohorts, border);
+	}
+	ml_array_each (site, &timeline->sites) {
+		const struct ml_timeline_point *newest =
+			&site->points.items[site->points.count - 1];
+
+		site->cohorts.allocs[starts->count] = newest->allocs;
+		if (newest->time_ns < now_ns)
+			memset(site->cohorts.alive, 0, sizeof(site->cohorts.alive));
+	}
+	starts->start_ns[starts->count++] = now_ns;
+}
+
 static void add_site(struct ml_timeline *timeline, const struct ml_site_books *books,
 		     const struct ml_timeline_point *point)
 {
@@ -136,6 +235,8 @@ static void add_site(struct ml_timeline *timeline, const struct ml_site_books *b
 		append(site, &(struct ml_timeline_point){.time_ns = timeline->newest_ns});
 	append(site, point);
 	site->oldest_born_ns = books->oldest_born_ns;
+	if (timeline->has_cohorts)
+		add_deaths(timeline, &site->cohorts, books, point->time_ns);
 }
 
 void ml_timeline_add(struct ml_timeline *timeline, const struct ml_snapshot *snapshot)
@@ -145,6 +246,7 @@ void ml_timeline_add(struct ml_timeline *timeline, const struct ml_snapshot *sna
 
 	if (is_full)
 		drop_dead(timeline);
+	timeline->has_cohorts = snapshot->has_cohorts;
 	ml_array_each (books, &snapshot->sites) {
 		struct ml_timeline_point point = {
 			.time_ns = snapshot->time_ns,
@@ -167,6 +269,8 @@ void ml_timeline_add(struct ml_timeline *timeline, const struct ml_snapshot *sna
 		append(&timeline->resident,
 		       &(struct ml_timeline_point){.time_ns = snapshot->time_ns,
 						   .live_bytes = snapshot->resident_bytes});
+	if (timeline->has_cohorts)
+		begin_cohort(timeline, snapshot->time_ns);
 	timeline->newest_ns = snapshot->time_ns;
 }
 
@@ -208,4 +312,19 @@ uint64_t ml_timeline_oldest(const struct ml_timeline *timeline, uint64_t stack)
 uint64_t ml_timeline_start(const struct ml_timeline *timeline)
 {
 	return timeline->start_ns;
+}
+
+const struct ml_cohort_starts *ml_timeline_cohorts(const struct ml_timeline *timeline)
+{
+	return &timeline->starts;
+}
+
+const struct ml_cohort_history *ml_timeline_survivors(const struct ml_timeline *timeline,
+						      uint64_t stack)
+{
+	const uint64_t *known = ml_u64map_get(&timeline->index, stack);
+
+	if (!known || !timeline->has_cohorts)
+		return NULL;
+	return &timeline->sites.items[*known].cohorts;
 }

@@ -29,6 +29,18 @@ struct ml_timeline_point {
 	uint64_t frees;
 };
 
+/** Ages at death are counted in octaves: bin 0 up to ML_AGE_BASE_S, each next up to twice as much. */
+#define ML_AGE_BINS   24
+#define ML_AGE_BASE_S 0.5
+
+/** What became of a site's blocks, by cohort and by age. Deaths within one interval are not in it. */
+struct ml_cohort_history {
+	uint64_t allocs[ML_COHORTS];          /**< of the site when the cohort began */
+	struct ml_cohort alive[ML_COHORTS];   /**< at the newest point */
+	double deaths[ML_AGE_BINS];           /**< blocks seen to die at that age */
+	double block_seconds[ML_AGE_BINS];    /**< time that blocks of that age were watched */
+};
+
 struct ml_timeline;
 
 /** @p start_ns: CLOCK_MONOTONIC when tracing began. */
@@ -60,5 +72,18 @@ size_t ml_timeline_resident(const struct ml_timeline *timeline,
 uint64_t ml_timeline_oldest(const struct ml_timeline *timeline, uint64_t stack);
 
 uint64_t ml_timeline_start(const struct ml_timeline *timeline);
+
+/**
+ * The cohorts to count in the next snapshot, for its filter: their borders are times of earlier
+ * snapshots, close together near now and ever farther apart before. Borrowed until the next add.
+ */
+const struct ml_cohort_starts *ml_timeline_cohorts(const struct ml_timeline *timeline);
+
+/**
+ * What is known of the cohorts of site @p stack, those of the snapshot before the newest border;
+ * NULL when the newest snapshot did not count them. Borrowed until the next add.
+ */
+const struct ml_cohort_history *ml_timeline_survivors(const struct ml_timeline *timeline,
+						      uint64_t stack);
 
 #endif

@@ -2,6 +2,7 @@
 #include "model/verdict.h"
 
 #include "base/clock.h"
+#include "model/residue.h"
 #include "model/trend.h"
 
 #include <inttypes.h>
@@ -33,6 +34,8 @@ struct history {
 	uint64_t start_ns;       /**< when tracing began */
 	uint64_t oldest_born_ns; /**< 0 when unknown */
 	bool has_grown;          /**< the whole history rose and then went flat */
+	bool has_cohorts;        /**< what stays is known, and is no leak as far as can be seen */
+	struct ml_residue residue;
 };
 
 const char *ml_verdict_name(enum ml_verdict_class class)
@@ -208,6 +211,27 @@ static bool is_oldest_kept(const struct history *site, size_t from)
 	return site->oldest_born_ns && site->oldest_born_ns <= begin_ns + (end_ns - begin_ns) / 5;
 }
 
+/** Growth in a straight line that does not come from blocks that are known to stay. */
+static void judge_unconfirmed(const struct history *site, double freed, double sure,
+			      const char *rate, const char *time, struct ml_verdict *out)
+{
+	if (site->residue.shape == ML_RESIDUE_DYING)
+		decide(out, ML_VERDICT_GROWING, 0.9 * sure,
+		       "grows by %s/s over %s, but in the end its blocks are freed", rate, time);
+	else if (site->residue.shape == ML_RESIDUE_SLOWING)
+		decide(out, ML_VERDICT_GROWING, 0.6 * sure,
+		       "grows by %s/s over %s, but ever fewer of its blocks stay", rate, time);
+	else if (freed > 0)
+		decide(out, ML_VERDICT_GROWING, 0.9 * sure,
+		       "grows by %s/s over %s although %.0f %% of what it allocates is freed", rate,
+		       time, 100 * freed);
+	else
+		decide(out, ML_VERDICT_GROWING, 0.7 * sure,
+		       "grows by %s/s and none of its blocks of the last %s was freed: too early "
+		       "to call it a leak, watch about %s longer",
+		       rate, time, time);
+}
+
 /** Growth in a straight line: leak or growing, by how much is freed. */
 static void judge_straight(const struct history *site, size_t from, const struct ml_trend *trend,
 			   struct ml_verdict *out)
@@ -221,7 +245,9 @@ static void judge_straight(const struct history *site, size_t from, const struct
 
 	size_text(trend->slope, rate);
 	time_text(trend->span_s, time);
-	if (!frees)
+	if (site->has_cohorts)
+		judge_unconfirmed(site, freed, sure, rate, time, out);
+	else if (!frees)
 		decide(out, ML_VERDICT_LEAK, sure,
 		       "every one of the %" PRIu64
 		       " blocks of the last %s is still there; grows by %s/s",
@@ -400,6 +426,54 @@ static void judge_active(struct history *site, struct ml_verdict *out)
 	judge_bounded(site, out);
 }
 
+/**
+ * False when blocks stay but the site as a whole has not grown: a cache whose best entries stay. A
+ * level that swings by more than what stays says nothing.
+ */
+static bool has_room_for(const struct history *site, const struct ml_residue *residue)
+{
+	const struct ml_timeline_point *last = &site->points[site->count - 1];
+	double most = (double)last->live_count, least = most, rise = 0;
+	size_t i = site->count;
+
+	while (i-- > 0 && site->points[i].time_ns >= residue->from_ns) {
+		double count = (double)site->points[i].live_count;
+
+		most = fmax(most, count);
+		least = fmin(least, count);
+		rise = (double)last->live_count - count;
+	}
+	return rise >= 0.5 * residue->blocks || most - least >= 1.5 * residue->blocks;
+}
+
+/** True, with the verdict, when more and more blocks stay for good. */
+static bool judge_residue(const struct history *site, struct ml_verdict *out)
+{
+	const struct ml_residue *residue = &site->residue;
+	char rate[24], time[24], settled[24];
+
+	if (residue->shape != ML_RESIDUE_STRAIGHT || !has_room_for(site, residue))
+		return false;
+
+	double sure = evidence(site->count, residue->span_s);
+	double allocs = fmax(residue->allocs, residue->blocks);
+
+	out->growth_bytes_per_s = residue->bytes / residue->span_s;
+	size_text(out->growth_bytes_per_s, rate);
+	time_text(residue->span_s, time);
+	if (residue->blocks >= allocs - 0.5)
+		decide(out, ML_VERDICT_LEAK, sure,
+		       "every one of the %.0f blocks of the last %s is still there; grows by %s/s "
+		       "in a straight line",
+		       residue->blocks, time, rate);
+	else
+		decide(out, ML_VERDICT_LEAK, 0.95 * sure,
+		       "%.0f of the %.0f blocks of %s are still there, and what gets older than %s "
+		       "is not freed any more; that grows by %s/s in a straight line",
+		       residue->blocks, allocs, time, time_text(residue->settle_s, settled), rate);
+	return true;
+}
+
 void ml_verdict_judge(const struct ml_timeline *timeline, uint64_t stack, struct ml_verdict *out)
 {
 	struct history site = {
@@ -417,6 +491,10 @@ void ml_verdict_judge(const struct ml_timeline *timeline, uint64_t stack, struct
 		return;
 	skip_idle_lead(&site);
 	if (judge_evidence(&site, out))
+		return;
+	site.has_cohorts = ml_timeline_survivors(timeline, stack) != NULL;
+	ml_residue_measure(timeline, stack, &site.residue);
+	if (judge_residue(&site, out))
 		return;
 	judge_active(&site, out);
 }

@@ -106,12 +106,13 @@ static bool read_block(const struct ml_agent_block *block, struct ml_agent_block
 	       out->stack < ML_AGENT_STACKS;
 }
 
-/* Shows a block that is old enough. */
+/* Counts a block in its cohort and shows it when it is old enough. */
 static void show_block(const struct ml_snapshot_filter *filter, struct ml_site_books *site,
 		       const struct ml_block *block, struct ml_snapshot *out)
 {
 	uint64_t age = block->born_ns < out->time_ns ? out->time_ns - block->born_ns : 0;
 
+	ml_site_books_add_cohort(site, filter, block->born_ns, block->size, 1);
 	if (filter->want_ages &&
 	    (age < filter->min_age_ns || block->born_ns < filter->born_after_ns))
 		return;
@@ -134,12 +135,7 @@ static void book_block(struct reading *reading, const struct ml_agent_block *rec
 		.tid = (pid_t)record->tid,
 	};
 
-	site->live_bytes += block.size;
-	site->live_count++;
-	if (!site->oldest_born_ns || born < site->oldest_born_ns)
-		site->oldest_born_ns = born;
-	if (born > site->newest_born_ns)
-		site->newest_born_ns = born;
+	ml_site_books_add(site, born, block.size, 1);
 	show_block(reading->filter, site, &block, reading->out);
 }
 

@@ -322,6 +322,7 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 	catch_up(tracer, true);
 	ml_map_books_settle(tracer->map_books);
 	fresh.time_ns = ml_monotonic_ns();
+	fresh.has_cohorts = filter->want_ages && filter->cohorts;
 	ml_array_each (it, &tracer->processes) {
 		const struct agent_process *process = *it;
 

@@ -184,12 +184,8 @@ static void book_block(struct assembly *assembly, const struct ml_live_key *key,
 	/* Born after the snapshot began: age 0. */
 	uint64_t age = born < out->time_ns ? out->time_ns - born : 0;
 
-	site->live_bytes += record->weight_bytes;
-	site->live_count += record->weight_count;
-	if (!site->oldest_born_ns || born < site->oldest_born_ns)
-		site->oldest_born_ns = born;
-	if (born > site->newest_born_ns)
-		site->newest_born_ns = born;
+	ml_site_books_add(site, born, record->weight_bytes, record->weight_count);
+	ml_site_books_add_cohort(site, filter, born, record->weight_bytes, record->weight_count);
 	if (age < filter->min_age_ns || born < filter->born_after_ns)
 		return;
 	site->shown_bytes += record->weight_bytes;
@@ -267,7 +263,10 @@ struct ml_error *ml_bpf_books_snapshot(const struct ml_bpf_books *books,
 				       const struct ml_snapshot_filter *filter,
 				       struct ml_snapshot *out)
 {
-	struct ml_snapshot fresh = {.time_ns = ml_monotonic_ns()};
+	struct ml_snapshot fresh = {
+		.time_ns = ml_monotonic_ns(),
+		.has_cohorts = filter->want_ages && filter->cohorts,
+	};
 	struct assembly assembly = {.filter = filter, .out = &fresh};
 	struct ml_error *error = assemble(books, &assembly);
 

@@ -3,8 +3,7 @@
  * A benchmark of verdicts: programs that allocate and free by a rule are run on a simulated clock,
  * block by block, and the verdict at the end is compared with what the rule is.
  */
-#include "base/clock.h"
-#include "model/verdict.h"
+#include "simulation.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,76 +13,8 @@
 
 #include <cmocka.h>
 
-#define STEPS_PER_SECOND   20
-#define MAX_BLOCKS         200000
-#define SECOND_NS(seconds) ((uint64_t)((seconds) * (double)ML_NS_PER_SECOND))
-
-/** A simulated site: its live blocks in order of birth. */
-struct program {
-	struct {
-		uint64_t size;
-		uint64_t born_ns;
-	} blocks[MAX_BLOCKS];
-	size_t head, tail; /**< live: head … tail - 1 */
-	uint64_t live_bytes, allocs, frees;
-	uint64_t now_ns;
-	uint64_t random;
-	double owed; /**< allocations due, in parts */
-};
-
-static struct program program;
-
 /** The same rule with other random numbers must get the same verdict. */
 static const uint64_t seeds[] = {23, 101, 99991};
-
-/** Deterministic numbers in [0, 1): a 64-bit linear congruential generator (Knuth's MMIX). */
-static double chance(struct program *p)
-{
-	p->random = p->random * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (double)(p->random >> 11) / (double)(1ULL << 53);
-}
-
-static size_t live(const struct program *p)
-{
-	return p->tail - p->head;
-}
-
-static void allocate(struct program *p, uint64_t size)
-{
-	if (p->tail == MAX_BLOCKS) {
-		assert_true(p->head > 0);
-		memmove(p->blocks, &p->blocks[p->head], live(p) * sizeof(p->blocks[0]));
-		p->tail -= p->head;
-		p->head = 0;
-	}
-	p->blocks[p->tail].size = size;
-	p->blocks[p->tail++].born_ns = p->now_ns;
-	p->live_bytes += size;
-	p->allocs++;
-}
-
-/** Frees live block number @p index; the oldest takes its place. */
-static void release(struct program *p, size_t index)
-{
-	size_t at = p->head + index;
-
-	p->live_bytes -= p->blocks[at].size;
-	p->frees++;
-	memmove(&p->blocks[p->head + 1], &p->blocks[p->head],
-		(at - p->head) * sizeof(p->blocks[0]));
-	p->head++;
-}
-
-/** How many allocations a step at @p rate a second brings. */
-static int due(struct program *p, double rate)
-{
-	p->owed += rate / STEPS_PER_SECOND;
-
-	int count = (int)p->owed;
-
-	p->owed -= count;
-	return count;
-}
 
 static void leak(struct program *p, double t)
 {
@@ -300,44 +231,19 @@ static void growing_queue(struct program *p, double t)
 }
 
 /** Runs @p step for @p seconds with a report every @p interval_s and judges. */
-static void run_seeded(uint64_t seed, void (*step)(struct program *, double), double seconds,
-		       double interval_s, struct ml_verdict *verdict)
+static void run_seeded(uint64_t seed, step_fn *step, double seconds, double interval_s,
+		       struct ml_verdict *verdict)
 {
-	struct program *p = &program;
-	struct ml_timeline *timeline = ml_timeline_create(SECOND_NS(1000));
-	double next = interval_s;
+	struct simulation sim;
 
-	memset(p, 0, sizeof(*p));
-	p->random = seed;
-	for (int i = 0; i <= (int)(seconds * STEPS_PER_SECOND); i++) {
-		double t = (double)i / STEPS_PER_SECOND;
-
-		p->now_ns = SECOND_NS(1000 + t);
-		step(p, t);
-		if (t + 0.001 < next)
-			continue;
-		next += interval_s;
-
-		struct ml_site_books books = {
-			.stack = 1,
-			.allocs = p->allocs,
-			.frees = p->frees,
-			.live_bytes = p->live_bytes,
-			.live_count = live(p),
-			.oldest_born_ns = live(p) ? p->blocks[p->head].born_ns : 0,
-		};
-		struct ml_snapshot snapshot = {.time_ns = p->now_ns};
-
-		if (p->allocs)
-			*ml_array_push(&snapshot.sites) = books;
-		ml_timeline_add(timeline, &snapshot);
-		ml_snapshot_deinit(&snapshot);
-	}
-	ml_verdict_judge(timeline, 1, verdict);
-	ml_timeline_destroy(timeline);
+	simulation_begin(&sim, seed, 1.0 / STEPS_PER_SECOND, interval_s);
+	while (simulation_next(&sim, step) + interval_s <= seconds + 0.001)
+		;
+	simulation_judge(&sim, verdict);
+	simulation_end(&sim);
 }
 
-static void run(void (*step)(struct program *, double), double seconds, double interval_s,
+static void run(step_fn *step, double seconds, double interval_s,
 		struct ml_verdict *verdict)
 {
 	run_seeded(seeds[0], step, seconds, interval_s, verdict);
@@ -352,7 +258,7 @@ static void run(void (*step)(struct program *, double), double seconds, double i
 
 static const struct example {
 	const char *name;
-	void (*step)(struct program *, double);
+	step_fn *step;
 	double seconds, interval_s;
 	unsigned int allowed; /**< classes that are right */
 	double confidence;    /**< at least */
@@ -432,7 +338,7 @@ static void test_examples(void **state)
 /** Nothing that only churns may ever be called a leak, at whatever moment one looks. */
 static void test_no_false_leak_at_any_time(void **state)
 {
-	static void (*const harmless[])(struct program *, double) = {
+	static step_fn *const harmless[] = {
 		steady_churn,
 		steady_threads,
 		steady_bursts,

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * What a site's blocks leave behind: those that live on at an age at which blocks of this site do
+ * not die any more. Whatever comes and goes at the same site is not in it, so a leak of a few bytes
+ * a second stands out clearly under any amount of churn.
+ */
+#ifndef ML_MODEL_RESIDUE_H
+#define ML_MODEL_RESIDUE_H
+
+#include "model/timeline.h"
+
+#include <stdbool.h>
+
+/** How the residue has come about. */
+enum ml_residue_shape {
+	ML_RESIDUE_UNKNOWN,  /**< no cohorts, or too few blocks or too short a time */
+	ML_RESIDUE_DYING,    /**< there is none: the oldest blocks die, too */
+	ML_RESIDUE_FLAT,     /**< nothing is added to it */
+	ML_RESIDUE_SLOWING,  /**< ever less is added to it */
+	ML_RESIDUE_STRAIGHT, /**< the same is added to it all the time, or more and more */
+};
+
+struct ml_residue {
+	enum ml_residue_shape shape;
+	double settle_s; /**< older blocks do not die */
+	/* the stretch of births that was looked at, in CLOCK_MONOTONIC, and what of it stays */
+	uint64_t from_ns;
+	double span_s;
+	double blocks, bytes, allocs;
+	double missing_s; /**< UNKNOWN: about how much longer to watch; 0 when that cannot be said */
+};
+
+/** Looks at site @p stack of @p timeline. */
+void ml_residue_measure(const struct ml_timeline *timeline, uint64_t stack, struct ml_residue *out);
+
+#endif
