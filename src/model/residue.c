@@ -9,13 +9,15 @@
 /* Of blocks of an age, this share may die later and they still count as staying. */
 #define DYING_SHARE 0.1
 /* A residue is said to grow from this many blocks, cohorts with such blocks, cohorts, seconds. */
-#define MIN_BLOCKS  4
+#define MIN_BLOCKS 4
 /* Where others of the site's blocks are freed a level may swing: more blocks, a longer time. */
 #define MIN_MIXED_BLOCKS 8
 #define MIN_MIXED_SPAN_S 20.0
-#define MIN_CLUMPS  4
-#define MIN_COHORTS 5
-#define MIN_SPAN_S  2.5
+/* What grew faster at first may be a pool that grows to its peak: ever more rarely. */
+#define MIN_CUT_BLOCKS 32
+#define MIN_CLUMPS     4
+#define MIN_COHORTS    5
+#define MIN_SPAN_S     2.5
 /* … or from this much time with one cohort less. */
 #define LONG_SPAN_S 8.0
 
@@ -75,26 +77,40 @@ static double rise(const struct curve *curve, const double *values, double from,
 	return value_at(curve, values, to) - value_at(curve, values, from);
 }
 
+/** Age of the oldest block alive, as far as cohorts tell. */
+static double oldest_age(const struct curve *curve)
+{
+	size_t i = 0;
+
+	while (i + 2 < curve->count && curve->blocks[i + 1] <= 0)
+		i++;
+	return curve->time_s[curve->count - 1] - curve->time_s[i];
+}
+
 /**
  * From which age on blocks hardly die any more, INFINITY when there is no such age. The chance to
  * die within an age is deaths by time watched (a piecewise constant hazard). Where blocks do die,
  * few that were watched prove little: half a death is added to those of each age.
  */
-static double settle_age(const struct ml_cohort_history *history, double span_s, bool is_mixed)
+static double settle_age(const struct ml_cohort_history *history, double oldest_s, bool is_mixed)
 {
 	double dying = 0;
 
+	for (size_t bin = 0; bin < ML_AGE_BINS; bin++)
+		if (history->deaths[bin] > 0)
+			oldest_s = fmax(oldest_s, ML_AGE_BASE_S * pow(2, (double)bin));
+
 	for (size_t bin = ML_AGE_BINS; bin-- > 0;) {
 		double upper = ML_AGE_BASE_S * pow(2, (double)bin);
-		double lower = bin ? upper / 2 : 0;
+		double lower = bin ? upper / 2 : 0, width, doubt;
 
 		if (history->block_seconds[bin] <= 0)
 			continue;
-		dying += (history->deaths[bin] + (is_mixed ? 0.5 : 0)) /
-			 history->block_seconds[bin] *
-			 fmax(fmin(upper, span_s) - lower, 0);
+		width = fmax(fmin(upper, oldest_s) - lower, 0);
+		doubt = is_mixed ? 0.5 * width / (upper - lower) : 0;
+		dying += (history->deaths[bin] + doubt) / history->block_seconds[bin] * width;
 		if (dying > DYING_SHARE)
-			return 2 * upper > span_s ? INFINITY : upper;
+			return 2 * upper > oldest_s ? INFINITY : upper;
 	}
 	return 0;
 }
@@ -154,18 +170,20 @@ static void measure_halves(const struct curve *curve, struct window window, stru
 	}
 	variance /= out->cohorts > 3 ? (double)out->cohorts - 2 : 1;
 	/* Never less than that of events that come one by one at random. */
-	out->deviation = sqrt(fmax(variance * (window.to - window.from),
-				   out->first + out->second));
+	out->deviation = sqrt(fmax(variance * (window.to - window.from), out->first + out->second));
 }
 
-enum shape { FEW, SLOWING, STRAIGHT, LATE };
+enum shape { FEW, SLOWING, STRAIGHT, SPEEDING, LATE };
 
-static enum shape shape_of(const struct curve *curve, struct window window)
+/** @p is_cut: what came before the window was left out since growth was faster then. */
+static enum shape shape_of(const struct curve *curve, struct window window, bool is_cut)
 {
 	double span = window.to - window.from;
 	struct halves halves;
-	double less;
+	double less, few = curve->is_mixed ? MIN_MIXED_BLOCKS : MIN_BLOCKS;
 
+	if (is_cut)
+		few = MIN_CUT_BLOCKS;
 	if (span < (curve->is_mixed ? MIN_MIXED_SPAN_S : MIN_SPAN_S))
 		return FEW;
 	measure_halves(curve, window, &halves);
@@ -173,14 +191,15 @@ static enum shape shape_of(const struct curve *curve, struct window window)
 		return FEW;
 	less = halves.first - halves.second;
 	if ((halves.second < 0.8 * halves.first && less > 3 * halves.deviation) ||
-	    (halves.second < 0.5 * halves.first && less > 1.5 * halves.deviation) ||
-	    halves.second < 0.25 * halves.first)
+	    (halves.second < 0.5 * halves.first &&
+	     less > (is_cut ? 1.5 : 2.5) * halves.deviation) ||
+	    halves.second < (is_cut ? 0.65 : 0.25) * halves.first)
 		return SLOWING;
 	if (halves.second > 4 * halves.first ||
 	    (halves.second > 1.7 * halves.first && -less > 2 * halves.deviation))
-		return LATE;
+		return halves.first < few / 2 || halves.clumps < 2 * MIN_CLUMPS ? LATE : SPEEDING;
 	if (halves.clumps < MIN_CLUMPS - (span >= LONG_SPAN_S) ||
-	    halves.first + halves.second < (curve->is_mixed ? MIN_MIXED_BLOCKS : MIN_BLOCKS))
+	    halves.first + halves.second < few)
 		return FEW;
 	return STRAIGHT;
 }
@@ -193,22 +212,29 @@ static enum shape shape_of(const struct curve *curve, struct window window)
 static enum shape find_growth(const struct curve *curve, struct window whole, struct window *out)
 {
 	static const double skips[] = {0, 0.125, 0.25};
+	struct window window, speeding = {0};
 	enum shape shape = FEW;
 
-	for (*out = whole; ; out->from = (out->from + out->to) / 2) {
-		struct window window = *out;
-
+	for (*out = whole;; out->from = (out->from + out->to) / 2) {
 		for (size_t i = 0; i < sizeof(skips) / sizeof(skips[0]); i++) {
-			window.from = out->from + skips[i] * (out->to - out->from);
-			shape = shape_of(curve, window);
+			window = *out;
+			window.from += skips[i] * (out->to - out->from);
+			shape = shape_of(curve, window, i > 0);
 			if (shape != SLOWING)
 				break;
 		}
-		if (shape != LATE) {
-			*out = window;
-			return shape;
-		}
+		if (shape == SPEEDING)
+			speeding = window;
+		if (shape != LATE && shape != SPEEDING)
+			break;
 	}
+	/* Too short a part of what grows faster and faster does not make the whole doubtful. */
+	if (shape == FEW && speeding.to > 0) {
+		window = speeding;
+		shape = STRAIGHT;
+	}
+	*out = window;
+	return shape;
 }
 
 void ml_residue_measure(const struct ml_timeline *timeline, uint64_t stack, struct ml_residue *out)
@@ -227,7 +253,7 @@ void ml_residue_measure(const struct ml_timeline *timeline, uint64_t stack, stru
 	now_s = curve.time_s[curve.count - 1];
 	count = ml_timeline_points(timeline, stack, &points);
 	curve.is_mixed = points[count - 1].frees > 0;
-	out->settle_s = settle_age(history, now_s, curve.is_mixed);
+	out->settle_s = settle_age(history, oldest_age(&curve), curve.is_mixed);
 	if (isinf(out->settle_s) || is_oldest_gone(&curve, now_s)) {
 		out->shape = ML_RESIDUE_DYING;
 		return;

@@ -27,7 +27,8 @@ struct ml_residue {
 	uint64_t from_ns;
 	double span_s;
 	double blocks, bytes, allocs;
-	double missing_s; /**< UNKNOWN: about how much longer to watch; 0 when that cannot be said */
+	double missing_s; /**< UNKNOWN: about how much longer to watch; 0 when that cannot be said
+			   */
 };
 
 /** Looks at site @p stack of @p timeline. */

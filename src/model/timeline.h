@@ -29,16 +29,18 @@ struct ml_timeline_point {
 	uint64_t frees;
 };
 
-/** Ages at death are counted in octaves: bin 0 up to ML_AGE_BASE_S, each next up to twice as much. */
+/** Ages at death are counted in octaves: bin 0 up to ML_AGE_BASE_S, each next up to twice as much.
+ */
 #define ML_AGE_BINS   24
 #define ML_AGE_BASE_S 0.5
 
-/** What became of a site's blocks, by cohort and by age. Deaths within one interval are not in it. */
+/** What became of a site's blocks, by cohort and by age. Deaths within one interval are not in it.
+ */
 struct ml_cohort_history {
-	uint64_t allocs[ML_COHORTS];          /**< of the site when the cohort began */
-	struct ml_cohort alive[ML_COHORTS];   /**< at the newest point */
-	double deaths[ML_AGE_BINS];           /**< blocks seen to die at that age */
-	double block_seconds[ML_AGE_BINS];    /**< time that blocks of that age were watched */
+	uint64_t allocs[ML_COHORTS];        /**< of the site when the cohort began */
+	struct ml_cohort alive[ML_COHORTS]; /**< at the newest point */
+	double deaths[ML_AGE_BINS];         /**< blocks seen to die at that age */
+	double block_seconds[ML_AGE_BINS];  /**< time that blocks of that age were watched */
 };
 
 struct ml_timeline;

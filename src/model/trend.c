@@ -85,15 +85,21 @@ static double median(double *values, size_t count)
 static void measure_significance(struct ml_trend *trend)
 {
 	double n = (double)trend->count;
-	int rises = 0;
+	int rises = 0, changes = 0;
 
+	for (size_t i = 1; i < trend->count; i++)
+		changes += trend->bytes[i] != trend->bytes[i - 1];
 	for (size_t i = 0; i < trend->count; i++)
 		for (size_t j = i + 1; j < trend->count; j++)
 			rises += (trend->bytes[j] > trend->bytes[i]) -
 				 (trend->bytes[j] < trend->bytes[i]);
 
-	/* Without the correction for ties: on the safe side. */
-	trend->z = (rises - (rises > 0) + (rises < 0)) / sqrt(n * (n - 1) * (2 * n + 5) / 18);
+	/*
+	 * Without the correction for ties: on the safe side. A level that stays the same for many
+	 * points is one observation, not many.
+	 */
+	trend->z = (rises - (rises > 0) + (rises < 0)) / sqrt(n * (n - 1) * (2 * n + 5) / 18) *
+		   sqrt((changes + 1) / n);
 }
 
 static void measure_slope(struct ml_trend *trend)

@@ -78,7 +78,24 @@ static const char *size_text(double bytes, char text[24])
 	return text;
 }
 
-/** "12 s" or "3 min" or "5.0 h"; gives @p text. */
+/** "8.0 KiB/s"; what is less than a byte a second by the minute, the hour or the day. */
+static const char *rate_text(double bytes_per_s, char text[24])
+{
+	static const struct {
+		const char *name;
+		double seconds;
+	} units[] = {{"s", 1}, {"min", 60}, {"h", 3600}, {"day", 86400}};
+	size_t unit = 0;
+	char size[24];
+
+	while (unit < 3 && bytes_per_s * units[unit].seconds < 1)
+		unit++;
+	snprintf(text, 24, "%s/%s", size_text(bytes_per_s * units[unit].seconds, size),
+		 units[unit].name);
+	return text;
+}
+
+/** "12 s" or "3 min" or "5.0 h" or "4.2 days"; gives @p text. */
 static const char *time_text(double seconds, char text[24])
 {
 	if (seconds < 10)
@@ -87,8 +104,10 @@ static const char *time_text(double seconds, char text[24])
 		snprintf(text, 24, "%.0f s", seconds);
 	else if (seconds < 3 * 3600)
 		snprintf(text, 24, "%.0f min", seconds / 60);
-	else
+	else if (seconds < 72 * 3600)
 		snprintf(text, 24, "%.1f h", seconds / 3600);
+	else
+		snprintf(text, 24, "%.1f days", seconds / 86400);
 	return text;
 }
 
@@ -186,13 +205,26 @@ static double highest_of(const struct history *site, size_t from, size_t to)
 	return highest;
 }
 
+/** The rise, in parts of the level, below which one that comes and goes counts as bounded. */
+static double least_rise(const struct history *site, size_t from)
+{
+	if (site->residue.shape == ML_RESIDUE_DYING)
+		return 0.25;
+	return from ? 0.1 : 0.05;
+}
+
 /** Does the part of @p site from point @p from grow, beyond doubt and beyond noise? */
 static bool is_growing(const struct history *site, size_t from, const struct ml_trend *trend)
 {
 	double rise = trend->slope * trend->span_s;
 	double level = fmax(trend->first_quarter, 1);
+	const struct ml_timeline_point *first = &site->points[from];
+	const struct ml_timeline_point *last = &site->points[site->count - 1];
 
 	if (trend->slope <= 0 || trend->z < (from ? Z_PART : ML_TREND_Z))
+		return false;
+	if (site->has_cohorts && last->frees > first->frees &&
+	    rise < least_rise(site, from) * level)
 		return false;
 	if (rise < 6 * trend->noise_bytes && (rise < 2 * trend->noise_bytes || rise < 0.2 * level))
 		return false;
@@ -217,17 +249,17 @@ static void judge_unconfirmed(const struct history *site, double freed, double s
 {
 	if (site->residue.shape == ML_RESIDUE_DYING)
 		decide(out, ML_VERDICT_GROWING, 0.9 * sure,
-		       "grows by %s/s over %s, but in the end its blocks are freed", rate, time);
+		       "grows by %s over %s, but in the end its blocks are freed", rate, time);
 	else if (site->residue.shape == ML_RESIDUE_SLOWING)
 		decide(out, ML_VERDICT_GROWING, 0.6 * sure,
-		       "grows by %s/s over %s, but ever fewer of its blocks stay", rate, time);
+		       "grows by %s over %s, but ever fewer of its blocks stay", rate, time);
 	else if (freed > 0)
 		decide(out, ML_VERDICT_GROWING, 0.9 * sure,
-		       "grows by %s/s over %s although %.0f %% of what it allocates is freed", rate,
+		       "grows by %s over %s although %.0f %% of what it allocates is freed", rate,
 		       time, 100 * freed);
 	else
 		decide(out, ML_VERDICT_GROWING, 0.7 * sure,
-		       "grows by %s/s and none of its blocks of the last %s was freed: too early "
+		       "grows by %s and none of its blocks of the last %s was freed: too early "
 		       "to call it a leak, watch about %s longer",
 		       rate, time, time);
 }
@@ -243,19 +275,19 @@ static void judge_straight(const struct history *site, size_t from, const struct
 	double sure = evidence(site->count - from, trend->span_s);
 	char rate[24], time[24];
 
-	size_text(trend->slope, rate);
+	rate_text(trend->slope, rate);
 	time_text(trend->span_s, time);
 	if (site->has_cohorts)
 		judge_unconfirmed(site, freed, sure, rate, time, out);
 	else if (!frees)
 		decide(out, ML_VERDICT_LEAK, sure,
 		       "every one of the %" PRIu64
-		       " blocks of the last %s is still there; grows by %s/s",
+		       " blocks of the last %s is still there; grows by %s",
 		       allocs, time, rate);
 	else if (freed <= 0.1)
 		decide(out, ML_VERDICT_LEAK, sure * (1 - freed),
 		       "only %" PRIu64 " of the %" PRIu64
-		       " blocks of the last %s were freed; grows by %s/s",
+		       " blocks of the last %s were freed; grows by %s",
 		       frees, allocs, time, rate);
 	else if (trend->span_s >= CHURN_SPAN_S && is_oldest_kept(site, from) &&
 		 trend->straightness < 1.7 &&
@@ -263,11 +295,11 @@ static void judge_straight(const struct history *site, size_t from, const struct
 		decide(out, ML_VERDICT_LEAK, 0.8 * sure,
 		       "%.0f %% of its blocks are freed, but the rest stays since the beginning "
 		       "and "
-		       "grows by %s/s in a straight line",
+		       "grows by %s in a straight line",
 		       100 * freed, rate);
 	else
 		decide(out, ML_VERDICT_GROWING, 0.9 * sure,
-		       "grows by %s/s over %s although %.0f %% of what it allocates is freed", rate,
+		       "grows by %s over %s although %.0f %% of what it allocates is freed", rate,
 		       time, 100 * freed);
 }
 
@@ -281,11 +313,15 @@ static void judge_growth(const struct history *site, size_t from, const struct m
 	double sure = evidence(site->count - from, trend->span_s);
 	char rate[24], time[24];
 
-	size_text(trend->slope, rate);
+	rate_text(trend->slope, rate);
 	time_text(trend->span_s, time);
 	if (trend->straightness < SLOWING)
 		decide(out, site->has_grown ? ML_VERDICT_CACHE : ML_VERDICT_GROWING, 0.6 * sure,
-		       "grows ever slower, by %s/s in the last %s", rate, time);
+		       "grows ever slower, by %s in the last %s", rate, time);
+	else if (site->has_grown && (double)allocs < 0.02 * (double)last->live_count)
+		decide(out, ML_VERDICT_CACHE, 0.7 * sure,
+		       "grew to %s and has hardly grown in the last %s",
+		       size_text((double)last->live_bytes, rate), time);
 	else if (site->has_grown &&
 		 (allocs < FEW_BLOCKS || trend->likely_straightness < PROBABLY_STRAIGHT))
 		decide(out, ML_VERDICT_GROWING, 0.5 * sure,
@@ -330,12 +366,21 @@ static void judge_unfreed(const struct history *site, const struct late_half *la
 		       late->allocs, late->allocs == 1 ? "" : "s", time, ceil(2 * late->span_s));
 }
 
+/** The middle, but the beginning when all that was freed was freed before the middle. */
+static size_t begin_of_late(const struct history *site)
+{
+	size_t middle = site->count / 2;
+	uint64_t frees = site->points[site->count - 1].frees;
+
+	return frees > site->points[0].frees && frees == site->points[middle].frees ? 0 : middle;
+}
+
 /** It does not grow: cache or steady. */
 static void judge_bounded(const struct history *site, struct ml_verdict *out)
 {
-	size_t middle = site->count / 2;
-	const struct ml_timeline_point *first = &site->points[middle];
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
+	size_t middle = begin_of_late(site);
+	const struct ml_timeline_point *first = &site->points[middle];
 	struct late_half late = {
 		.allocs = last->allocs - first->allocs,
 		.frees = last->frees - first->frees,
@@ -400,6 +445,25 @@ static bool begin_part(const struct history *site, int number, size_t before, si
 	return true;
 }
 
+/** Whether a rise may be over although it looks straight on the whole. */
+static bool may_stop(const struct history *site, const struct ml_trend *trend)
+{
+	return trend->straightness < SLOWING || site->residue.shape == ML_RESIDUE_DYING;
+}
+
+/** True when the newest third of the part from point @p from on does not grow any more. */
+static bool has_stopped(const struct history *site, size_t from)
+{
+	size_t third = site->count - (site->count - from) / 3;
+	struct ml_trend trend;
+
+	if (site->count - third < 6)
+		return false;
+	ml_trend_measure(site->points + third, site->count - third, &trend);
+	return trend.slope * trend.span_s < least_rise(site, third) * trend.first_quarter / 2 ||
+	       trend.z < ML_TREND_Z;
+}
+
 /** The whole history first, then newer parts of it: a leak may begin late. */
 static void judge_active(struct history *site, struct ml_verdict *out)
 {
@@ -416,7 +480,8 @@ static void judge_active(struct history *site, struct ml_verdict *out)
 		if (!is_growing(site, from, &trend))
 			continue;
 		out->growth_bytes_per_s = trend.slope;
-		if (trend.straightness >= FLAT) {
+		if (trend.straightness >= FLAT &&
+		    !(may_stop(site, &trend) && has_stopped(site, from))) {
 			judge_growth(site, from, &trend, out);
 			return;
 		}
@@ -426,24 +491,39 @@ static void judge_active(struct history *site, struct ml_verdict *out)
 	judge_bounded(site, out);
 }
 
-/**
- * False when blocks stay but the site as a whole has not grown: a cache whose best entries stay. A
- * level that swings by more than what stays says nothing.
- */
-static bool has_room_for(const struct history *site, const struct ml_residue *residue)
+/** Mean of the blocks alive at points @p from … @p to - 1. */
+static double mean_count(const struct history *site, size_t from, size_t to)
 {
-	const struct ml_timeline_point *last = &site->points[site->count - 1];
-	double most = (double)last->live_count, least = most, rise = 0;
-	size_t i = site->count;
+	double sum = 0;
 
-	while (i-- > 0 && site->points[i].time_ns >= residue->from_ns) {
-		double count = (double)site->points[i].live_count;
+	for (size_t i = from; i < to; i++)
+		sum += (double)site->points[i].live_count;
+	return sum / (double)(to - from);
+}
 
-		most = fmax(most, count);
-		least = fmin(least, count);
-		rise = (double)last->live_count - count;
+/**
+ * False when blocks stay but the site as a whole has not grown by them: a cache whose best entries
+ * stay, a stack whose bottom does. A level that swings by more than what stays says nothing.
+ */
+static bool has_grown_by(const struct history *site, const struct ml_residue *residue)
+{
+	double squares = 0, steps = 0;
+	size_t i = site->count - 1;
+
+	for (; i > 0 && site->points[i].time_ns > residue->from_ns; i--) {
+		double step =
+			(double)site->points[i].live_count - (double)site->points[i - 1].live_count;
+
+		squares += step * step;
+		steps++;
 	}
-	return rise >= 0.5 * residue->blocks || most - least >= 1.5 * residue->blocks;
+
+	/* A few points at each end, lest a level that jumps about hides it. */
+	size_t few = steps < 16 ? 1 : 4;
+	double rise =
+		mean_count(site, site->count - few, site->count) - mean_count(site, i, i + few);
+
+	return rise + 2 * sqrt(squares / fmax(steps, 1)) >= 0.75 * residue->blocks;
 }
 
 /** True, with the verdict, when more and more blocks stay for good. */
@@ -452,25 +532,26 @@ static bool judge_residue(const struct history *site, struct ml_verdict *out)
 	const struct ml_residue *residue = &site->residue;
 	char rate[24], time[24], settled[24];
 
-	if (residue->shape != ML_RESIDUE_STRAIGHT || !has_room_for(site, residue))
+	if (residue->shape != ML_RESIDUE_STRAIGHT || !has_grown_by(site, residue))
 		return false;
 
 	double sure = evidence(site->count, residue->span_s);
 	double allocs = fmax(residue->allocs, residue->blocks);
 
 	out->growth_bytes_per_s = residue->bytes / residue->span_s;
-	size_text(out->growth_bytes_per_s, rate);
+	rate_text(out->growth_bytes_per_s, rate);
 	time_text(residue->span_s, time);
-	if (residue->blocks >= allocs - 0.5)
+	if (!site->points[site->count - 1].frees)
 		decide(out, ML_VERDICT_LEAK, sure,
-		       "every one of the %.0f blocks of the last %s is still there; grows by %s/s "
+		       "every one of the %.0f blocks of the last %s is still there; grows by %s "
 		       "in a straight line",
 		       residue->blocks, time, rate);
 	else
 		decide(out, ML_VERDICT_LEAK, 0.95 * sure,
-		       "%.0f of the %.0f blocks of %s are still there, and what gets older than %s "
-		       "is not freed any more; that grows by %s/s in a straight line",
-		       residue->blocks, allocs, time, time_text(residue->settle_s, settled), rate);
+		       "%.0f of the %.0f blocks of %s stay: what gets older than %s is not freed "
+		       "any more; grows by %s in a straight line",
+		       residue->blocks, allocs, time,
+		       time_text(fmax(residue->settle_s, 0.5), settled), rate);
 	return true;
 }
 

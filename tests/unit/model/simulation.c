@@ -90,8 +90,7 @@ static void report(struct simulation *sim)
 	if (p->allocs) {
 		struct ml_site_books *books = ml_array_push(&snapshot.sites);
 
-		*books = (struct ml_site_books){
-			.stack = 1, .allocs = p->allocs, .frees = p->frees};
+		*books = (struct ml_site_books){.stack = 1, .allocs = p->allocs, .frees = p->frees};
 		for (size_t i = p->head; i < p->tail; i++)
 			ml_site_books_add(books, &filter, p->blocks[i].born_ns, p->blocks[i].size,
 					  1);

@@ -21,9 +21,9 @@ struct program {
 	uint64_t live_bytes, allocs, frees;
 	uint64_t now_ns;
 	uint64_t random;
-	double owed;       /**< allocations due, in parts */
-	double step_s;     /**< time of one step */
-	double state[4];   /**< the rule's own */
+	double owed;     /**< allocations due, in parts */
+	double step_s;   /**< time of one step */
+	double state[4]; /**< the rule's own */
 };
 
 /** What a program does in one step at @p t seconds. */

@@ -243,8 +243,7 @@ static void run_seeded(uint64_t seed, step_fn *step, double seconds, double inte
 	simulation_end(&sim);
 }
 
-static void run(step_fn *step, double seconds, double interval_s,
-		struct ml_verdict *verdict)
+static void run(step_fn *step, double seconds, double interval_s, struct ml_verdict *verdict)
 {
 	run_seeded(seeds[0], step, seconds, interval_s, verdict);
 }

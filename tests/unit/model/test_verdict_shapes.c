@@ -150,7 +150,7 @@ static void leak_of_realloc(struct program *p, double t)
 {
 	uint64_t size = live(p) ? p->blocks[p->head].size : 100;
 
-	if (!is_time(p, t, 0.2, 0))
+	if (!is_time(p, t, 0.25, 0))
 		return;
 	release_all(p, 0);
 	allocate(p, size + 1000);
@@ -424,7 +424,7 @@ static const struct example {
 	{"memo", cache_memo, 150, 1, 50, BOUNDED | GROWING},
 	{"memo, saturated", cache_memo, 200, 1, 130, BOUNDED},
 	{"flushed", cache_flushed, 240, 1, 80, BOUNDED | GROWING},
-	{"pool to high water", pool_high_water, 240, 1, 20, BOUNDED | UNKNOWN},
+	{"pool to high water", pool_high_water, 240, 1, 20, BOUNDED | UNKNOWN | GROWING},
 	{"connection pool", pool_of_connections, 240, 1, 70, BOUNDED | UNKNOWN},
 	{"queue with bursts", queue_bursts, 120, 1, 25, BOUNDED},
 	{"queue at random", queue_random, 240, 1, 30, BOUNDED | GROWING},
@@ -433,7 +433,7 @@ static const struct example {
 	{"job in bursts", job_in_bursts, 150, 1, 40, BOUNDED | UNKNOWN},
 	{"job frees at the next", job_frees_at_next, 150, 1, 45, BOUNDED},
 	{"job frees what it gathered", job_accumulating, 150, 1, 40, BOUNDED},
-	{"sessions", sessions, 240, 1, 120, BOUNDED},
+	{"sessions", sessions, 240, 1, 150, BOUNDED},
 	{"sessions, filling", sessions, 120, 1, 10, BOUNDED | GROWING},
 	{"requests", requests, 60, 1, 5, STEADY},
 	{"rare churn", churn_rare, 120, 1, 30, BOUNDED},
