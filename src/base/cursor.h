@@ -93,6 +93,16 @@ static inline int64_t ml_cursor_sleb(struct ml_cursor *cursor)
 	return (int64_t)value;
 }
 
+/** A number of 8 bytes in IEEE 754, little endian. */
+static inline double ml_cursor_double(struct ml_cursor *cursor)
+{
+	uint64_t bits = ml_cursor_unsigned(cursor, 8);
+	double value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
 /** A cursor over the next @p size bytes, which are skipped here. */
 static inline struct ml_cursor ml_cursor_take(struct ml_cursor *cursor, uint64_t size)
 {

@@ -6,6 +6,7 @@
 #include "base/strbuf.h"
 
 #include <stdint.h>
+#include <string.h>
 
 static inline void ml_leb_unsigned(struct ml_strbuf *out, uint64_t value)
 {
@@ -26,6 +27,15 @@ static inline void ml_leb_fixed(struct ml_strbuf *out, uint64_t value, unsigned 
 {
 	for (; size; size--, value >>= 8)
 		ml_strbuf_putc(out, (char)value);
+}
+
+/** The 8 bytes of @p value in IEEE 754, little endian. */
+static inline void ml_leb_double(struct ml_strbuf *out, double value)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	ml_leb_fixed(out, bits, sizeof(bits));
 }
 
 #endif

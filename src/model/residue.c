@@ -2,6 +2,7 @@
 #include "model/residue.h"
 
 #include "base/clock.h"
+#include "model/timeline.h"
 
 #include <math.h>
 #include <string.h>
@@ -54,8 +55,8 @@ static void draw_curve(const struct ml_cohort_starts *starts,
 		out->blocks[i] = blocks;
 		out->bytes[i] = bytes;
 		out->allocs[i] = (double)history->allocs[i];
-		blocks += (double)history->alive[i].count;
-		bytes += (double)history->alive[i].bytes;
+		blocks += (double)history->alive.count[i];
+		bytes += (double)history->alive.bytes[i];
 	}
 }
 
@@ -241,14 +242,16 @@ void ml_residue_measure(const struct ml_timeline *timeline, uint64_t stack, stru
 {
 	const struct ml_cohort_history *history = ml_timeline_survivors(timeline, stack);
 	struct window whole = {0}, window;
+	const struct ml_residue *given = ml_timeline_residue(timeline, stack);
 	const struct ml_timeline_point *points;
 	struct curve curve;
 	size_t count;
 	double now_s;
 
-	*out = (struct ml_residue){.shape = ML_RESIDUE_UNKNOWN};
-	if (!history)
+	*out = given ? *given : (struct ml_residue){.shape = ML_RESIDUE_NONE};
+	if (given || !history)
 		return;
+	out->shape = ML_RESIDUE_UNKNOWN;
 	draw_curve(ml_timeline_cohorts(timeline), history, &curve);
 	now_s = curve.time_s[curve.count - 1];
 	count = ml_timeline_points(timeline, stack, &points);

@@ -76,10 +76,10 @@ struct ml_cohort_starts {
 	uint64_t start_ns[ML_COHORTS];
 };
 
-/** What is alive of one cohort. */
-struct ml_cohort {
-	uint64_t bytes;
-	uint64_t count;
+/** What is alive of each cohort of one site. */
+struct ml_site_cohorts {
+	uint64_t bytes[ML_COHORTS];
+	uint64_t count[ML_COHORTS];
 };
 
 /** The books of one site. "Shown" figures are those of blocks that pass the age filter. */
@@ -95,7 +95,7 @@ struct ml_site_books {
 	uint64_t shown_count;
 	uint64_t oldest_born_ns; /**< birth of the oldest block alive; 0 when unknown or none */
 	uint64_t newest_born_ns;
-	struct ml_cohort cohorts[ML_COHORTS]; /**< see ml_snapshot.has_cohorts */
+	uint64_t cohorts; /**< index + 1 in the snapshot's cohorts; 0 = nothing is alive */
 };
 
 struct ml_snapshot {
@@ -107,7 +107,8 @@ struct ml_snapshot {
 	uint64_t untracked_frees; /**< frees of blocks from before we came (or not sampled) */
 	uint64_t counters[ML_COUNTER_COUNT];
 	uint64_t resident_bytes; /**< RSS of the targets, all their memory; 0 when unknown */
-	bool has_cohorts; /**< every site's cohorts are filled, as the filter asked */
+	bool has_cohorts;        /**< they were counted, as the filter asked */
+	ML_ARRAY(struct ml_site_cohorts) cohorts; /**< see ml_site_books.cohorts */
 };
 
 /** What a caller wants of a snapshot. */
@@ -144,17 +145,23 @@ static inline size_t ml_cohort_of(const struct ml_cohort_starts *starts, uint64_
 }
 
 /** Counts a block of @p site that is alive in its cohort, when cohorts are asked for. */
-static inline void ml_site_books_add_cohort(struct ml_site_books *site,
-					    const struct ml_snapshot_filter *filter,
-					    uint64_t born_ns, uint64_t bytes, uint64_t count)
+static inline void ml_snapshot_add_cohort(struct ml_snapshot *snapshot, struct ml_site_books *site,
+					  const struct ml_snapshot_filter *filter, uint64_t born_ns,
+					  uint64_t bytes, uint64_t count)
 {
+	struct ml_site_cohorts *cohorts;
+	size_t cohort;
+
 	if (!filter->want_ages || !filter->cohorts)
 		return;
-
-	struct ml_cohort *cohort = &site->cohorts[ml_cohort_of(filter->cohorts, born_ns)];
-
-	cohort->bytes += bytes;
-	cohort->count += count;
+	if (!site->cohorts) {
+		*ml_array_push(&snapshot->cohorts) = (struct ml_site_cohorts){0};
+		site->cohorts = snapshot->cohorts.count;
+	}
+	cohorts = &snapshot->cohorts.items[site->cohorts - 1];
+	cohort = ml_cohort_of(filter->cohorts, born_ns);
+	cohorts->bytes[cohort] += bytes;
+	cohorts->count[cohort] += count;
 }
 
 /** Books a block of @p site that is alive: live figures and ages, not yet its cohort. */
@@ -173,6 +180,7 @@ static inline void ml_snapshot_deinit(struct ml_snapshot *snapshot)
 {
 	ml_array_free(&snapshot->sites);
 	ml_array_free(&snapshot->blocks);
+	ml_array_free(&snapshot->cohorts);
 }
 
 #endif

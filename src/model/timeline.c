@@ -13,6 +13,7 @@ struct history {
 	uint64_t oldest_born_ns;
 	ML_ARRAY(struct ml_timeline_point) points;
 	struct ml_cohort_history cohorts;
+	struct ml_residue residue; /**< set from a recording, else ML_RESIDUE_NONE */
 };
 
 struct ml_timeline {
@@ -145,13 +146,13 @@ static size_t age_bin(double age_s)
 
 /** Compares what is alive of each cohort with what was at the snapshot before. */
 static void add_deaths(const struct ml_timeline *timeline, struct ml_cohort_history *history,
-		       const struct ml_site_books *books, uint64_t now_ns)
+		       const struct ml_site_cohorts *alive, uint64_t now_ns)
 {
 	const struct ml_cohort_starts *starts = &timeline->starts;
 	double passed_s = seconds_between(timeline->newest_ns, now_ns);
 
 	for (size_t i = 0; i + 1 < starts->count; i++) {
-		uint64_t before = history->alive[i].count, now = books->cohorts[i].count;
+		uint64_t before = history->alive.count[i], now = alive->count[i];
 		uint64_t middle_ns = starts->start_ns[i] / 2 + starts->start_ns[i + 1] / 2;
 		size_t bin;
 
@@ -161,7 +162,7 @@ static void add_deaths(const struct ml_timeline *timeline, struct ml_cohort_hist
 		history->deaths[bin] += before > now ? (double)(before - now) : 0;
 		history->block_seconds[bin] += (double)before * passed_s;
 	}
-	memcpy(history->alive, books->cohorts, sizeof(history->alive));
+	history->alive = *alive;
 }
 
 /** The border that is missed least: its cohorts are the shortest for their age. Never the first. */
@@ -183,18 +184,21 @@ static size_t least_border(const struct ml_cohort_starts *starts, uint64_t now_n
 	return found;
 }
 
+/** Takes element @p at out of @p values. */
+static void take_out(uint64_t values[ML_COHORTS], size_t at)
+{
+	memmove(&values[at], &values[at + 1], (ML_COHORTS - at - 1) * sizeof(values[0]));
+	values[ML_COHORTS - 1] = 0;
+}
+
 /** Makes one cohort of those before and after border @p border. */
 static void merge_cohorts(struct ml_cohort_history *history, size_t border)
 {
-	size_t behind = ML_COHORTS - border - 1;
-
-	history->alive[border - 1].count += history->alive[border].count;
-	history->alive[border - 1].bytes += history->alive[border].bytes;
-	memmove(&history->alive[border], &history->alive[border + 1],
-		behind * sizeof(history->alive[0]));
-	memmove(&history->allocs[border], &history->allocs[border + 1],
-		behind * sizeof(history->allocs[0]));
-	history->alive[ML_COHORTS - 1] = (struct ml_cohort){0};
+	history->alive.count[border - 1] += history->alive.count[border];
+	history->alive.bytes[border - 1] += history->alive.bytes[border];
+	take_out(history->alive.count, border);
+	take_out(history->alive.bytes, border);
+	take_out(history->allocs, border);
 }
 
 /** What is born from now on is a cohort of its own. */
@@ -207,8 +211,7 @@ static void begin_cohort(struct ml_timeline *timeline, uint64_t now_ns)
 	if (starts->count == ML_COHORTS) {
 		size_t border = least_border(starts, now_ns);
 
-		memmove(&starts->start_ns[border], &starts->start_ns[border + 1],
-			(ML_COHORTS - border - 1) * sizeof(starts->start_ns[0]));
+		take_out(starts->start_ns, border);
 		starts->count--;
 		ml_array_each (site, &timeline->sites)
 			merge_cohorts(&site->cohorts, border);
@@ -219,14 +222,16 @@ static void begin_cohort(struct ml_timeline *timeline, uint64_t now_ns)
 
 		site->cohorts.allocs[starts->count] = newest->allocs;
 		if (newest->time_ns < now_ns)
-			memset(site->cohorts.alive, 0, sizeof(site->cohorts.alive));
+			site->cohorts.alive = (struct ml_site_cohorts){0};
 	}
 	starts->start_ns[starts->count++] = now_ns;
 }
 
-static void add_site(struct ml_timeline *timeline, const struct ml_site_books *books,
-		     const struct ml_timeline_point *point)
+static void add_site(struct ml_timeline *timeline, const struct ml_snapshot *snapshot,
+		     const struct ml_site_books *books, const struct ml_timeline_point *point)
 {
+	static const struct ml_site_cohorts none;
+
 	struct history *site = site_of(timeline, books->stack);
 
 	if (!site)
@@ -235,8 +240,11 @@ static void add_site(struct ml_timeline *timeline, const struct ml_site_books *b
 		append(site, &(struct ml_timeline_point){.time_ns = timeline->newest_ns});
 	append(site, point);
 	site->oldest_born_ns = books->oldest_born_ns;
+	site->residue.shape = ML_RESIDUE_NONE;
 	if (timeline->has_cohorts)
-		add_deaths(timeline, &site->cohorts, books, point->time_ns);
+		add_deaths(timeline, &site->cohorts,
+			   books->cohorts ? &snapshot->cohorts.items[books->cohorts - 1] : &none,
+			   point->time_ns);
 }
 
 void ml_timeline_add(struct ml_timeline *timeline, const struct ml_snapshot *snapshot)
@@ -258,7 +266,7 @@ void ml_timeline_add(struct ml_timeline *timeline, const struct ml_snapshot *sna
 
 		/* Those just dropped would come back otherwise. */
 		if (!is_full || point.live_count)
-			add_site(timeline, books, &point);
+			add_site(timeline, snapshot, books, &point);
 		sum.live_bytes += point.live_bytes;
 		sum.live_count += point.live_count;
 		sum.allocs += point.allocs;
@@ -327,4 +335,21 @@ const struct ml_cohort_history *ml_timeline_survivors(const struct ml_timeline *
 	if (!known || !timeline->has_cohorts)
 		return NULL;
 	return &timeline->sites.items[*known].cohorts;
+}
+
+void ml_timeline_set_residue(struct ml_timeline *timeline, uint64_t stack,
+			     const struct ml_residue *residue)
+{
+	const uint64_t *known = ml_u64map_get(&timeline->index, stack);
+
+	if (known)
+		timeline->sites.items[*known].residue = *residue;
+}
+
+const struct ml_residue *ml_timeline_residue(const struct ml_timeline *timeline, uint64_t stack)
+{
+	const uint64_t *known = ml_u64map_get(&timeline->index, stack);
+	const struct history *site = known ? &timeline->sites.items[*known] : NULL;
+
+	return site && site->residue.shape != ML_RESIDUE_NONE ? &site->residue : NULL;
 }

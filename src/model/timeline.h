@@ -3,6 +3,7 @@
 #ifndef ML_MODEL_TIMELINE_H
 #define ML_MODEL_TIMELINE_H
 
+#include "model/residue.h"
 #include "model/snapshot.h"
 
 #include <stddef.h>
@@ -37,10 +38,10 @@ struct ml_timeline_point {
 /** What became of a site's blocks, by cohort and by age. Deaths within one interval are not in it.
  */
 struct ml_cohort_history {
-	uint64_t allocs[ML_COHORTS];        /**< of the site when the cohort began */
-	struct ml_cohort alive[ML_COHORTS]; /**< at the newest point */
-	double deaths[ML_AGE_BINS];         /**< blocks seen to die at that age */
-	double block_seconds[ML_AGE_BINS];  /**< time that blocks of that age were watched */
+	uint64_t allocs[ML_COHORTS];       /**< of the site when the cohort began */
+	struct ml_site_cohorts alive;      /**< at the newest point */
+	double deaths[ML_AGE_BINS];        /**< blocks seen to die at that age */
+	double block_seconds[ML_AGE_BINS]; /**< time that blocks of that age were watched */
 };
 
 struct ml_timeline;
@@ -87,5 +88,12 @@ const struct ml_cohort_starts *ml_timeline_cohorts(const struct ml_timeline *tim
  */
 const struct ml_cohort_history *ml_timeline_survivors(const struct ml_timeline *timeline,
 						      uint64_t stack);
+
+/** Sets what the residue of site @p stack is, at its newest point: from a recording. */
+void ml_timeline_set_residue(struct ml_timeline *timeline, uint64_t stack,
+			     const struct ml_residue *residue);
+
+/** What was set; NULL when nothing was. */
+const struct ml_residue *ml_timeline_residue(const struct ml_timeline *timeline, uint64_t stack);
 
 #endif

@@ -31,11 +31,10 @@
 struct history {
 	const struct ml_timeline_point *points;
 	size_t count;
-	uint64_t start_ns;       /**< when tracing began */
-	uint64_t oldest_born_ns; /**< 0 when unknown */
-	bool has_grown;          /**< the whole history rose and then went flat */
-	bool has_cohorts;        /**< what stays is known, and is no leak as far as can be seen */
-	struct ml_residue residue;
+	uint64_t start_ns;         /**< when tracing began */
+	uint64_t oldest_born_ns;   /**< 0 when unknown */
+	bool has_grown;            /**< the whole history rose and then went flat */
+	struct ml_residue residue; /**< of what stays */
 };
 
 const char *ml_verdict_name(enum ml_verdict_class class)
@@ -223,7 +222,7 @@ static bool is_growing(const struct history *site, size_t from, const struct ml_
 
 	if (trend->slope <= 0 || trend->z < (from ? Z_PART : ML_TREND_Z))
 		return false;
-	if (site->has_cohorts && last->frees > first->frees &&
+	if (site->residue.shape != ML_RESIDUE_NONE && last->frees > first->frees &&
 	    rise < least_rise(site, from) * level)
 		return false;
 	if (rise < 6 * trend->noise_bytes && (rise < 2 * trend->noise_bytes || rise < 0.2 * level))
@@ -277,7 +276,7 @@ static void judge_straight(const struct history *site, size_t from, const struct
 
 	rate_text(trend->slope, rate);
 	time_text(trend->span_s, time);
-	if (site->has_cohorts)
+	if (site->residue.shape != ML_RESIDUE_NONE)
 		judge_unconfirmed(site, freed, sure, rate, time, out);
 	else if (!frees)
 		decide(out, ML_VERDICT_LEAK, sure,
@@ -573,7 +572,6 @@ void ml_verdict_judge(const struct ml_timeline *timeline, uint64_t stack, struct
 	skip_idle_lead(&site);
 	if (judge_evidence(&site, out))
 		return;
-	site.has_cohorts = ml_timeline_survivors(timeline, stack) != NULL;
 	ml_residue_measure(timeline, stack, &site.residue);
 	if (judge_residue(&site, out))
 		return;

@@ -4,6 +4,7 @@
 #include "record/books_fields.h"
 
 #include <limits.h>
+#include <math.h>
 
 bool ml_books_reader_add_site(struct ml_books_reader *reader, uint64_t id)
 {
@@ -122,6 +123,31 @@ static void take_freed(struct ml_books_reader *reader, struct ml_cursor *item, u
 	reader->limits->memory_bytes += 4 * sizeof(*end);
 }
 
+static void take_residue(struct ml_books_reader *reader, struct ml_cursor *item, uint64_t *last)
+{
+	struct ml_read_site *site = next_site(reader, item, last);
+	uint64_t shape = ml_cursor_uleb(item);
+	struct ml_residue residue = {.shape = (enum ml_residue_shape)shape};
+
+	if (!site || shape > ML_RESIDUE_STRAIGHT) {
+		ml_cursor_fail(item);
+		return;
+	}
+	if (shape == ML_RESIDUE_STRAIGHT) {
+		residue.from_ns = ml_cursor_uleb(item);
+		for (size_t i = 0; i < ML_RESIDUE_FIELDS; i++) {
+			double value = ml_cursor_double(item);
+
+			if (!isfinite(value) || value < 0)
+				ml_cursor_fail(item);
+			*ml_residue_field(&residue, i) = value;
+		}
+		if (residue.span_s <= 0)
+			ml_cursor_fail(item);
+	}
+	site->residue = residue;
+}
+
 bool ml_books_reader_take(struct ml_books_reader *reader, enum ml_item kind, struct ml_cursor *item)
 {
 	uint64_t count = ml_cursor_uleb(item), last = 0;
@@ -143,6 +169,9 @@ bool ml_books_reader_take(struct ml_books_reader *reader, enum ml_item kind, str
 		case ML_ITEM_FREED_BLOCKS:
 			take_freed(reader, item, &last);
 			break;
+		case ML_ITEM_RESIDUES:
+			take_residue(reader, item, &last);
+			break;
 		default:
 			return true;
 		}
@@ -161,6 +190,14 @@ void ml_books_reader_fill(const struct ml_books_reader *reader, struct ml_snapsh
 	ml_array_reserve(&snapshot->blocks, reader->blocks.count);
 	ml_array_each (block, &reader->blocks)
 		*ml_array_push(&snapshot->blocks) = *block;
+}
+
+void ml_books_reader_residues(const struct ml_books_reader *reader, struct ml_timeline *timeline)
+{
+	ml_array_each (site, &reader->sites) {
+		if (site->is_there && site->residue.shape != ML_RESIDUE_NONE)
+			ml_timeline_set_residue(timeline, site->books.stack, &site->residue);
+	}
 }
 
 void ml_books_reader_deinit(struct ml_books_reader *reader)

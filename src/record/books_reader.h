@@ -5,12 +5,13 @@
 
 #include "base/cursor.h"
 #include "base/u64map.h"
-#include "model/snapshot.h"
+#include "model/timeline.h"
 #include "record/budget.h"
 #include "record/format.h"
 
 struct ml_read_site {
 	struct ml_site_books books;
+	struct ml_residue residue;
 	bool is_there;
 };
 
@@ -34,6 +35,9 @@ bool ml_books_reader_add_site(struct ml_books_reader *reader, uint64_t id);
 
 /** Fills the sites and blocks of @p snapshot, which is all-zero or was filled before. */
 void ml_books_reader_fill(const struct ml_books_reader *reader, struct ml_snapshot *snapshot);
+
+/** Tells @p timeline, which has the snapshot filled, what is known of the sites' residues. */
+void ml_books_reader_residues(const struct ml_books_reader *reader, struct ml_timeline *timeline);
 
 void ml_books_reader_deinit(struct ml_books_reader *reader);
 

@@ -116,6 +116,7 @@ static void write_gone(struct ml_books_writer *writer)
 		add_entry(&entries, i);
 		site->is_there = false;
 		site->books = (struct ml_site_books){.stack = site->books.stack};
+		site->residue.shape = ML_RESIDUE_NONE;
 	}
 	free_entries(&entries);
 }
@@ -196,11 +197,39 @@ static void add_blocks(struct ml_books_writer *writer, const struct ml_snapshot 
 	writer->blocks.count = writer->blocks.capacity = count;
 }
 
-void ml_books_writer_add(struct ml_books_writer *writer, const struct ml_snapshot *snapshot)
+static void write_residues(struct ml_books_writer *writer, const struct ml_snapshot *snapshot,
+			   const struct ml_timeline *timeline)
+{
+	struct entries entries = {.items = writer->items, .kind = ML_ITEM_RESIDUES};
+
+	ml_array_each (it, &snapshot->sites) {
+		size_t number = ml_books_writer_site(writer, it->stack);
+		struct ml_written_site *site = &writer->sites.items[number];
+		struct ml_residue residue;
+		struct ml_strbuf *text;
+
+		ml_residue_measure(timeline, it->stack, &residue);
+		if (residue.shape == site->residue.shape && residue.shape != ML_RESIDUE_STRAIGHT)
+			continue;
+		site->residue = residue;
+		text = add_entry(&entries, number);
+		ml_leb_unsigned(text, residue.shape);
+		if (residue.shape != ML_RESIDUE_STRAIGHT)
+			continue;
+		ml_leb_unsigned(text, residue.from_ns);
+		for (size_t i = 0; i < ML_RESIDUE_FIELDS; i++)
+			ml_leb_double(text, *ml_residue_field(&residue, i));
+	}
+	free_entries(&entries);
+}
+
+void ml_books_writer_add(struct ml_books_writer *writer, const struct ml_snapshot *snapshot,
+			 const struct ml_timeline *timeline)
 {
 	writer->moment++;
 	write_changes(writer, snapshot);
 	write_gone(writer);
+	write_residues(writer, snapshot, timeline);
 	add_blocks(writer, snapshot);
 }
 

@@ -117,14 +117,6 @@ static void write_counters(struct ml_recorder *recorder, struct ml_strbuf *item,
 	}
 }
 
-static void put_double(struct ml_strbuf *item, double value)
-{
-	uint64_t bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	ml_leb_fixed(item, bits, sizeof(bits));
-}
-
 static void write_moment(struct ml_recorder *recorder, const struct ml_recorded_moment *moment)
 {
 	const struct ml_report *report = moment->report;
@@ -141,10 +133,10 @@ static void write_moment(struct ml_recorder *recorder, const struct ml_recorded_
 	ml_leb_unsigned(item, snapshot->frees);
 	ml_leb_unsigned(item, snapshot->untracked_frees);
 	ml_leb_unsigned(item, snapshot->resident_bytes);
-	put_double(item, report->elapsed_s);
-	put_double(item, report->target_cpu_fraction);
-	put_double(item, report->tool_cpu_s);
-	put_double(item, report->events_per_s);
+	ml_leb_double(item, report->elapsed_s);
+	ml_leb_double(item, report->target_cpu_fraction);
+	ml_leb_double(item, report->tool_cpu_s);
+	ml_leb_double(item, report->events_per_s);
 	ml_leb_unsigned(item, ml_names_writer_string(&recorder->names, report->end_reason));
 	write_counters(recorder, item, snapshot->counters);
 	ml_leb_unsigned(item, report->notes.count);
@@ -160,7 +152,7 @@ void ml_recorder_add(struct ml_recorder *recorder, const struct ml_recorded_mome
 	write_target(recorder, moment);
 	ml_books_writer_number(&recorder->books, moment->input->snapshot);
 	write_stacks(recorder, moment->input);
-	ml_books_writer_add(&recorder->books, moment->input->snapshot);
+	ml_books_writer_add(&recorder->books, moment->input->snapshot, moment->input->timeline);
 	write_moment(recorder, moment);
 	ml_items_flush(&recorder->items);
 }

@@ -147,15 +147,6 @@ static bool take_new_sites(struct ml_recording *recording, struct ml_cursor *ite
 	return true;
 }
 
-static double take_double(struct ml_cursor *item)
-{
-	uint64_t bits = ml_cursor_unsigned(item, 8);
-	double value;
-
-	memcpy(&value, &bits, sizeof(value));
-	return value;
-}
-
 /* Counters of another version that this one has not are left out. */
 static void take_counters(struct ml_recording *recording, struct ml_cursor *item)
 {
@@ -208,10 +199,10 @@ static void take_moment(struct ml_recording *recording, struct ml_cursor *item)
 	ahead->frees = ml_cursor_uleb(item);
 	ahead->untracked_frees = ml_cursor_uleb(item);
 	ahead->resident_bytes = ml_cursor_uleb(item);
-	report->elapsed_s = take_double(item);
-	report->target_cpu_fraction = take_double(item);
-	report->tool_cpu_s = take_double(item);
-	report->events_per_s = take_double(item);
+	report->elapsed_s = ml_cursor_double(item);
+	report->target_cpu_fraction = ml_cursor_double(item);
+	report->tool_cpu_s = ml_cursor_double(item);
+	report->events_per_s = ml_cursor_double(item);
 	report->end_reason = ml_names_reader_string(&recording->names, item);
 	take_counters(recording, item);
 	take_notes(recording, item);
@@ -284,13 +275,14 @@ static struct ml_error *go_ahead(struct ml_recording *recording)
 	if (!recording->timeline)
 		recording->timeline = ml_timeline_create(recording->start_ns);
 	ml_timeline_add(recording->timeline, &recording->snapshot);
+	ml_books_reader_residues(&recording->books, recording->timeline);
 	return NULL;
 }
 
 static bool is_books(uint64_t kind)
 {
 	return kind == ML_ITEM_SITES || kind == ML_ITEM_GONE_SITES || kind == ML_ITEM_BLOCKS ||
-	       kind == ML_ITEM_FREED_BLOCKS;
+	       kind == ML_ITEM_FREED_BLOCKS || kind == ML_ITEM_RESIDUES;
 }
 
 /* Keeps an item of the books, as it stands from @start on, until its moment. */

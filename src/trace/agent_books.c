@@ -112,7 +112,7 @@ static void show_block(const struct ml_snapshot_filter *filter, struct ml_site_b
 {
 	uint64_t age = block->born_ns < out->time_ns ? out->time_ns - block->born_ns : 0;
 
-	ml_site_books_add_cohort(site, filter, block->born_ns, block->size, 1);
+	ml_snapshot_add_cohort(out, site, filter, block->born_ns, block->size, 1);
 	if (filter->want_ages &&
 	    (age < filter->min_age_ns || block->born_ns < filter->born_after_ns))
 		return;
@@ -220,7 +220,7 @@ static void add_frozen(const struct ml_snapshot *frozen, const struct ml_snapsho
 		struct ml_site_books *site = ml_array_push(&out->sites);
 
 		*site = *it;
-		site->shown_bytes = site->shown_count = 0;
+		site->shown_bytes = site->shown_count = site->cohorts = 0;
 	}
 	for (size_t i = first; i < out->sites.count; i++)
 		for (; at < frozen->blocks.count &&

@@ -185,7 +185,7 @@ static void book_block(struct assembly *assembly, const struct ml_live_key *key,
 	uint64_t age = born < out->time_ns ? out->time_ns - born : 0;
 
 	ml_site_books_add(site, born, record->weight_bytes, record->weight_count);
-	ml_site_books_add_cohort(site, filter, born, record->weight_bytes, record->weight_count);
+	ml_snapshot_add_cohort(out, site, filter, born, record->weight_bytes, record->weight_count);
 	if (age < filter->min_age_ns || born < filter->born_after_ns)
 		return;
 	site->shown_bytes += record->weight_bytes;

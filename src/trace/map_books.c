@@ -237,7 +237,7 @@ static void add_live(struct ml_snapshot *snapshot, struct ml_site_books *site,
 	uint64_t age = range->born_ns < snapshot->time_ns ? snapshot->time_ns - range->born_ns : 0;
 
 	ml_site_books_add(site, range->born_ns, size, 1);
-	ml_site_books_add_cohort(site, filter, range->born_ns, size, 1);
+	ml_snapshot_add_cohort(snapshot, site, filter, range->born_ns, size, 1);
 	if (filter->want_ages &&
 	    (age < filter->min_age_ns || range->born_ns < filter->born_after_ns))
 		return;

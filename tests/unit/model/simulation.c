@@ -91,9 +91,13 @@ static void report(struct simulation *sim)
 		struct ml_site_books *books = ml_array_push(&snapshot.sites);
 
 		*books = (struct ml_site_books){.stack = 1, .allocs = p->allocs, .frees = p->frees};
-		for (size_t i = p->head; i < p->tail; i++)
-			ml_site_books_add(books, &filter, p->blocks[i].born_ns, p->blocks[i].size,
-					  1);
+		for (size_t i = p->head; i < p->tail; i++) {
+			const struct block *block = &p->blocks[i];
+
+			ml_site_books_add(books, block->born_ns, block->size, 1);
+			ml_snapshot_add_cohort(&snapshot, books, &filter, block->born_ns,
+					       block->size, 1);
+		}
 	}
 	ml_timeline_add(sim->timeline, &snapshot);
 	ml_snapshot_deinit(&snapshot);
