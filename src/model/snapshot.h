@@ -42,6 +42,7 @@ struct ml_stack_frame {
 	enum ml_frame_kind kind;
 	bool is_call;        /**< the call is in the instruction before ip */
 	bool is_interpreter; /**< native code that only runs the interpreted frames before it */
+	bool is_inlined;     /**< Java: its code is part of the next frame's */
 	const struct ml_frame_name *name; /**< borrowed from the tracer; of interpreted frames */
 };
 

@@ -58,6 +58,27 @@ static const char *short_name(struct ml_frame_namer *namer, const char *symbol)
 	return (const char *)(uintptr_t)*known;
 }
 
+/** Takes over what the runtime says of its own function, if it said something. */
+static void name_by_runtime(const struct ml_stack_frame *frame, struct ml_symbol_frames *out)
+{
+	if (frame->name)
+		*ml_array_push(&out->list) = (struct ml_symbol_frame){
+			.symbol = frame->name->symbol,
+			.mangled = frame->name->symbol,
+			.file = frame->name->file,
+			.line = frame->name->line,
+			.offset = frame->address,
+			.is_inlined = frame->is_inlined,
+		};
+}
+
+static const char *runtime_of(const struct ml_stack_frame *frame)
+{
+	return frame->kind == ML_FRAME_PYTHON ? "python"
+	       : frame->kind == ML_FRAME_JAVA ? "java"
+					      : "jit";
+}
+
 /** What all frames at one address have in common; fills namer->found. */
 static struct ml_report_frame look_up(struct ml_frame_namer *namer, const struct ml_stack *stack,
 				      const struct ml_stack_frame *frame)
@@ -68,15 +89,9 @@ static struct ml_report_frame look_up(struct ml_frame_namer *namer, const struct
 
 	namer->found.list.count = 0;
 	shown.is_interpreter = frame->is_interpreter;
-	if (frame->kind == ML_FRAME_PYTHON || frame->kind == ML_FRAME_JAVA) {
-		if (frame->name)
-			*ml_array_push(&namer->found.list) = (struct ml_symbol_frame){
-				.symbol = frame->name->symbol,
-				.mangled = frame->name->symbol,
-				.file = frame->name->file,
-				.line = frame->name->line,
-			};
-		shown.module = frame->kind == ML_FRAME_PYTHON ? "python" : "java";
+	if (frame->kind == ML_FRAME_PYTHON || frame->kind == ML_FRAME_JAVA || frame->name) {
+		name_by_runtime(frame, &namer->found);
+		shown.module = runtime_of(frame);
 	} else if (frame->kind == ML_FRAME_KERNEL) {
 		ml_symbolizer_kernel(input->symbolizer, frame->ip, &namer->found);
 		shown.module = ml_symbolizer_kernel_module(input->symbolizer, frame->ip);

@@ -9,7 +9,7 @@
  * interpreter are found by rbp (frame_x86.hpp).
  *
  * Whoever includes this defines beforehand ML_UNWIND_READ (unwind_step.h) and
- *     ML_JAVA_READ(buffer, size, address)
+ *     ML_JAVA_READ(memory, buffer, size, address)
  * which reads memory that is no stack, and gives 0, or non-zero for a fault.
  */
 #ifndef ML_SHARED_JAVA_STEP_H
@@ -40,11 +40,11 @@ ML_ALWAYS_INLINE int ml_java_has(const struct ml_java_layout *java, uint64_t ip)
 }
 
 #ifndef ML_JAVA_BLOB
-#define ML_JAVA_BLOB(java, ip) ml_java_blob(java, ip)
+#define ML_JAVA_BLOB(java, ip, memory) ml_java_blob(java, ip, memory)
 #endif
 
 /** The CodeBlob that @p ip is in, 0 when there is none. */
-ML_ALWAYS_INLINE uint64_t ml_java_blob(const struct ml_java_layout *java, uint64_t ip)
+ML_ALWAYS_INLINE uint64_t ml_java_blob(const struct ml_java_layout *java, uint64_t ip, void *memory)
 {
 	uint64_t start = 0, segments = 0, segment;
 	uint32_t shift = 0;
@@ -63,7 +63,7 @@ ML_ALWAYS_INLINE uint64_t ml_java_blob(const struct ml_java_layout *java, uint64
 		return 0;
 	segment = (ip - start) >> shift;
 	for (int hop = 0; hop < ML_JAVA_HOPS; hop++) {
-		if (ML_JAVA_READ(&back, sizeof(back), segments + segment) || back > segment)
+		if (ML_JAVA_READ(memory, &back, sizeof(back), segments + segment) || back > segment)
 			return 0;
 		if (!back)
 			return start + (segment << shift) + java->block_header;
@@ -77,7 +77,7 @@ ML_ALWAYS_INLINE uint64_t ml_java_blob(const struct ml_java_layout *java, uint64
 /** How many words the frame has at @p ip, where a signal interrupted @p blob: at its start, and at
  * its end, there is less of it, or nothing. */
 ML_ALWAYS_INLINE int32_t ml_java_words_at(const struct ml_java_layout *java, uint64_t blob,
-					  uint64_t ip, int32_t words)
+					  uint64_t ip, int32_t words, void *memory)
 {
 	uint64_t start = 0;
 	int32_t complete = 0, offset = 0;
@@ -85,23 +85,23 @@ ML_ALWAYS_INLINE int32_t ml_java_words_at(const struct ml_java_layout *java, uin
 	uint8_t code = 0;
 
 	if (java->is_code_offset) {
-		if (ML_JAVA_READ(&offset, sizeof(offset), blob + java->code_start))
+		if (ML_JAVA_READ(memory, &offset, sizeof(offset), blob + java->code_start))
 			return words;
 		start = blob + offset;
-	} else if (ML_JAVA_READ(&start, sizeof(start), blob + java->code_start)) {
+	} else if (ML_JAVA_READ(memory, &start, sizeof(start), blob + java->code_start)) {
 		return words;
 	}
 	if (java->is_complete_short) {
-		if (ML_JAVA_READ(&complete_short, sizeof(complete_short),
+		if (ML_JAVA_READ(memory, &complete_short, sizeof(complete_short),
 				 blob + java->frame_complete))
 			return words;
 		complete = complete_short;
-	} else if (ML_JAVA_READ(&complete, sizeof(complete), blob + java->frame_complete)) {
+	} else if (ML_JAVA_READ(memory, &complete, sizeof(complete), blob + java->frame_complete)) {
 		return words;
 	}
 	if (complete > 0 && ip - start < (uint64_t)complete)
 		return 1;
-	if (ML_JAVA_READ(&code, sizeof(code), ip))
+	if (ML_JAVA_READ(memory, &code, sizeof(code), ip))
 		return words;
 	if (code == 0x5d) /* pop rbp */
 		return 2;
@@ -112,19 +112,20 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_java_compiled(const struct ml_java_layout *
 						   struct ml_java_step *step, void *memory)
 {
 	struct ml_unwind_regs *regs = &step->regs;
-	uint64_t blob = ML_JAVA_BLOB(java, regs->ip - regs->is_call), cfa, ra, bp = regs->bp;
+	uint64_t blob = ML_JAVA_BLOB(java, regs->ip - regs->is_call, memory), cfa, ra,
+		 bp = regs->bp;
 	int32_t words = 0;
 	uint32_t compilation = 0;
 
-	if (!blob || ML_JAVA_READ(&words, sizeof(words), blob + java->frame_size) ||
-	    ML_JAVA_READ(&compilation, sizeof(compilation), blob + java->compilation))
+	if (!blob || ML_JAVA_READ(memory, &words, sizeof(words), blob + java->frame_size) ||
+	    ML_JAVA_READ(memory, &compilation, sizeof(compilation), blob + java->compilation))
 		return ML_WALK_NO_UNWIND_INFO;
 	/* Stubs, among them the one through which native code calls Java: they have frame pointers.
 	 */
 	if (words <= 0)
 		return ml_unwind_by_frame_pointer(regs, memory);
 	if (!regs->is_call)
-		words = ml_java_words_at(java, blob, regs->ip, words);
+		words = ml_java_words_at(java, blob, regs->ip, words, memory);
 	if (words > ML_JAVA_FRAME_WORDS)
 		return ML_WALK_NO_UNWIND_INFO;
 	cfa = regs->sp + (uint64_t)words * 8;
@@ -144,12 +145,13 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_java_compiled(const struct ml_java_layout *
 
 /** What to keep of the interpreter's frame at @p bp; 0 when it runs no method. */
 ML_ALWAYS_INLINE uint64_t ml_java_interpreted_entry(const struct ml_java_layout *java,
-						    uint64_t method, uint64_t bytecode)
+						    uint64_t method, uint64_t bytecode,
+						    void *memory)
 {
 	uint64_t const_method = 0, bci;
 
 	if (!method || (method & ~(ML_STACK_ADDRESS_MASK & ~7ull)) ||
-	    ML_JAVA_READ(&const_method, sizeof(const_method), method + java->const_method))
+	    ML_JAVA_READ(memory, &const_method, sizeof(const_method), method + java->const_method))
 		return 0;
 	bci = bytecode - (const_method + java->bytecode);
 	return ML_JAVA_INTERPRETED_ENTRY(method,
@@ -175,19 +177,33 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_java_interpreted(const struct ml_java_layou
 	if (sender_sp >= regs->sp && sender_sp - regs->sp < ML_FRAME_POINTER_REACH &&
 	    !(sender_sp & 7))
 		regs->sp = sender_sp;
-	entry = ml_java_interpreted_entry(java, method, bytecode);
+	entry = ml_java_interpreted_entry(java, method, bytecode, memory);
 	if (entry)
 		step->entry = entry;
 	return ML_WALK_MORE;
+}
+
+ML_ALWAYS_INLINE int ml_java_is_interpreter(const struct ml_java_layout *java, uint64_t at,
+					    void *memory)
+{
+	uint64_t queue = 0, start = 0;
+	uint32_t size = 0;
+
+	if (java->interpreter_end)
+		return at >= java->interpreter_start && at < java->interpreter_end;
+	/* It is made after the code cache, of which the tool hears. */
+	if (ML_JAVA_READ(memory, &queue, sizeof(queue), java->interpreter) || !queue ||
+	    ML_JAVA_READ(memory, &start, sizeof(start), queue + java->stubs_start) ||
+	    ML_JAVA_READ(memory, &size, sizeof(size), queue + java->stubs_size))
+		return 0;
+	return at >= start && at - start < size;
 }
 
 /** Goes from a frame whose code is in the code cache (ml_java_has()) to its caller's. */
 ML_ALWAYS_INLINE enum ml_walk_end ml_java_step(const struct ml_java_layout *java,
 					       struct ml_java_step *step, void *memory)
 {
-	uint64_t at = step->regs.ip - step->regs.is_call;
-
-	if (at >= java->interpreter_start && at < java->interpreter_end)
+	if (ml_java_is_interpreter(java, step->regs.ip - step->regs.is_call, memory))
 		return ml_java_interpreted(java, step, memory);
 	return ml_java_compiled(java, step, memory);
 }

@@ -210,7 +210,8 @@ struct ml_java_heap {
 /** Where HotSpot keeps its code, and what a frame of it looks like. Offsets in bytes. */
 struct ml_java_layout {
 	uint64_t start, end; /**< the code cache; both 0: the process has none */
-	uint64_t interpreter_start, interpreter_end;
+	uint64_t interpreter_start, interpreter_end; /**< both 0 while it was not yet made */
+	uint64_t interpreter; /**< address of the pointer to the StubQueue that it is */
 	struct ml_java_heap heaps[ML_JAVA_HEAPS];
 	uint32_t heap_count;
 	uint32_t block_header;      /**< a CodeBlob lies so far behind the start of its block */
@@ -223,6 +224,8 @@ struct ml_java_layout {
 	uint32_t const_method;      /**< in a Method: pointer */
 	uint32_t bytecode;          /**< in a ConstMethod */
 	int32_t bytecode_slot;      /**< in an interpreter's frame, from rbp */
+	uint32_t stubs_start;       /**< in a StubQueue: pointer to its first byte … */
+	uint32_t stubs_size;        /**< … int, how many it has */
 	uint32_t reserved;
 };
 

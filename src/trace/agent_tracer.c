@@ -77,7 +77,7 @@ static const struct ml_stack *tracer_stack(struct ml_tracer *base, uint64_t id)
 	    !ml_agent_books_stack(&tracer->processes.items[index]->books, id, &record))
 		return stack;
 	return ml_stack_store_add(tracer->stacks, id, &record,
-				  &tracer->processes.items[index]->attached.code, NULL);
+				  &tracer->processes.items[index]->attached.code, NULL, NULL);
 }
 
 static void resolve(void *context, uint64_t id)

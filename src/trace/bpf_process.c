@@ -307,4 +307,5 @@ void ml_bpf_process_deinit(struct ml_bpf_process *process)
 	ml_array_free(&process->probed);
 	ml_code_map_deinit(&process->code);
 	ml_python_names_destroy(process->python_names);
+	ml_java_names_destroy(process->java_names);
 }

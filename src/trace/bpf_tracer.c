@@ -9,6 +9,7 @@
 #include "trace/bpf_calls.h"
 #include "trace/bpf_cost.h"
 #include "trace/bpf_forget.h"
+#include "trace/bpf_java.h"
 #include "trace/bpf_loader.h"
 #include "trace/bpf_loads.h"
 #include "trace/bpf_object.h"
@@ -91,11 +92,14 @@ static const struct ml_stack *resolve_stack(struct bpf_tracer *tracer, uint64_t 
 		return stack;
 
 	struct ml_bpf_process *process = process_of(tracer, (pid_t)record.tgid);
-	ML_FREE_CLEANUP struct ml_python_stack *python =
-		process ? ml_bpf_python_take(tracer->python, process, id) : NULL;
 
-	return ml_stack_store_add(tracer->stacks, id, &record, process ? &process->code : NULL,
-				  python);
+	if (!process)
+		return ml_stack_store_add(tracer->stacks, id, &record, NULL, NULL, NULL);
+
+	ML_FREE_CLEANUP struct ml_python_stack *python =
+		ml_bpf_python_take(tracer->python, process, id);
+
+	return ml_bpf_java_add(tracer->stacks, id, &record, process, python);
 }
 
 static const struct ml_stack *tracer_stack(struct ml_tracer *tracer, uint64_t id)
@@ -130,13 +134,18 @@ static void resolve_python(struct bpf_tracer *tracer)
 	ml_array_free(&ids);
 }
 
-static void hear_python(void *context, const struct ml_name_event *event)
+static void hear_names(void *context, const struct ml_name_event *event)
 {
 	struct bpf_tracer *tracer = context;
 	struct ml_bpf_process *process = process_of(tracer, (pid_t)event->tgid);
 
-	if (process)
-		ml_bpf_python_name(tracer->python, process, event->stack);
+	struct ml_stack_record record;
+
+	if (!process)
+		return;
+	ml_bpf_python_name(tracer->python, process, event->stack);
+	if (ml_bpf_books_stack(&tracer->books, event->stack, &record))
+		ml_bpf_java_name(process, &record);
 }
 
 /* ---- processes --------------------------------------------------------------------------------
@@ -558,7 +567,7 @@ static struct ml_error *open_events(struct bpf_tracer *tracer)
 	error = add_to_epoll(tracer, ring_buffer__epoll_fd(tracer->map_ring));
 	if (!error)
 		error = ml_bpf_python_open(bpf_map__fd(skeleton->maps.python_stacks),
-					   bpf_map__fd(skeleton->maps.name_events), hear_python,
+					   bpf_map__fd(skeleton->maps.name_events), hear_names,
 					   tracer, &tracer->python);
 	if (!error)
 		error = add_to_epoll(tracer, ml_bpf_python_fd(tracer->python));

@@ -9,7 +9,6 @@
 #define CODE_CACHE_LIMIT  (2ULL << 30)
 #define SEGMENT_SHIFT_MAX 16
 #define SEGMENT_SHIFT_MIN 4
-#define INTERPRETER_LIMIT (16U << 20)
 
 /* frame_x86.hpp: interpreter_frame_bcp_offset; until 8 there was no "mirror" above it. */
 #define BYTECODE_SLOT     (-64)
@@ -36,9 +35,8 @@ static const struct ml_java_field *field_of(const struct ml_java *java, enum ml_
 	return &java->tables.fields[id];
 }
 
-/* The field @id of what is at @base; a static field with @base 0. */
-static bool read_field(const struct ml_java_memory *memory, const struct ml_java *java,
-		       uint64_t base, enum ml_java_field_id id, uint64_t *out)
+bool ml_java_read_field(const struct ml_java_memory *memory, const struct ml_java *java,
+			uint64_t base, enum ml_java_field_id id, uint64_t *out)
 {
 	const struct ml_java_field *field = field_of(java, id);
 	uint64_t value = 0;
@@ -53,8 +51,8 @@ static bool read_field(const struct ml_java_memory *memory, const struct ml_java
 static bool read_space(const struct ml_java_memory *memory, const struct ml_java *java,
 		       uint64_t address, uint64_t *start, uint64_t *end)
 {
-	return read_field(memory, java, address, ML_JAVA_FIELD_SPACE_START, start) &&
-	       read_field(memory, java, address, ML_JAVA_FIELD_SPACE_END, end);
+	return ml_java_read_field(memory, java, address, ML_JAVA_FIELD_SPACE_START, start) &&
+	       ml_java_read_field(memory, java, address, ML_JAVA_FIELD_SPACE_END, end);
 }
 
 static bool read_heap(const struct ml_java_memory *memory, const struct ml_java *java,
@@ -64,7 +62,7 @@ static bool read_heap(const struct ml_java_memory *memory, const struct ml_java 
 
 	if (!field_of(java, ML_JAVA_FIELD_HEAP_MEMORY)->size ||
 	    !field_of(java, ML_JAVA_FIELD_HEAP_SEGMENTS)->size ||
-	    !read_field(memory, java, address, ML_JAVA_FIELD_HEAP_SEGMENT_SHIFT, &shift) ||
+	    !ml_java_read_field(memory, java, address, ML_JAVA_FIELD_HEAP_SEGMENT_SHIFT, &shift) ||
 	    !read_space(memory, java, address + field_of(java, ML_JAVA_FIELD_HEAP_MEMORY)->value,
 			&out->start, &out->end) ||
 	    !read_space(memory, java, address + field_of(java, ML_JAVA_FIELD_HEAP_SEGMENTS)->value,
@@ -85,12 +83,12 @@ static size_t list_heaps(const struct ml_java_memory *memory, const struct ml_ja
 						  : ML_JAVA_FIELD_ARRAY_LENGTH_OLD;
 	uint64_t array, length, data;
 
-	if (read_field(memory, java, 0, ML_JAVA_FIELD_CODE_CACHE_HEAP, &out[0]))
+	if (ml_java_read_field(memory, java, 0, ML_JAVA_FIELD_CODE_CACHE_HEAP, &out[0]))
 		return out[0] != 0;
-	if (!read_field(memory, java, 0, ML_JAVA_FIELD_CODE_CACHE_HEAPS, &array) || !array ||
-	    !read_field(memory, java, array, length_id, &length) || !length ||
+	if (!ml_java_read_field(memory, java, 0, ML_JAVA_FIELD_CODE_CACHE_HEAPS, &array) ||
+	    !array || !ml_java_read_field(memory, java, array, length_id, &length) || !length ||
 	    length > ML_JAVA_HEAPS ||
-	    !read_field(memory, java, array, ML_JAVA_FIELD_ARRAY_DATA, &data) ||
+	    !ml_java_read_field(memory, java, array, ML_JAVA_FIELD_ARRAY_DATA, &data) ||
 	    !read_at(memory, data, out, length * sizeof(*out)))
 		return 0;
 	return length;
@@ -116,19 +114,19 @@ static bool read_heaps(const struct ml_java_memory *memory, const struct ml_java
 	return count > 0;
 }
 
-static bool read_interpreter(const struct ml_java_memory *memory, const struct ml_java *java,
+/* It is made after the code cache, so it may not be there yet. */
+static void read_interpreter(const struct ml_java_memory *memory, const struct ml_java *java,
 			     struct ml_java_layout *layout)
 {
-	uint64_t queue, size;
+	uint64_t queue, start, size;
 
-	if (!read_field(memory, java, 0, ML_JAVA_FIELD_INTERPRETER, &queue) || !queue ||
-	    !read_field(memory, java, queue, ML_JAVA_FIELD_STUBS_START,
-			&layout->interpreter_start) ||
-	    !read_field(memory, java, queue, ML_JAVA_FIELD_STUBS_SIZE, &size) ||
-	    size > INTERPRETER_LIMIT)
-		return false;
-	layout->interpreter_end = layout->interpreter_start + size;
-	return layout->interpreter_start >= layout->start && layout->interpreter_end <= layout->end;
+	if (!ml_java_read_field(memory, java, 0, ML_JAVA_FIELD_INTERPRETER, &queue) || !queue ||
+	    !ml_java_read_field(memory, java, queue, ML_JAVA_FIELD_STUBS_START, &start) ||
+	    !ml_java_read_field(memory, java, queue, ML_JAVA_FIELD_STUBS_SIZE, &size) ||
+	    start < layout->start || size > layout->end - start)
+		return;
+	layout->interpreter_start = start;
+	layout->interpreter_end = start + size;
 }
 
 /* What the walk needs to know of the structures; false when the tables do not say all of it. */
@@ -150,11 +148,16 @@ static bool know_structures(const struct ml_java *java, struct ml_java_layout *l
 	layout->bytecode = java->tables.type_sizes[ML_JAVA_TYPE_CONST_METHOD];
 	layout->bytecode_slot =
 		fields[ML_JAVA_FIELD_CODE_CACHE_HEAP].size ? BYTECODE_SLOT_OLD : BYTECODE_SLOT;
+	layout->interpreter = fields[ML_JAVA_FIELD_INTERPRETER].value;
+	layout->stubs_start = (uint32_t)fields[ML_JAVA_FIELD_STUBS_START].value;
+	layout->stubs_size = (uint32_t)fields[ML_JAVA_FIELD_STUBS_SIZE].value;
 	return layout->block_header && code->size == (is_offset ? 4 : 8) &&
 	       fields[ML_JAVA_FIELD_BLOB_FRAME_SIZE].size == 4 &&
 	       fields[ML_JAVA_FIELD_BLOB_FRAME_COMPLETE].size &&
 	       fields[ML_JAVA_FIELD_NMETHOD_COMPILATION].size == 4 &&
-	       fields[ML_JAVA_FIELD_METHOD_CONST].size == 8 && layout->bytecode;
+	       fields[ML_JAVA_FIELD_METHOD_CONST].size == 8 && layout->bytecode &&
+	       fields[ML_JAVA_FIELD_STUBS_START].size == 8 &&
+	       fields[ML_JAVA_FIELD_STUBS_SIZE].size == 4;
 }
 
 bool ml_java_read(const struct ml_java_memory *memory, struct ml_java *java)
@@ -162,12 +165,13 @@ bool ml_java_read(const struct ml_java_memory *memory, struct ml_java *java)
 	struct ml_java_layout layout = {0};
 	uint64_t version = 0;
 
-	read_field(memory, java, 0, ML_JAVA_FIELD_VERSION_MAJOR, &version);
-	read_field(memory, java, 0, ML_JAVA_FIELD_CALL_STUB_RETURN, &java->call_stub_return);
+	ml_java_read_field(memory, java, 0, ML_JAVA_FIELD_VERSION_MAJOR, &version);
+	ml_java_read_field(memory, java, 0, ML_JAVA_FIELD_CALL_STUB_RETURN,
+			   &java->call_stub_return);
 	java->version = (uint32_t)version;
-	if (!know_structures(java, &layout) || !read_heaps(memory, java, &layout) ||
-	    !read_interpreter(memory, java, &layout))
+	if (!know_structures(java, &layout) || !read_heaps(memory, java, &layout))
 		return false;
+	read_interpreter(memory, java, &layout);
 	java->layout = layout;
 	return true;
 }
@@ -210,10 +214,11 @@ void ml_java_find(const struct ml_code_map *code, const struct ml_process *proce
 	struct ml_java_memory memory = ml_java_memory_of(process);
 	const struct ml_code *library;
 
-	if (out->layout.end)
-		return;
-	library = find_library(code);
-	*out = (struct ml_java){.is_there = library};
-	if (library && read_tables(library, &memory, &out->tables))
+	if (!out->has_tables) {
+		library = find_library(code);
+		out->has_tables = library && read_tables(library, &memory, &out->tables);
+	}
+	/* Once more when it was there before: it may have been starting. */
+	if (out->has_tables)
 		ml_java_read(&memory, out);
 }

@@ -59,7 +59,7 @@ static void add_native(struct fixture *fixture, uint64_t address)
 static const struct ml_stack *put(struct fixture *fixture, const struct ml_python_record *python)
 {
 	ml_python_stack_name(python, &fixture->python, NULL, NULL, &fixture->stack);
-	return ml_stack_store_add(fixture->store, 7, &fixture->record, &fixture->map,
+	return ml_stack_store_add(fixture->store, 7, &fixture->record, &fixture->map, NULL,
 				  &fixture->stack);
 }
 
