@@ -256,23 +256,13 @@ bool ml_injection_has(const struct ml_injection *injection, uint64_t address)
 	return false;
 }
 
-/* Whether the code at @patch is not what was patched: unmapped, loaded anew, or another library's.
- * One byte in front of our jump's distance is a probe's or debugger's trap. */
-static bool is_gone(const struct ml_injection *injection, const struct ml_agent_patch *patch)
-{
-	uint8_t now[ML_AGENT_PATCH_BYTES];
-
-	return !ml_process_read(injection->process, patch->address, now, sizeof(now)) ||
-	       memcmp(now + 1, patch->patched + 1, sizeof(now) - 1) != 0;
-}
-
 size_t ml_injection_prune(struct ml_injection *injection)
 {
 	struct ml_agent_header *header = &injection->memory->header;
 	uint32_t kept = 0, count = header->patch_count;
 
 	for (uint32_t i = 0; i < count && i < ML_AGENT_PATCHES; i++)
-		if (!is_gone(injection, &header->patches[i]))
+		if (ml_patch_state(injection->process, &header->patches[i]) != ML_PATCH_GONE)
 			header->patches[kept++] = header->patches[i];
 	header->patch_count = kept;
 	return count - kept;

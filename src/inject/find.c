@@ -1,72 +1,112 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** What others left in a process. */
-#include "base/file.h"
 #include "inject/injection_private.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/mman.h>
+#include <string.h>
 #include <unistd.h>
 
 #define BEATS_MS 500
 
-static bool is_at_work(const struct ml_agent_memory *memory)
-{
-	uint64_t before = __atomic_load_n(&memory->now_ns, __ATOMIC_RELAXED);
+/* Executable memory of a JIT can be large; islands and the image are a few pages. */
+#define SCANNED_BYTES (1u << 20)
 
-	for (int i = 0; i < BEATS_MS / 10; i++) {
+static bool read_beat(const struct ml_process *process, const struct ml_agent_header *header,
+		      uint64_t *beat)
+{
+	return ml_process_read(process,
+			       header->address + offsetof(struct ml_agent_memory, now_ns), beat,
+			       sizeof(*beat));
+}
+
+static bool is_at_work(const struct ml_process *process, const struct ml_agent_header *header)
+{
+	uint64_t before = 0, now = 0;
+
+	if (!read_beat(process, header, &before))
+		return false;
+	for (int i = 0; i < BEATS_MS / 10 && now == before; i++) {
 		usleep(10000);
-		if (__atomic_load_n(&memory->now_ns, __ATOMIC_RELAXED) != before)
-			return true;
+		if (!read_beat(process, header, &now))
+			return false;
 	}
-	return false;
+	return now != before;
 }
 
-static struct ml_error *open_found(const struct ml_mapping *mapping, struct ml_injection *out)
+static struct ml_error *read_header(const struct ml_process *process,
+				    const struct ml_mapping *mapping, struct ml_injection_left *out)
 {
-	pid_t pid = ml_process_pid(out->process);
-	struct ml_agent_header header;
-	ML_FD_CLEANUP int fd = -1;
-	char path[96];
-	void *memory;
+	struct ml_agent_header *header = &out->header;
 
-	out->size = mapping->end - mapping->start;
-	if (!ml_process_read(out->process, mapping->start, &header, sizeof(header)) ||
-	    header.magic != ML_AGENT_MAGIC || header.size != out->size ||
-	    header.version != ML_AGENT_VERSION || header.address != mapping->start)
-		return ml_error_new(ML_ERROR_UNSUPPORTED,
-				    "process %d has an agent of another version of memleak in it",
-				    pid);
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", pid, mapping->start,
-		 mapping->end);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return ml_error_errno(errno, "cannot open the agent left in process %d", pid);
-	memory = mmap(NULL, out->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (memory == MAP_FAILED)
-		return ml_error_errno(errno, "cannot map the agent left in process %d", pid);
-	out->memory = memory;
-	out->fd = fd;
-	fd = -1;
-	if (!is_at_work(out->memory))
+	if (ml_process_read(process, mapping->start, header, sizeof(*header)) &&
+	    header->magic == ML_AGENT_MAGIC && header->version == ML_AGENT_VERSION &&
+	    header->size == mapping->end - mapping->start && header->address == mapping->start &&
+	    header->island_count <= ML_AGENT_ISLANDS && header->patch_count <= ML_AGENT_PATCHES) {
+		out->kind = is_at_work(process, header) ? ML_INJECTION_AT_WORK : ML_INJECTION_STALE;
 		return NULL;
-	ml_injection_close(out);
-	return ml_error_new(ML_ERROR_TARGET, "another memleak is tracing process %d with the agent",
-			    pid);
+	}
+	return ml_error_new(ML_ERROR_UNSUPPORTED,
+			    "process %d has an agent of another version of memleak in it",
+			    ml_process_pid(process));
 }
 
-struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_injection *out)
+/* ---- what a forked child has inherited -------------------------------------------------------- */
+
+static void take_patches(const struct ml_process *process, struct ml_agent_header *header,
+			 uint64_t island)
+{
+	for (uint32_t i = 1; i < ML_ISLAND_SLOTS && header->patch_count < ML_AGENT_PATCHES; i++) {
+		struct ml_agent_patch patch;
+
+		if (ml_process_read(process, island + i * ML_SLOT_BYTES + ML_SLOT_PATCH, &patch,
+				    sizeof(patch)) &&
+		    patch.address)
+			header->patches[header->patch_count++] = patch;
+	}
+}
+
+static void take_island(const struct ml_process *process, uint64_t page,
+			struct ml_agent_header *header)
+{
+	struct ml_island_header island;
+
+	if (header->island_count == ML_AGENT_ISLANDS ||
+	    !ml_process_read(process, page, &island, sizeof(island)) ||
+	    island.magic != ML_ISLAND_MAGIC || island.address != page)
+		return;
+	header->image = island.image;
+	header->returned = island.returned;
+	header->islands[header->island_count++] = (struct ml_agent_range){page, ML_ISLAND_BYTES};
+	take_patches(process, header, page);
+}
+
+/* The islands tell what a process without the memory has in it. */
+static void find_inherited(const struct ml_process *process, const struct ml_maps *maps,
+			   struct ml_injection_left *out)
+{
+	ml_array_each (mapping, &maps->list) {
+		if (!mapping->is_executable || mapping->is_writable || mapping->inode ||
+		    *mapping->path || mapping->end - mapping->start > SCANNED_BYTES)
+			continue;
+		for (uint64_t page = mapping->start; page < mapping->end; page += ML_AGENT_PAGE)
+			take_island(process, page, &out->header);
+	}
+	if (out->header.island_count)
+		out->kind = ML_INJECTION_INHERITED;
+}
+
+struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_injection_left *out)
 {
 	struct ml_maps maps = {0};
 	struct ml_error *error = ml_process_maps(process, &maps);
 
-	*out = (struct ml_injection){.process = process, .fd = -1};
+	*out = (struct ml_injection_left){.kind = ML_INJECTION_NONE};
 	if (error)
 		return error;
 	ml_array_each (mapping, &maps.list)
-		if (!error && !out->memory && ml_memory_is(mapping))
-			error = open_found(mapping, out);
+		if (!error && !out->kind && ml_memory_is(mapping))
+			error = read_header(process, mapping, out);
+	if (!error && !out->kind)
+		find_inherited(process, &maps, out);
 	ml_maps_deinit(&maps);
 	return error;
 }

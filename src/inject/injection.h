@@ -81,10 +81,24 @@ struct ml_error *ml_injection_remove(struct ml_injection *injection);
 /** Forgets the memory here. */
 void ml_injection_close(struct ml_injection *injection);
 
-/**
- * Finds an agent that a tool that was killed left in @p process: its memory is opened.
- * An agent whose tool is at work is ML_ERROR_TARGET. Without any, out->memory is NULL.
- */
-struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_injection *out);
+/** What is found of others in a process. */
+enum ml_injection_kind {
+	ML_INJECTION_NONE,
+	ML_INJECTION_AT_WORK,   /**< another memleak traces it now */
+	ML_INJECTION_STALE,     /**< left by a tool that was killed */
+	ML_INJECTION_INHERITED, /**< of a traced process that forked this one: calls pass through */
+};
+
+struct ml_injection_left {
+	enum ml_injection_kind kind;
+	struct ml_agent_header header; /**< what is needed to take it out */
+};
+
+/** Looks for an agent. ML_ERROR_UNSUPPORTED when it is one of another version. */
+struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_injection_left *out);
+
+/** Takes out what was found, but for one at work. */
+struct ml_error *ml_injection_remove_left(const struct ml_process *process,
+					  const struct ml_injection_left *left);
 
 #endif

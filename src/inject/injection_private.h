@@ -77,6 +77,16 @@ struct ml_error *ml_islands_map(struct ml_step *step, struct ml_agent_header *he
 				const uint32_t used[ML_AGENT_ISLANDS],
 				const struct ml_injection_function *functions, size_t count);
 
+/** What stands where something was patched. */
+enum ml_patch_state {
+	ML_PATCH_OURS,    /**< our jump */
+	ML_PATCH_GONE,    /**< nothing, or the code of a file as the file has it: loaded anew */
+	ML_PATCH_FOREIGN, /**< what somebody else put there, who may have kept our jump elsewhere */
+};
+
+enum ml_patch_state ml_patch_state(const struct ml_process *process,
+				   const struct ml_agent_patch *patch);
+
 static inline bool ml_is_in_reach(uint64_t a, uint64_t b)
 {
 	return (a > b ? a - b : b - a) < ML_ISLAND_REACH;

@@ -18,8 +18,8 @@
 #define SCAN_LIMIT (1u << 20)
 
 struct removal {
-	struct ml_injection *injection;
-	struct ml_agent_header header; /* a copy: the memory goes */
+	const struct ml_agent_memory *memory; /* ours; NULL: read through the process */
+	struct ml_agent_header header;        /* a copy: the memory goes */
 	struct ml_step step;
 };
 
@@ -44,7 +44,8 @@ static bool is_restorer(const struct removal *removal, uint64_t address)
 	       (!memcmp(code, wide, sizeof(wide)) || !memcmp(code, narrow, sizeof(narrow)));
 }
 
-/* A signal handler runs that interrupted the agent: the frame below its saved rip tells. */
+/* A signal handler runs that interrupted the agent: the frame below its saved rip tells. A forked
+ * child, whose calls nobody notes, may have been in one that the agent made. */
 static bool is_interrupted(const struct removal *removal, const struct ml_maps *maps, uint64_t sp)
 {
 	const struct ml_mapping *stack = ml_maps_find(maps, sp);
@@ -59,19 +60,33 @@ static bool is_interrupted(const struct removal *removal, const struct ml_maps *
 		return false;
 	for (uint64_t i = (ML_SIGNAL_RIP + 8) / 8; i < size / 8; i++)
 		if (is_inside(&removal->header, words[i]) &&
-		    is_restorer(removal, words[i - (ML_SIGNAL_RIP + 8) / 8]))
+		    (is_restorer(removal, words[i - (ML_SIGNAL_RIP + 8) / 8]) ||
+		     (!removal->header.address && words[i] == removal->header.returned)))
 			return true;
 	return false;
+}
+
+/* Where the call of the thread in slot @i stands; 0 for none. */
+static uint64_t call_of(const struct removal *removal, uint32_t i)
+{
+	size_t offset = offsetof(struct ml_agent_memory, threads) +
+			i * sizeof(struct ml_agent_thread) + offsetof(struct ml_agent_thread, call);
+	uint64_t call = 0;
+
+	if (removal->memory)
+		return __atomic_load_n(&removal->memory->threads[i].call, __ATOMIC_RELAXED);
+	if (removal->header.address)
+		ml_stop_read(&removal->step.stop, removal->header.address + offset, &call,
+			     sizeof(call));
+	return call;
 }
 
 /* A function the agent called has not returned: its return address still stands where the agent
  * called from. One left by a longjmp does not count. */
 static bool is_called(const struct removal *removal)
 {
-	const struct ml_agent_memory *memory = removal->injection->memory;
-
 	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++) {
-		uint64_t call = __atomic_load_n(&memory->threads[i].call, __ATOMIC_RELAXED), word;
+		uint64_t call = call_of(removal, i), word;
 
 		if (call && ml_stop_read(&removal->step.stop, call - 8, &word, sizeof(word)) &&
 		    word == removal->header.returned)
@@ -111,9 +126,10 @@ static bool restore(const struct removal *removal)
 		if (!ml_stop_read(&removal->step.stop, patch->address, now, sizeof(now)) ||
 		    !memcmp(now, patch->original, sizeof(now)))
 			continue;
-		if (memcmp(now, patch->patched, sizeof(now)) != 0 ||
-		    !ml_stop_write(&removal->step.stop, patch->address, patch->original,
-				   sizeof(now)))
+		if (memcmp(now, patch->patched, sizeof(now)) != 0)
+			all = all && ml_patch_state(removal->step.process, patch) == ML_PATCH_GONE;
+		else if (!ml_stop_write(&removal->step.stop, patch->address, patch->original,
+					sizeof(now)))
 			all = false;
 	}
 	return all;
@@ -161,43 +177,57 @@ static struct ml_error *remove_stopped(void *context)
 }
 
 /* An exec or another memleak may have taken it away. */
-static bool is_there(const struct ml_injection *injection)
+static bool is_there(const struct ml_process *process, const struct ml_agent_header *header)
 {
-	const struct ml_agent_header *header = &injection->memory->header;
+	uint64_t start = header->address ? header->address : header->islands[0].start;
 	struct ml_maps maps = {0};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(injection->process, &maps);
-	bool there = false;
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
+	const struct ml_mapping *mapping = error ? NULL : ml_maps_find(&maps, start);
+	bool there = mapping && (header->address
+					 ? mapping->start == start && ml_memory_is(mapping)
+					 : mapping->is_executable && !mapping->inode);
 
-	if (error)
-		return false;
-
-	const struct ml_mapping *mapping = ml_maps_find(&maps, header->address);
-
-	there = mapping && mapping->start == header->address && ml_memory_is(mapping);
 	ml_maps_deinit(&maps);
 	return there;
 }
 
-struct ml_error *ml_injection_remove(struct ml_injection *injection)
+static struct ml_error *remove_all(struct removal *removal, const struct ml_process *process)
 {
-	struct removal removal = {.injection = injection};
+	struct ml_error *error;
 
-	if (!injection->memory || !is_there(injection))
+	if (!is_there(process, &removal->header))
 		return NULL;
-
-	struct ml_error *error = ml_step_prepare(injection->process, &removal.step);
-
-	if (error)
-		return error;
-	removal.header = injection->memory->header;
-	__atomic_store_n(&injection->memory->header.mode, ML_AGENT_OFF, __ATOMIC_RELEASE);
-
-	error = ml_step_run(injection->process, remove_stopped, &removal);
-
+	error = ml_step_prepare(process, &removal->step);
+	if (!error)
+		error = ml_step_run(process, remove_stopped, removal);
 	/* Gone meanwhile: nothing is left to be done. */
-	if (error && !is_there(injection)) {
+	if (error && !is_there(process, &removal->header)) {
 		ml_error_free(error);
 		return NULL;
 	}
 	return error;
+}
+
+struct ml_error *ml_injection_remove(struct ml_injection *injection)
+{
+	struct removal removal = {.memory = injection->memory};
+
+	if (!injection->memory)
+		return NULL;
+	removal.header = injection->memory->header;
+	__atomic_store_n(&injection->memory->header.mode, ML_AGENT_OFF, __ATOMIC_RELEASE);
+	return remove_all(&removal, injection->process);
+}
+
+struct ml_error *ml_injection_remove_left(const struct ml_process *process,
+					  const struct ml_injection_left *left)
+{
+	const uint32_t off = ML_AGENT_OFF;
+	struct removal removal = {.header = left->header};
+
+	if (left->header.address)
+		ml_process_write(process,
+				 left->header.address + offsetof(struct ml_agent_header, mode),
+				 &off, sizeof(off));
+	return remove_all(&removal, process);
 }

@@ -229,13 +229,16 @@ static struct ml_error *begin(struct ml_agent_attached *attached,
 static struct ml_error *clean_up(struct ml_agent_attached *attached)
 {
 	for (int i = 0; i < STALE_LIMIT; i++) {
-		struct ml_injection stale;
-		struct ml_error *error = ml_injection_find(attached->process, &stale);
+		struct ml_injection_left left;
+		struct ml_error *error = ml_injection_find(attached->process, &left);
 
-		if (error || !stale.memory)
+		if (!error && left.kind == ML_INJECTION_AT_WORK)
+			error = ml_error_new(ML_ERROR_TARGET,
+					     "another memleak is tracing process %d with the agent",
+					     ml_process_pid(attached->process));
+		if (error || left.kind == ML_INJECTION_NONE)
 			return error;
-		error = ml_injection_remove(&stale);
-		ml_injection_close(&stale);
+		error = ml_injection_remove_left(attached->process, &left);
 		if (error)
 			return error;
 		note(attached, "removed the agent that an earlier memleak left in the process");

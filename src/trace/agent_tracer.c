@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "trace/agent_attach.h"
 #include "trace/agent_books.h"
+#include "trace/agent_heirs.h"
 #include "trace/libc_internals.h"
 #include "trace/map_books.h"
 #include "trace/mapping_watch.h"
@@ -20,6 +21,9 @@
  * not tell of them. */
 #define TICK_NS 200000000
 
+/* For so many agents it is looked whether children that nobody follows have inherited them. */
+#define IMAGES_LIMIT 64
+
 struct agent_process {
 	struct ml_agent_attached attached;
 	struct ml_agent_books books;
@@ -33,6 +37,7 @@ struct agent_tracer {
 	struct ml_agent_common common;
 	ML_ARRAY(struct agent_process *) processes; /* by index; none ever leaves */
 	ML_ARRAY(pid_t) news;                       /* whose maps changed */
+	ML_ARRAY(uint64_t) images;                  /* where agents were, until heirs are cleaned */
 	struct ml_map_books *map_books;
 	struct ml_stack_store *stacks;
 	struct ml_mapping_watch *watch; /* NULL where perf does not let us */
@@ -142,6 +147,8 @@ static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process
 
 	process->books.memory = process->attached.injection.memory;
 	process->books.fd = process->attached.injection.fd;
+	if (!error && tracer->images.count < IMAGES_LIMIT)
+		*ml_array_push(&tracer->images) = process->books.memory->header.image.start;
 	return error;
 }
 
@@ -360,6 +367,10 @@ static void tracer_detach(struct ml_tracer *base)
 		detach(tracer, *process);
 		(*process)->is_taken = false;
 	}
+	if (ml_agent_heirs_clean(tracer->images.items, tracer->images.count))
+		note(tracer, "a forked child of the process keeps the agent's stubs, which only "
+			     "let its calls through: a thread is in them, or it is debugged");
+	tracer->images.count = 0;
 }
 
 static void tracer_destroy(struct ml_tracer *base)
@@ -374,6 +385,7 @@ static void tracer_destroy(struct ml_tracer *base)
 	}
 	ml_array_free(&tracer->processes);
 	ml_array_free(&tracer->news);
+	ml_array_free(&tracer->images);
 	ml_mapping_watch_close(tracer->watch);
 	ml_agent_heart_destroy(tracer->common.heart);
 	ml_agent_rows_deinit(&tracer->common.rows);
