@@ -51,6 +51,7 @@ _memleak() {
 		return ;;
 	-o | --older | -z | --min-size | -Z | --max-size | -s | --sample-rate | --sample-bytes | \
 		-T | --top | --stack-storage-size | --perf-max-stack-depth | --max-blocks | \
+		--max-overhead | \
 		--container | -S | --symbols-prefix | --alloc-fn | --free-fn)
 		return ;;
 	esac
@@ -69,7 +70,7 @@ _memleak() {
 		--min-size --max-size --sample-rate --sample-bytes --top --sort --show-allocs
 		--combined-only --trace --json --format --output --color --live --fail-on-leak --suppressions
 		--baseline --since-mark --at --from --to
-		--backend --stack-storage-size --perf-max-stack-depth --max-blocks --verbose
+		--backend --max-overhead --repair --stack-storage-size --perf-max-stack-depth --max-blocks --verbose
 		--help --version -- doctor report diff' -- "$current")
 }
 

@@ -38,6 +38,8 @@ complete -c memleak -l at -x -a 'start end mark' -d 'The report of that moment o
 complete -c memleak -l from -x -a 'start end mark' -d 'Only what came after that moment'
 complete -c memleak -l to -x -a 'start end mark' -d 'Same as --at'
 complete -c memleak -l backend -x -a 'auto bpf agent' -d 'How to trace'
+complete -c memleak -l max-overhead -x -d 'How much auto may slow the target down (percent)'
+complete -c memleak -l repair -d 'doctor: take out a stale agent'
 complete -c memleak -l stack-storage-size -x -d 'Different stacks that can be kept'
 complete -c memleak -l perf-max-stack-depth -x -d 'Frames kept of a stack (1 to 127)'
 complete -c memleak -l max-blocks -x -d 'Live blocks that can be kept'

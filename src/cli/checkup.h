@@ -47,6 +47,9 @@ void ml_checkup_machine(struct ml_checkup *checkup);
 void ml_checkup_process(struct ml_checkup *checkup, const struct ml_process *process,
 			const struct ml_allocator_options *options);
 
+/** Looks for an agent in @p process; with @p repairs one that is stale is taken out. */
+void ml_checkup_agent(struct ml_checkup *checkup, const struct ml_process *process, bool repairs);
+
 void ml_checkup_deinit(struct ml_checkup *checkup);
 
 #endif

@@ -127,8 +127,10 @@ struct ml_error *ml_doctor_command(const struct ml_options *options)
 	if (refused)
 		ml_checkup_add(&checkup, "process", ML_CHECK_FAIL,
 			       ml_strdup(ml_error_message(refused)), NULL);
-	else if (process)
+	else if (process) {
 		ml_checkup_process(&checkup, process, &allocators);
+		ml_checkup_agent(&checkup, process, options->repair);
+	}
 
 	struct ml_error *error = print(options, &checkup);
 

@@ -37,8 +37,9 @@ static const enum ml_option_id process_only[] = {
 
 /* What the subcommands understand; ended by ML_OPTION_COUNT. */
 static const enum ml_option_id doctors[] = {
-	ML_OPTION_PID,     ML_OPTION_OBJ,  ML_OPTION_SYMBOLS_PREFIX, ML_OPTION_ALLOC_FN,
-	ML_OPTION_FREE_FN, ML_OPTION_JSON, ML_OPTION_VERBOSE,        ML_OPTION_COUNT,
+	ML_OPTION_PID,      ML_OPTION_OBJ,     ML_OPTION_SYMBOLS_PREFIX,
+	ML_OPTION_ALLOC_FN, ML_OPTION_FREE_FN, ML_OPTION_JSON,
+	ML_OPTION_VERBOSE,  ML_OPTION_REPAIR,  ML_OPTION_COUNT,
 };
 static const enum ml_option_id reports[] = {
 	ML_OPTION_OLDER,   ML_OPTION_MIN_SIZE,    ML_OPTION_MAX_SIZE,     ML_OPTION_TOP,
@@ -127,6 +128,20 @@ static struct ml_error *check_trace(const struct ml_options *options)
 	return NULL;
 }
 
+static struct ml_error *check_backend(const struct ml_options *options)
+{
+	if (ml_options_has(options, ML_OPTION_MAX_OVERHEAD) && options->backend)
+		return ml_error_new(ML_ERROR_USAGE,
+				    "--max-overhead and --backend %s cannot be used together: the "
+				    "limit is kept by --backend auto",
+				    options->backend == ML_BACKEND_BPF ? "bpf" : "agent");
+	if (options->subcommand != ML_COMMAND_DOCTOR && options->repair)
+		return ml_error_new(ML_ERROR_USAGE, "--repair is for memleak doctor -p PID");
+	if (options->repair && !options->pid)
+		return ml_error_new(ML_ERROR_USAGE, "--repair needs a process: -p PID");
+	return NULL;
+}
+
 static struct ml_error *check_pairs(const struct ml_options *options)
 {
 	for (size_t i = 0; i < sizeof(conflicts) / sizeof(conflicts[0]); i++) {
@@ -181,6 +196,8 @@ struct ml_error *ml_options_check(const struct ml_options *options)
 
 	if (!error && options->subcommand != ML_COMMAND_DOCTOR)
 		error = check_pairs(options);
+	if (!error)
+		error = check_backend(options);
 	if (error)
 		return error;
 	if (options->words && (options->pid || options->command || options->container))

@@ -13,7 +13,7 @@ static const char head[] =
 	"       memleak [OPTIONS] [INTERVAL [COUNT]] -- CMD [ARG...]\n"
 	"       memleak report FILE.ml [OPTIONS]\n"
 	"       memleak diff FILE.ml [FILE.ml] [OPTIONS]\n"
-	"       memleak doctor [-p PID] [--json]\n"
+	"       memleak doctor [-p PID] [--repair] [--json]\n"
 	"\n"
 	"Traces what allocates memory and shows the calls whose memory was not freed,\n"
 	"every INTERVAL seconds (default 5), COUNT times (default: until Ctrl+C).\n"

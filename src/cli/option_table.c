@@ -7,6 +7,7 @@
 #include "shared/trace_abi.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct ml_error *parse_pid(const char *text, struct ml_options *options)
@@ -96,6 +97,18 @@ static struct ml_error *parse_color(const char *text, struct ml_options *options
 	static const char *const names[] = {"auto", "always", "never"};
 
 	return parse_word(text, names, &options->color);
+}
+
+static struct ml_error *parse_overhead(const char *text, struct ml_options *options)
+{
+	char *end;
+	double percent = strtod(text, &end);
+
+	if (*text < '0' || *text > '9' || *end || percent <= 0 || percent > 1000)
+		return ml_error_new(ML_ERROR_USAGE,
+				    "'%s' is not a percentage above 0 and up to 1000", text);
+	options->max_overhead = percent / 100;
+	return NULL;
 }
 
 #define MEMBER(name) offsetof(struct ml_options, name)
@@ -196,7 +209,12 @@ const struct ml_option ml_option_table[ML_OPTION_COUNT] = {
 			  .help = "same as --at"},
 	[ML_OPTION_BACKEND] = {"backend", 0, ML_ARGUMENT_PARSED, "auto|bpf|agent",
 			       .parse = parse_backend, .heading = "How",
-			       .help = "how to trace (default auto)"},
+			       .help = "how to trace (default auto: from the kernel where that\n"
+				       "works and is cheap enough, else from inside the process)"},
+	[ML_OPTION_MAX_OVERHEAD] = {"max-overhead", 0, ML_ARGUMENT_PARSED, "PCT",
+				    .parse = parse_overhead,
+				    .help = "by how much --backend auto may slow the target down\n"
+					    "(default 5 percent of its CPU time)"},
 	[ML_OPTION_STACK_STORAGE_SIZE] = {"stack-storage-size", 0, ML_ARGUMENT_NUMBER, "N",
 					  MEMBER(max_stacks), 1, 1 << 24,
 					  .help = "different stacks that can be kept"},
@@ -205,6 +223,9 @@ const struct ml_option ml_option_table[ML_OPTION_COUNT] = {
 				 .help = "frames kept of a stack, up to 127 (default 127)"},
 	[ML_OPTION_MAX_BLOCKS] = {"max-blocks", 0, ML_ARGUMENT_NUMBER, "N", MEMBER(max_blocks), 1,
 				  1 << 28, .help = "live blocks that can be kept"},
+	[ML_OPTION_REPAIR] = {"repair", 0, ML_ARGUMENT_NONE, NULL, MEMBER(repair),
+			      .help = "doctor: take out what a memleak that was killed left in\n"
+				      "the process"},
 	[ML_OPTION_VERBOSE] = {"verbose", 'v', ML_ARGUMENT_NONE, NULL, MEMBER(verbose),
 			       .help = "say on standard error what is done"},
 	[ML_OPTION_HELP] = {"help", 'h', ML_ARGUMENT_NONE, NULL, MEMBER(show_help),

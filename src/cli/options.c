@@ -308,6 +308,7 @@ struct ml_error *ml_options_parse(int argc, char **argv, struct ml_options *out)
 	struct option longs[ML_OPTION_COUNT + 1];
 	struct ml_options options = {
 		.older_ms = 500,
+		.max_overhead = 0.05,
 		.sample_every = 1,
 		.top = 10,
 		.interval_ns = 0,

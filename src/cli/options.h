@@ -50,9 +50,11 @@ enum ml_option_id {
 	ML_OPTION_FROM,
 	ML_OPTION_TO,
 	ML_OPTION_BACKEND,
+	ML_OPTION_MAX_OVERHEAD,
 	ML_OPTION_STACK_STORAGE_SIZE,
 	ML_OPTION_MAX_DEPTH,
 	ML_OPTION_MAX_BLOCKS,
+	ML_OPTION_REPAIR,
 	ML_OPTION_VERBOSE,
 	ML_OPTION_HELP,
 	ML_OPTION_VERSION,
@@ -114,6 +116,8 @@ struct ml_options {
 	struct ml_point from, to; /**< when given; --at is to */
 	/* how */
 	enum ml_backend backend;
+	double max_overhead; /**< share of the target's CPU time that tracing may take, 0 to 1 */
+	bool repair;         /**< doctor */
 	uint64_t max_stacks, max_depth, max_blocks; /**< 0 = default */
 	bool verbose;
 	bool show_help, show_version;

@@ -101,11 +101,19 @@ static void take_problem(struct ml_session *session, struct ml_error *error)
 	}
 }
 
+static void reap(struct ml_session *session)
+{
+	if (session->command)
+		ml_command_peek(session->command);
+	ml_targets_reap(&session->targets);
+}
+
 static void look_at_targets(struct ml_session *session)
 {
 	if (!session->targets.list.count)
 		return;
 	session->last_look_ns = ml_monotonic_ns();
+	reap(session);
 	ml_targets_look(&session->targets);
 }
 
@@ -219,13 +227,6 @@ static void on_tracer(struct ml_session *session)
 		look_at_targets(session);
 }
 
-static void on_process(struct ml_session *session)
-{
-	if (session->command)
-		ml_command_peek(session->command);
-	ml_targets_reap(&session->targets);
-}
-
 static void on_live(struct ml_session *session)
 {
 	switch (ml_live_dispatch(session->live)) {
@@ -253,7 +254,7 @@ static void handle(struct ml_session *session, enum source source)
 		on_tracer(session);
 		break;
 	case SOURCE_PROCESS:
-		on_process(session);
+		reap(session);
 		break;
 	case SOURCE_LIVE:
 		on_live(session);

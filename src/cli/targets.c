@@ -4,7 +4,6 @@
 #include "cli/note.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
@@ -13,7 +12,9 @@ struct ml_error *ml_targets_add(struct ml_targets *targets, struct ml_process *p
 	pid_t pid = ml_process_pid(process);
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = targets->epoll_tag};
 
-	if (epoll_ctl(targets->epoll_fd, EPOLL_CTL_ADD, ml_process_pidfd(process), &event) < 0) {
+	/* Without pidfds (before Linux 5.3) ends are looked for from time to time. */
+	if (ml_process_pidfd(process) >= 0 &&
+	    epoll_ctl(targets->epoll_fd, EPOLL_CTL_ADD, ml_process_pidfd(process), &event) < 0) {
 		int err = errno;
 
 		ml_process_close(process);
@@ -129,19 +130,18 @@ void ml_targets_note_problems(struct ml_targets *targets)
 	}
 }
 
-/* A pidfd is readable once the whole process has ended (pidfd_open(2)). */
 static bool has_ended(const struct ml_target *target)
 {
-	struct pollfd end = {.fd = ml_process_pidfd(target->process), .events = POLLIN};
-
-	return poll(&end, 1, 0) > 0;
+	return !ml_process_is_alive(target->process);
 }
 
 static void book_end(struct ml_targets *targets, struct ml_target *target)
 {
 	target->has_ended = true;
 	ml_vitals_read(target->pid, &target->last);
-	epoll_ctl(targets->epoll_fd, EPOLL_CTL_DEL, ml_process_pidfd(target->process), NULL);
+	if (ml_process_pidfd(target->process) >= 0)
+		epoll_ctl(targets->epoll_fd, EPOLL_CTL_DEL, ml_process_pidfd(target->process),
+			  NULL);
 	targets->tracer->ops->remove_process(targets->tracer, target->pid, true);
 	if (target == targets->list.items)
 		return;

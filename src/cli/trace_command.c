@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/trace_command.h"
 
+#include "cli/backend.h"
 #include "cli/note.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -66,24 +67,6 @@ static bool ptrace_turn(void *context, pid_t pid, bool begins)
 	return !run->has_session || ml_session_ptrace_turn(&run->session, pid, begins);
 }
 
-/* The agent cannot do everything yet; what it cannot is said, never done half. */
-static struct ml_error *create_agent(struct run *run, struct ml_tracer **out)
-{
-	const struct ml_options *options = run->options;
-	const char *what = NULL;
-
-	if (ml_options_is_kernel(options))
-		what = "the kernel's allocators";
-	else if (options->trace_calls)
-		what = "--trace";
-	else if (options->sample_bytes)
-		what = "--sample-bytes";
-	if (what)
-		return ml_error_new(ML_ERROR_USAGE, "--backend agent cannot be used with %s yet",
-				    what);
-	return ml_agent_tracer_create(&run->wanted, out);
-}
-
 static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 {
 	const struct ml_options *options = run->options;
@@ -111,11 +94,7 @@ static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 		.ptrace_turn = ptrace_turn,
 		.turn_context = run,
 	};
-
-	if (options->backend == ML_BACKEND_AGENT)
-		return create_agent(run, out);
-	return ml_options_is_kernel(options) ? ml_kernel_tracer_create(&run->wanted, out)
-					     : ml_bpf_tracer_create(&run->wanted, out);
+	return ml_backend_create(options, &run->wanted, out);
 }
 
 /* Probes and processes cost descriptors. After the command was started, which keeps its limits. */

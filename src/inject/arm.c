@@ -199,8 +199,9 @@ static struct ml_error *arm_stopped(void *context)
 
 	if (error)
 		return error;
-	if (!ml_stop_write(&arming->step.stop, header->pointer, &header->address,
-			   sizeof(header->address)))
+	error = ml_step_check_filter(&arming->step);
+	if (!error && !ml_stop_write(&arming->step.stop, header->pointer, &header->address,
+				     sizeof(header->address)))
 		error = ml_error_errno(errno, "cannot write into process %d", arming->step.pid);
 	if (!error)
 		error = move_threads(arming);
@@ -222,7 +223,7 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				.first = header->patch_count,
 				.step = {.process = injection->process, .pid = pid}};
 	ML_FREE_CLEANUP struct site *sites = ml_alloc(sizeof(*sites) * (count + 1));
-	struct ml_error *error = NULL;
+	struct ml_error *error = ml_filter_look(injection->process, &arming.step.filter);
 
 	for (size_t i = 0; i < count && !error; i++) {
 		refused[i] = prepare(injection, &functions[i], &sites[arming.count]);

@@ -13,17 +13,17 @@
 static bool read_beat(const struct ml_process *process, const struct ml_agent_header *header,
 		      uint64_t *beat)
 {
-	return ml_process_read(process,
-			       header->address + offsetof(struct ml_agent_memory, now_ns), beat,
-			       sizeof(*beat));
+	return ml_process_read(process, header->address + offsetof(struct ml_agent_memory, now_ns),
+			       beat, sizeof(*beat));
 }
 
 static bool is_at_work(const struct ml_process *process, const struct ml_agent_header *header)
 {
-	uint64_t before = 0, now = 0;
+	uint64_t before = 0, now;
 
 	if (!read_beat(process, header, &before))
 		return false;
+	now = before;
 	for (int i = 0; i < BEATS_MS / 10 && now == before; i++) {
 		usleep(10000);
 		if (!read_beat(process, header, &now))
@@ -49,7 +49,8 @@ static struct ml_error *read_header(const struct ml_process *process,
 			    ml_process_pid(process));
 }
 
-/* ---- what a forked child has inherited -------------------------------------------------------- */
+/* ---- what a forked child has inherited --------------------------------------------------------
+ */
 
 static void take_patches(const struct ml_process *process, struct ml_agent_header *header,
 			 uint64_t island)

@@ -104,6 +104,8 @@ static struct ml_error *map_all(void *context)
 		return error;
 	error = check_alone(step);
 	if (!error)
+		error = ml_step_check_filter(step);
+	if (!error)
 		error = map_image(mapping);
 	if (!error)
 		error = ml_islands_map(step, &mapping->header, mapping->used, mapping->functions,
@@ -125,6 +127,8 @@ static struct ml_error *map_inherited(void *context)
 	if (error)
 		return error;
 	error = check_alone(step);
+	if (!error)
+		error = ml_step_check_filter(step);
 	if (!error)
 		error = map_tables(mapping);
 	if (error)

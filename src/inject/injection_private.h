@@ -3,6 +3,7 @@
 #ifndef ML_INJECT_INJECTION_PRIVATE_H
 #define ML_INJECT_INJECTION_PRIVATE_H
 
+#include "inject/filter.h"
 #include "inject/injection.h"
 #include "inject/stop.h"
 #include "target/maps.h"
@@ -37,6 +38,7 @@ struct ml_step {
 	const struct ml_process *process;
 	pid_t pid;
 	uint64_t instruction; /**< a `syscall` in the process */
+	enum ml_filter_state filter;
 	struct ml_stop stop;
 };
 
@@ -44,6 +46,9 @@ struct ml_step {
 struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step);
 /** Stops the process, all threads or the main one; to be called by what ml_step_run() runs. */
 struct ml_error *ml_step_stop(struct ml_step *step, bool only_main);
+
+/** That the agent's system calls pass the filters of the stopped threads. */
+struct ml_error *ml_step_check_filter(const struct ml_step *step);
 
 /**
  * Runs @p work in a process of its own and waits for it; its error comes back. What is held by our

@@ -273,16 +273,6 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 	return error;
 }
 
-static struct ml_error *check(const struct ml_process *process)
-{
-	if (!ml_process_seccomp(process))
-		return NULL;
-	return ml_error_new(ML_ERROR_UNSUPPORTED,
-			    "process %d has a seccomp filter, which may kill it for the agent's "
-			    "system calls; use --backend bpf",
-			    ml_process_pid(process));
-}
-
 static struct ml_error *look_at_code(struct ml_agent_attached *attached,
 				     struct ml_allocators *allocators)
 {
@@ -326,10 +316,7 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 				 const struct ml_agent_attached *parent)
 {
 	struct ml_allocators allocators = {0};
-	struct ml_error *error = check(attached->process);
-
-	if (!error)
-		error = look_at_code(attached, &allocators);
+	struct ml_error *error = look_at_code(attached, &allocators);
 	if (!error && parent && ml_injection_is_inherited(attached->process, &parent->injection)) {
 		error = ml_injection_adopt(attached->process, &parent->injection,
 					   &attached->injection);

@@ -598,7 +598,13 @@ static struct ml_error *start(struct bpf_tracer *tracer)
 	tracer->attach.unwind = ml_unwind_tables_create(
 		bpf_map__fd(tracer->skeleton->maps.rows), loaded.row_limit,
 		bpf_map__fd(tracer->skeleton->maps.pages), loaded.page_limit);
-	tracer->trap_ns = ml_trap_cost_ns(tracer->attach.kind);
+	error = ml_trap_cost_measure(tracer->attach.kind, &tracer->trap_ns);
+	/* Not permitted, or not there: it would be no better with a target. Other reasons are of
+	 * our own file. */
+	if (error && (ml_error_code(error) == EPERM || ml_error_code(error) == EACCES ||
+		      ml_error_code(error) == ENOSYS))
+		return error;
+	ml_error_free(error);
 	return open_events(tracer);
 }
 

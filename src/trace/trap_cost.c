@@ -43,7 +43,7 @@ static double time_rounds(void)
 	return (double)(ml_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / ROUNDS;
 }
 
-double ml_trap_cost_ns(enum ml_link_kind kind)
+struct ml_error *ml_trap_cost_measure(enum ml_link_kind kind, double *cost_ns)
 {
 	enum ml_link_kind simple = kind == ML_LINK_SESSION ? ML_LINK_MULTI : kind;
 	ML_FD_CLEANUP int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -51,8 +51,9 @@ double ml_trap_cost_ns(enum ml_link_kind kind)
 	struct ml_links links = {0};
 	uint64_t offset, cookie = 0;
 
+	*cost_ns = -1;
 	if (file < 0 || program < 0 || !offset_of(probed, &offset))
-		return -1;
+		return NULL;
 
 	struct ml_probe_set set = {.file_fd = file,
 				   .file_name = "/proc/self/exe",
@@ -60,14 +61,11 @@ double ml_trap_cost_ns(enum ml_link_kind kind)
 				   .offsets = &offset,
 				   .cookies = &cookie,
 				   .count = 1};
-	ML_ERROR_CLEANUP struct ml_error *error =
-		ml_links_attach(&links, simple, program, false, &set);
+	struct ml_error *error = ml_links_attach(&links, simple, program, false, &set);
 
 	if (error)
-		return -1;
-
-	double cost = time_rounds();
-
+		return error;
+	*cost_ns = time_rounds();
 	ml_links_close(&links);
-	return cost;
+	return NULL;
 }

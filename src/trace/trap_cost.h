@@ -5,8 +5,10 @@
 
 #include "trace/uprobe_link.h"
 
-/** CPU nanoseconds of one probe hit on a `nop` with an empty program; -1 when it cannot be
- * measured. */
-double ml_trap_cost_ns(enum ml_link_kind kind);
+/**
+ * CPU nanoseconds of one probe hit on a `nop` with an empty program; -1 when it cannot be measured.
+ * An error, with ml_error_code(), when the kernel does not let us probe even ourselves.
+ */
+struct ml_error *ml_trap_cost_measure(enum ml_link_kind kind, double *cost_ns);
 
 #endif

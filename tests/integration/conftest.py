@@ -84,6 +84,7 @@ def builds():
     commands["allocators-jemalloc"] = GLIBC + [allocators, "-ljemalloc"]
     commands["allocators-tcmalloc"] = GLIBC + ["-fno-builtin", allocators, "-ltcmalloc_minimal"]
     commands["allocators-mimalloc"] = GLIBC + [allocators, "-lmimalloc"]
+    commands["without"] = ["gcc", "-std=gnu11", "-O2", source("without.c")]
     commands["app"] = ["gcc", "-g", "-O0", "-pthread",
                        os.path.join(helpers.ROOT, "examples", "app.c")]
     commands["app_fixed"] = ["gcc", "-g", "-O0", "-pthread",

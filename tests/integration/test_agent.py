@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The agent backend: the same figures as the other, and a target that is none the worse for it."""
+import json
 import os
 import random
 import re
@@ -98,6 +99,87 @@ def test_command(bench, name, follow):
         assert run.wait() == 0, run.err()
         totals.append(run.final()["totals"])
     assert totals[0] == totals[1]
+
+
+NEWER_THAN_3_4 = "memfd_create,pidfd_open,openat2,process_vm_readv,kcmp,statx,getrandom," \
+    "clone3,close_range,renameat2,bpf,perf_event_open"
+
+
+@pytest.mark.parametrize("errno", [1, 38])
+def test_without_ebpf(bench, errno):
+    """The agent is taken by itself, the reason is said in a line, the figures are right."""
+    target = bench.target("allocators")
+    run = bench.program([bench.programs["without"], "-e", errno, "bpf,perf_event_open",
+                         helpers.MEMLEAK, "--json", "-o", "0", "-p", target.pid, "5"])
+    helpers.wait_for(lambda: "Attaching to " in run.err(), helpers.START_S, "memleak attaches")
+    truth = target.work()
+    run.signal(signal.SIGINT)
+    assert run.wait() == 0, run.err()
+    assert re.search(r"agent.*eBPF does not work here", run.err())
+    report = helpers.Report(json.loads(run.out().splitlines()[-1]))
+    assert report["backend"] == "agent"
+    for function, site in truth.items():
+        assert report.site(function) == (site["bytes"], site["count"]), function
+
+
+@pytest.mark.parametrize("follow", [(), ("-f",)])
+def test_command_without_newer_system_calls(bench, follow):
+    run = bench.program([bench.programs["without"], NEWER_THAN_3_4, helpers.MEMLEAK, "--json",
+                         "-o", "0", *follow, "5", "--", bench.programs["allocators"]])
+    assert run.wait() == 0, run.err()
+    report = helpers.Report(json.loads(run.out().splitlines()[-1]))
+    assert report["backend"] == "agent"
+    assert report.site("leak_malloc") == (2323, 23)
+
+
+@pytest.mark.parametrize("errno, call, is_traced", [
+    ("38", "memfd_create", True), ("kill", "memfd_create", True), ("kill", "gettid", False),
+])
+def test_filtered_target(bench, errno, call, is_traced):
+    """What the agent calls must pass; what gets it in is not seen by the filter."""
+    target = bench.target("without", "-e", errno, call, bench.programs["allocators"])
+    if not is_traced:
+        status, _, err = bench.run(*AGENT, "-p", target.pid, "1", "1")
+        assert status == 3 and "seccomp filter" in err and call in err
+        target.work()
+    else:
+        run = bench.attach(target.pid, *AGENT)
+        truth = target.work()
+        run.interrupt()
+        for function, site in truth.items():
+            assert run.final().site(function) == (site["bytes"], site["count"]), function
+        assert not leftovers(target.pid)
+    assert target.finish() == 0
+
+
+def test_doctor_repairs(bench):
+    target = busy(bench)
+    before = state(target.pid)
+    run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
+    run.wait_attached()
+    run.process.kill()
+    run.process.wait()
+    assert state(target.pid) != before
+    status, out, _ = bench.run("doctor", "-p", target.pid)
+    assert status == 0 and "killed left its agent" in out
+    status, out, _ = bench.run("doctor", "--repair", "-p", target.pid)
+    assert status == 0 and "took out" in out
+    assert state(target.pid) == before
+    status, out, _ = bench.run("doctor", "-p", target.pid)
+    assert status == 0 and "no agent" in out
+    check_busy(target)
+
+
+def test_forked_children_are_cleaned(bench):
+    """Children that nobody follows inherit stubs; they are gone with the agent."""
+    _, _, target = bench.trace("forker", options=AGENT)
+    with open("/proc/%d/task/%d/children" % (target.pid, target.pid), encoding="ascii") as text:
+        children = [int(word) for word in text.read().split()]
+    assert len(children) == 3
+    for child in children:
+        assert code(child) == code(target.pid)
+        assert state(child)[1] == state(target.pid)[1]
+    assert target.finish() == 0
 
 
 def test_library_loaded_after_attach(bench):
