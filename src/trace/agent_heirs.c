@@ -39,10 +39,10 @@ size_t ml_agent_heirs_clean(const uint64_t *images, size_t count)
 	for (struct dirent *entry; (entry = readdir(proc));) {
 		pid_t pid = (pid_t)atoi(entry->d_name);
 		struct ml_process *process = NULL;
-		/* Those that cannot be opened have not been forked by one that could. */
-		ML_ERROR_CLEANUP struct ml_error *error =
-			pid > 0 && pid != getpid() ? ml_process_open(pid, &process) : NULL;
 
+		/* Those that cannot be opened have not been forked by one that could. */
+		if (pid > 0 && pid != getpid())
+			ml_error_free(ml_process_open(pid, &process));
 		if (process && is_heir(process, images, count))
 			left += !clean(process);
 		ml_process_close(process);
