@@ -5,7 +5,8 @@
 #include "base/intern.h"
 #include "base/json.h"
 #include "base/u64map.h"
-#include "base/utf8.h"
+
+#include "report/markup.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static uint64_t text_of(struct data *data, const char *text)
 
 	if (!text)
 		return 0;
-	ml_utf8_clean(&clean, text);
+	ml_markup_clean(&clean, text);
 	return ml_intern_text(&data->texts, ml_strbuf_text(&clean), NULL);
 }
 
@@ -218,7 +219,7 @@ static void write_lines(struct data *data, const char *text)
 			else if (*text != '\r')
 				ml_strbuf_putc(&line, *text);
 		}
-		ml_utf8_clean(&clean, ml_strbuf_text(&line));
+		ml_markup_clean(&clean, ml_strbuf_text(&line));
 		ml_json_string(&data->json, NULL, ml_strbuf_text(&clean));
 	}
 	ml_json_array_end(&data->json);

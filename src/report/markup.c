@@ -1,9 +1,47 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/markup.h"
 
+#include "base/human.h"
 #include "base/utf8.h"
 
 #include <inttypes.h>
+
+/** The code point of @p length bytes at @p text, two or three; 0 for others. */
+static unsigned int code_point(const char *text, size_t length)
+{
+	const unsigned char *bytes = (const unsigned char *)text;
+
+	if (length == 2)
+		return (bytes[0] & 0x1fu) << 6 | (bytes[1] & 0x3fu);
+	if (length == 3)
+		return (bytes[0] & 0xfu) << 12 | (bytes[1] & 0x3fu) << 6 | (bytes[2] & 0x3fu);
+	return 0;
+}
+
+/** Format characters and line separators (general categories Cf, Zl, Zp) that people get sent. */
+static bool is_hidden(unsigned int c)
+{
+	return c == 0xad || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
+void ml_markup_clean(struct ml_strbuf *buf, const char *text)
+{
+	ML_STRBUF_CLEANUP struct ml_strbuf clean = {0};
+	size_t length;
+
+	ml_utf8_clean(&clean, text);
+	for (const char *p = ml_strbuf_text(&clean); *p; p += length) {
+		length = ml_utf8_length(p);
+
+		unsigned int c = code_point(p, length);
+
+		if (is_hidden(c))
+			ml_strbuf_printf(buf, "\\u{%x}", c);
+		else
+			ml_strbuf_add(buf, p, length);
+	}
+}
 
 static void put_escaped(FILE *out, const char *text, size_t length)
 {
@@ -31,7 +69,7 @@ void ml_markup_text(FILE *out, const char *text)
 {
 	ML_STRBUF_CLEANUP struct ml_strbuf clean = {0};
 
-	ml_utf8_clean(&clean, text);
+	ml_markup_clean(&clean, text);
 	put_escaped(out, ml_strbuf_text(&clean), clean.length);
 }
 
@@ -40,7 +78,7 @@ void ml_markup_fitting(FILE *out, const char *text, size_t limit)
 	ML_STRBUF_CLEANUP struct ml_strbuf clean = {0};
 	size_t length = 0;
 
-	ml_utf8_clean(&clean, text);
+	ml_markup_clean(&clean, text);
 	/* The last character is the ellipsis'. */
 	for (size_t i = 1; i < limit && length < clean.length; i++)
 		length += ml_utf8_length(clean.text + length);
@@ -53,15 +91,9 @@ void ml_markup_fitting(FILE *out, const char *text, size_t limit)
 
 void ml_markup_bytes(FILE *out, double bytes)
 {
-	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	int unit = -1;
+	char text[ML_HUMAN_TEXT];
 
-	for (; bytes >= 1024 && unit < 5; unit++)
-		bytes /= 1024;
-	if (unit < 0)
-		fprintf(out, "%.0f byte%s", bytes, bytes == 1 ? "" : "s");
-	else
-		fprintf(out, "%.1f %s", bytes, units[unit]);
+	fputs(ml_human_bytes(bytes, text), out);
 }
 
 void ml_markup_count(FILE *out, uint64_t count, const char *noun)

@@ -66,8 +66,13 @@ memleak.chart = function (parent, options) {
 			svg.append(element("text", { x: x(time), y: height - 6, "text-anchor": "middle" }, timeLabel(time)));
 	}
 
-	function draw() {
-		const now = box.clientWidth;
+	/* On paper, at the width of a page, so that the labels keep their size. */
+	function drawForPaper() {
+		draw(memleak.paperWidth);
+	}
+
+	function draw(wanted) {
+		const now = wanted > 0 ? wanted : box.clientWidth;
 		if (!now || now === width)
 			return;
 		width = now;
@@ -152,6 +157,8 @@ memleak.chart = function (parent, options) {
 	});
 	parent.append(box);
 	window.addEventListener("resize", draw);
+	window.addEventListener("beforeprint", drawForPaper);
+	window.addEventListener("afterprint", draw);
 	draw();
 };
 

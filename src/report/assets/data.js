@@ -9,21 +9,12 @@ const memleak = (function () {
 		"The stack was lost: no room for its frames, or they could not be read back."];
 	const raw = JSON.parse(document.getElementById("data").textContent);
 
-	/* What turns the direction of writing, or is not to be seen, is spelled out. */
-	function visible(text) {
-		return text.replace(/[\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, function (c) {
-			return "\\u{" + c.charCodeAt(0).toString(16) + "}";
-		});
-	}
-
-	const texts = raw.texts.map(visible);
-
 	function text(index) {
-		return index ? texts[index] : null;
+		return index ? raw.texts[index] : null;
 	}
 
 	const excerpts = raw.excerpts.map(function (excerpt) {
-		return { firstLine: excerpt[0], lines: excerpt[1].map(visible) };
+		return { firstLine: excerpt[0], lines: excerpt[1] };
 	});
 
 	const frames = raw.frames.map(function (row) {
@@ -107,7 +98,7 @@ const memleak = (function () {
 	}
 
 	return {
-		sites: sites, frames: frames, classes: classes, isManyProcesses: raw.isManyProcesses,
+		paperWidth: 700, sites: sites, frames: frames, classes: classes, isManyProcesses: raw.isManyProcesses,
 		total: series(raw.times, raw.total), resident: series(raw.residentTimes, raw.resident),
 		bytes: bytes, duration: duration, number: number, count: count, element: element
 	};

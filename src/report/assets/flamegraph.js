@@ -1,7 +1,7 @@
 (function () {
 	"use strict";
 	/* Width of a character of the frames' font and the margin, as the writer has them. */
-	const character = 6.65, margin = 16, slack = 1e-9;
+	const character = 6.65, margin = 16, slack = 1e-9, legendWidth = 500, paperWidth = 730;
 	const svg = document.querySelector("svg.flames");
 	const height = svg.viewBox.baseVal.height;
 	const box = svg.querySelector(".frames"), holder = svg.querySelector("foreignObject");
@@ -118,12 +118,15 @@
 	}
 
 	/* Drawn in pixels of the screen, so that text has the same size on any. */
-	function resize() {
-		const pixels = svg.clientWidth || svg.getBoundingClientRect().width;
+	function resize(wanted) {
+		const pixels = wanted > 0 ? wanted : svg.clientWidth || svg.getBoundingClientRect().width;
 		if (!pixels)
 			return;
 		width = Math.max(pixels - 2 * margin, 280);
 		svg.setAttribute("viewBox", -margin + " 0 " + (width + 2 * margin) + " " + height);
+		svg.querySelectorAll(".by-verdict, .by-growth").forEach(function (legend) {
+			legend.setAttribute("transform", "scale(" + Math.min(1, width / legendWidth).toFixed(3) + ")");
+		});
 		if (holder)
 			holder.setAttribute("width", width);
 		layOut();
@@ -171,6 +174,8 @@
 	});
 	reset.addEventListener("click", function () { zoom(flames[0]); });
 	window.addEventListener("resize", resize);
+	window.addEventListener("beforeprint", function () { resize(paperWidth); });
+	window.addEventListener("afterprint", resize);
 
 	color.append(control("option", { value: "verdict" }, "Colour: verdict"),
 		control("option", { value: "growth" }, "Colour: growth"));

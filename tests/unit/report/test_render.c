@@ -153,7 +153,7 @@ static void test_svg(void **state)
 	assert_non_null(
 		strstr(text, "step [app] (inlined)\n40.0 KiB in 5 blocks, grows by 8.0 KiB/s\n"));
 	assert_non_null(strstr(text, "mostly leak"));
-	assert_non_null(strstr(text, "; 1 frame narrower than 49 bytes left out"));
+	assert_non_null(strstr(text, "; 1 frame narrower than 49 B left out"));
 	ml_report_deinit(&report);
 }
 
@@ -201,7 +201,7 @@ static void test_html(void **state)
 	report.start_ns = 90000000000;
 	report.comm = "a\"><img src=x onerror=alert(1)>";
 	site->frames.items[0].symbol = site->frames.items[0].short_symbol =
-		"</script><script>alert('\"')</script><!--\xe2\x80\xa8\x1b[2J\xff";
+		"</script><script>alert('\"')</script><!--\xe2\x80\xa8\xe2\x80\xae\x1b[2J\xff";
 	for (size_t i = 0; i < 2; i++) {
 		*ml_array_push(&site->points) = points[i];
 		*ml_array_push(&report.points) = points[i];
@@ -218,6 +218,8 @@ static void test_html(void **state)
 	assert_null(strstr(text, "<img"));
 	assert_null(strstr(text, "<!--"));
 	assert_int_equal(occurrences(text, "</script"), occurrences(text, "<script"));
+	assert_null(strstr(text, "\xe2\x80\xa8"));
+	assert_non_null(strstr(text, "\\u{2028}\\u{202e}\\x1b[2J\xef\xbf\xbd"));
 	assert_null(strchr(text, '\x1b'));
 	assert_null(strchr(text, '\x07'));
 	assert_non_null(strstr(text, "1 site leaks 8.0 KiB/s</h1>"));
