@@ -253,7 +253,7 @@ static void find_call(struct unit *unit, Dwarf_Die *die, struct ml_dwarf_frame *
 static bool lookup_in_unit(struct ml_dwarf *dwarf, struct unit *unit, uint64_t address,
 			   struct ml_dwarf_frames *out)
 {
-	const struct ml_dwarf_scope *chain[ML_DWARF_DEPTH_MAX];
+	struct ml_dwarf_scope_at chain[ML_DWARF_DEPTH_MAX];
 	struct ml_dwarf_frame frame = {0};
 
 	need_unit(dwarf, unit);
@@ -265,17 +265,17 @@ static bool lookup_in_unit(struct ml_dwarf *dwarf, struct unit *unit, uint64_t a
 		return false;
 	if (depth == 0)
 		*ml_array_push(&out->list) = frame;
-	while (depth-- > 0) {
+	for (unsigned int i = 0; i < depth; i++) {
 		struct ml_dwarf_frame outer = {0};
 		Dwarf_Die die;
 
-		if (dwarf_offdie(dwarf_of(dwarf, unit), chain[depth]->die, &die)) {
+		if (dwarf_offdie(dwarf_of(dwarf, unit), chain[i].die, &die)) {
 			frame.name = die_name(&die);
-			if (chain[depth]->is_inlined)
+			if (chain[i].is_inlined)
 				find_call(unit, &die, &outer);
 		}
-		frame.start = ml_dwarf_scope_start(&unit->scopes, chain[depth], address);
-		frame.is_inlined = chain[depth]->is_inlined && depth > 0;
+		frame.start = chain[i].start;
+		frame.is_inlined = chain[i].is_inlined && i + 1 < depth;
 		*ml_array_push(&out->list) = frame;
 		frame = outer;
 	}

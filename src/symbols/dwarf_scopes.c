@@ -5,6 +5,7 @@
 #include "symbols/split_ranges.h"
 
 #include <dwarf.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NESTING_MAX      256
@@ -14,6 +15,9 @@
 #define WORK_MAX_NS      (2 * ML_NS_PER_SECOND)
 #define DIES_A_CHECK     256
 #define NO_SCOPE         UINT32_MAX
+#define NO_RANGE         UINT32_MAX
+/* Ranges around an address that are looked at: damaged ones may be nested without end. */
+#define OUTER_MAX 4096
 
 /** A DIE whose siblings are still to be read. */
 struct level {
@@ -87,17 +91,25 @@ static size_t read_ranges(struct reader *reader, Dwarf_Die *die)
 	return count;
 }
 
-/* Adds the ranges of @p die; their number. Address 0 marks code that the linker dropped. */
-static uint32_t add_ranges(struct reader *reader, Dwarf_Die *die)
+/* Adds the ranges of @p die as those of scope @p scope; their number. Address 0 marks code that the
+ * linker dropped. */
+static uint32_t add_ranges(struct reader *reader, Dwarf_Die *die, uint32_t scope)
 {
 	struct ml_dwarf_scopes *out = reader->out;
 	size_t read = read_ranges(reader, die);
 	uint32_t count = 0;
 
 	for (size_t i = 0; i < read && out->ranges.count < RANGES_MAX; i++) {
-		if (reader->ranges[i].low == 0 || reader->ranges[i].low >= reader->ranges[i].high)
+		const struct ml_dwarf_range *range = &reader->ranges[i];
+
+		if (range->low == 0 || range->low >= range->high)
 			continue;
-		*ml_array_push(&out->ranges) = reader->ranges[i];
+		*ml_array_push(&out->ranges) = (struct ml_dwarf_scope_range){
+			.low = range->low,
+			.high = range->high,
+			.scope = scope,
+			.outer = NO_RANGE,
+		};
 		count++;
 	}
 	return count;
@@ -107,20 +119,16 @@ static uint32_t add_ranges(struct reader *reader, Dwarf_Die *die)
 static uint32_t open_scope(struct reader *reader, Dwarf_Die *die, bool is_inlined)
 {
 	struct ml_dwarf_scopes *out = reader->out;
-	uint32_t first = (uint32_t)out->ranges.count;
-	uint32_t count = add_ranges(reader, die);
 	uint32_t index = (uint32_t)out->list.count;
 
-	if (count == 0)
-		return NO_SCOPE;
 	if (index >= SCOPES_MAX) {
 		reader->is_over = true;
 		return NO_SCOPE;
 	}
+	if (add_ranges(reader, die, index) == 0)
+		return NO_SCOPE;
 	*ml_array_push(&out->list) = (struct ml_dwarf_scope){
 		.die = dwarf_dieoffset(die),
-		.first_range = first,
-		.range_count = count,
 		.next = index + 1,
 		.is_inlined = is_inlined,
 	};
@@ -197,6 +205,64 @@ static void read_tree(struct reader *reader, const Dwarf_Die *root, bool is_unit
 	}
 }
 
+/* Outer ranges before inner ones. */
+static int compare_ranges(const void *left, const void *right)
+{
+	const struct ml_dwarf_scope_range *a = left, *b = right;
+
+	if (a->low != b->low)
+		return a->low < b->low ? -1 : 1;
+	if (a->high != b->high)
+		return a->high > b->high ? -1 : 1;
+	return (a->scope > b->scope) - (a->scope < b->scope);
+}
+
+static void add_segment(struct ml_dwarf_scopes *scopes, uint64_t low, uint32_t range)
+{
+	size_t count = scopes->segments.count;
+	struct ml_dwarf_segment *segment;
+
+	if (count > 0 && scopes->segments.items[count - 1].low == low)
+		segment = &scopes->segments.items[count - 1];
+	else
+		segment = ml_array_push(&scopes->segments);
+	*segment = (struct ml_dwarf_segment){.low = low, .range = range};
+}
+
+/* Goes from @p range outwards over those that end at or before @p address; behind each, what is
+ * around it goes on. */
+static uint32_t leave_ranges(struct ml_dwarf_scopes *scopes, uint32_t range, uint64_t address)
+{
+	const struct ml_dwarf_scope_range *ranges = scopes->ranges.items;
+
+	while (range != NO_RANGE && ranges[range].high <= address) {
+		uint64_t end = ranges[range].high;
+
+		while (range != NO_RANGE && ranges[range].high <= end)
+			range = ranges[range].outer;
+		add_segment(scopes, end, range);
+	}
+	return range;
+}
+
+/* Nested ranges into segments. Where damaged ones overlap, the one that begins last counts. */
+static void build_segments(struct ml_dwarf_scopes *scopes)
+{
+	struct ml_dwarf_scope_range *ranges = scopes->ranges.items;
+	uint32_t open = NO_RANGE;
+
+	if (scopes->ranges.count == 0)
+		return;
+	qsort(ranges, scopes->ranges.count, sizeof(*ranges), compare_ranges);
+	for (uint32_t i = 0; i < scopes->ranges.count; i++) {
+		open = leave_ranges(scopes, open, ranges[i].low);
+		ranges[i].outer = open;
+		open = i;
+		add_segment(scopes, ranges[i].low, i);
+	}
+	leave_ranges(scopes, open, UINT64_MAX);
+}
+
 void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, const struct ml_split_ranges *split,
 			  struct ml_dwarf_scopes *out)
 {
@@ -214,43 +280,52 @@ void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, const struct ml_split_r
 	}
 	ml_array_free(&reader->postponed);
 	free(reader);
+	build_segments(out);
 }
 
-uint64_t ml_dwarf_scope_start(const struct ml_dwarf_scopes *scopes,
-			      const struct ml_dwarf_scope *scope, uint64_t address)
+/* The innermost range that holds @p address. */
+static uint32_t find_range(const struct ml_dwarf_scopes *scopes, uint64_t address)
 {
-	for (uint32_t i = 0; i < scope->range_count; i++) {
-		const struct ml_dwarf_range *range = &scopes->ranges.items[scope->first_range + i];
+	const struct ml_dwarf_segment *segments = scopes->segments.items;
+	size_t low = 0, high = scopes->segments.count;
 
-		if (address >= range->low && address < range->high)
-			return range->low;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (segments[middle].low <= address)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return 0;
+	return low > 0 ? segments[low - 1].range : NO_RANGE;
 }
 
-/* Ranges at address 0 are not kept: 0 says that there is none. */
-static bool holds(const struct ml_dwarf_scopes *scopes, const struct ml_dwarf_scope *scope,
-		  uint64_t address)
+/* Identical functions share their code (--icf), so that one is around another without holding it.
+ */
+static bool is_around(const struct ml_dwarf_scopes *scopes, uint32_t outer, uint32_t inner)
 {
-	return ml_dwarf_scope_start(scopes, scope, address) != 0;
+	return outer < inner && inner < scopes->list.items[outer].next;
 }
 
 unsigned int ml_dwarf_scopes_find(const struct ml_dwarf_scopes *scopes, uint64_t address,
-				  const struct ml_dwarf_scope *chain[ML_DWARF_DEPTH_MAX])
+				  struct ml_dwarf_scope_at chain[ML_DWARF_DEPTH_MAX])
 {
-	size_t end = scopes->list.count;
-	unsigned int depth = 0;
+	unsigned int depth = 0, looked_at = 0;
+	uint32_t at = find_range(scopes, address), inner = NO_SCOPE;
 
-	for (size_t i = 0; i < end && depth < ML_DWARF_DEPTH_MAX;) {
-		const struct ml_dwarf_scope *scope = &scopes->list.items[i];
+	while (at != NO_RANGE && depth < ML_DWARF_DEPTH_MAX && looked_at++ < OUTER_MAX) {
+		const struct ml_dwarf_scope_range *range = &scopes->ranges.items[at];
+		const struct ml_dwarf_scope *scope = &scopes->list.items[range->scope];
 
-		if (!holds(scopes, scope, address)) {
-			i = scope->next;
+		at = range->outer;
+		if (inner != NO_SCOPE && !is_around(scopes, range->scope, inner))
 			continue;
-		}
-		chain[depth++] = scope;
-		end = scope->next < end ? scope->next : end;
-		i++;
+		inner = range->scope;
+		chain[depth++] = (struct ml_dwarf_scope_at){
+			.die = scope->die,
+			.start = range->low,
+			.is_inlined = scope->is_inlined,
+		};
 	}
 	return depth;
 }
@@ -259,4 +334,5 @@ void ml_dwarf_scopes_deinit(struct ml_dwarf_scopes *scopes)
 {
 	ml_array_free(&scopes->list);
 	ml_array_free(&scopes->ranges);
+	ml_array_free(&scopes->segments);
 }
