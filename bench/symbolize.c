@@ -100,8 +100,8 @@ int main(int argc, char **argv)
 	}
 	for (int i = 3; i < argc; i++) {
 		struct functions *file = &files[count];
-		struct ml_error *error = ml_module_open(open(argv[i], O_RDONLY | O_CLOEXEC),
-							argv[i], &file->module);
+		struct ml_error *error =
+			ml_module_open(open(argv[i], O_RDONLY | O_CLOEXEC), argv[i], &file->module);
 
 		if (!error)
 			ml_module_each_function(file->module, add_function, file);

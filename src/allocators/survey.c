@@ -17,9 +17,12 @@ struct visit {
 static void add_found(struct ml_survey *survey, const struct ml_symbol *symbol,
 		      struct ml_role_name meaning)
 {
-	if (survey->found.count < FOUND_LIMIT)
-		*ml_array_push(&survey->found) =
-			(struct ml_found){.symbol = *symbol, .meaning = meaning};
+	struct ml_found found = {.symbol = *symbol, .meaning = meaning};
+
+	if (survey->found.count >= FOUND_LIMIT)
+		return;
+	found.symbol.name = ml_module_keep_name(survey->module, symbol->name);
+	*ml_array_push(&survey->found) = found;
 }
 
 static bool visit_user_name(struct visit *visit, const struct ml_symbol *symbol)
@@ -225,7 +228,7 @@ void ml_survey_module(const struct ml_allocator_candidate *candidate,
 	out->is_named = options && options->object;
 	/* A library asks for no dynamic linker either; only of a program does it say "static". */
 	out->is_static = candidate->is_main && ml_module_is_static(candidate->module);
-	ml_module_each_function(candidate->module, visit_symbol, &visit);
+	ml_module_scan_functions(candidate->module, visit_symbol, &visit);
 	judge(&visit, candidate->module);
 	keep_believed(out);
 }

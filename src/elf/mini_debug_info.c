@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECTION_NAME     ".gnu_debugdata"
 #define COMPRESSED_MAX   (64ULL << 20)
 #define DECOMPRESSED_MAX (256ULL << 20)
 /* Symbol tables shrink to a fifth or so; a bomb of zeroes to a thousandth. */
@@ -64,7 +63,7 @@ static void *decompress(const uint8_t *compressed, size_t size, size_t *out_size
 
 void *ml_mini_debug_info_load(const struct ml_image *image, size_t *size)
 {
-	const Elf64_Shdr *section = ml_image_section_named(image, SECTION_NAME);
+	const Elf64_Shdr *section = ml_image_section_named(image, ML_MINI_DEBUG_INFO);
 
 	if (!section)
 		return NULL;

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Files are compared up to this size; larger ones are read once more. */
+#define SHARED_SIZE_MAX (1ULL << 30)
+#define CHUNK_BYTES     (256U << 10)
+
 /* A file that is still being written (or was cut) would give half of the truth: say so instead. */
 static struct ml_error *check_segments(const struct ml_image *image, const char *path)
 {
@@ -79,6 +83,8 @@ static struct ml_error *open_file(struct ml_module *module, int fd)
 				    elf_errmsg(-1));
 	module->has_interpreter = has_segment(&module->image, PT_INTERP);
 	module->is_executable = is_program(module);
+	module->has_mini_debug_info =
+		ml_image_section_named(&module->image, ML_MINI_DEBUG_INFO) != NULL;
 	ml_build_id_read(&module->image, &module->build_id);
 	return NULL;
 }
@@ -110,12 +116,48 @@ void ml_module_unref(struct ml_module *module)
 {
 	if (!module || --module->references > 0)
 		return;
+	ml_module_unref(module->original);
 	ml_symbol_table_deinit(&module->symbols);
+	ml_intern_free(&module->names);
 	ml_module_free_sections(module);
 	elf_end(module->elf);
 	ml_image_deinit(&module->image);
 	free(module->path);
 	free(module);
+}
+
+static bool has_same_bytes(const struct ml_image *a, const struct ml_image *b)
+{
+	ML_FREE_CLEANUP uint8_t *chunks = ml_alloc(2 * (size_t)CHUNK_BYTES);
+
+	if (a->size != b->size || a->size > SHARED_SIZE_MAX)
+		return false;
+	for (uint64_t at = 0; at < a->size; at += CHUNK_BYTES) {
+		size_t size = a->size - at < CHUNK_BYTES ? a->size - at : CHUNK_BYTES;
+
+		if (!ml_image_read(a, at, chunks, size) ||
+		    !ml_image_read(b, at, chunks + CHUNK_BYTES, size) ||
+		    memcmp(chunks, chunks + CHUNK_BYTES, size) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool ml_module_share(struct ml_module *module, struct ml_module *other)
+{
+	const struct ml_build_id *a = &module->build_id, *b = &other->build_id;
+
+	if (module == other || a->size == 0 || a->size != b->size ||
+	    memcmp(a->bytes, b->bytes, a->size) != 0 ||
+	    !has_same_bytes(&module->image, &other->image))
+		return false;
+	module->original = ml_module_ref(ml_module_original(other));
+	return true;
+}
+
+struct ml_module *ml_module_original(struct ml_module *module)
+{
+	return module->original ? module->original : module;
 }
 
 const char *ml_module_path(const struct ml_module *module)
@@ -205,5 +247,5 @@ bool ml_module_read(const struct ml_module *module, uint64_t address, void *buff
 
 void *ml_module_elf(struct ml_module *module)
 {
-	return module->elf;
+	return ml_module_original(module)->elf;
 }

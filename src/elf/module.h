@@ -38,6 +38,15 @@ struct ml_module *ml_module_ref(struct ml_module *module);
 /** NULL is fine. The last reference closes the file. */
 void ml_module_unref(struct ml_module *module);
 
+/**
+ * Lets @p module use the symbols and sections that @p other has read or will read: the same library
+ * in another container. Only when build-id and every byte are the same (a build-id alone may be a
+ * lie); false otherwise. Before anything was asked of @p module.
+ */
+bool ml_module_share(struct ml_module *module, struct ml_module *other);
+/** The module whose contents @p module shares, itself when none: what to keep knowledge by. */
+struct ml_module *ml_module_original(struct ml_module *module);
+
 /** The name given to ml_module_open(). */
 const char *ml_module_path(const struct ml_module *module);
 /** The part of the path after the last '/', "[vdso]" for the vDSO. */
@@ -87,6 +96,16 @@ void ml_module_each_function(struct ml_module *module,
 			     void (*visit)(const struct ml_symbol *symbol, void *context),
 			     void *context);
 
+/**
+ * The same without reading the symbols into memory, where that has not been done: for a look at all
+ * the names of a huge program. Names are gone once @p visit returns.
+ */
+void ml_module_scan_functions(struct ml_module *module,
+			      void (*visit)(const struct ml_symbol *symbol, void *context),
+			      void *context);
+/** A copy of @p name that lives as long as @p module; of equal names there is one. */
+const char *ml_module_keep_name(struct ml_module *module, const char *name);
+
 /** A defined function of exactly this (mangled) name; public ones first. */
 bool ml_module_function_named(struct ml_module *module, const char *name, struct ml_symbol *out);
 
@@ -101,5 +120,7 @@ struct ml_section {
 };
 /** The section called @p name; false when missing, empty or SHT_NOBITS. */
 bool ml_module_section(struct ml_module *module, const char *name, struct ml_section *out);
+/** Frees what ml_module_section() gave of section @p name, when nobody uses it any more. */
+void ml_module_drop_section(struct ml_module *module, const char *name);
 
 #endif

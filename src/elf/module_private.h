@@ -4,6 +4,7 @@
 #define ML_ELF_MODULE_PRIVATE_H
 
 #include "base/array.h"
+#include "base/intern.h"
 #include "elf/build_id.h"
 #include "elf/image.h"
 #include "elf/module.h"
@@ -20,7 +21,8 @@ struct ml_loaded_section {
 
 struct ml_module {
 	unsigned int references;
-	char *path; /**< owned */
+	struct ml_module *original; /**< a reference; NULL: it shares nothing */
+	char *path;                 /**< owned */
 	dev_t device;
 	ino_t inode;
 	struct ml_image image;
@@ -30,6 +32,9 @@ struct ml_module {
 	struct ml_build_id build_id;
 	struct ml_symbol_table symbols;
 	bool has_symbols; /**< symbols have been read */
+	bool has_mini_debug_info;
+	unsigned int scans;     /**< searches of names without having read them */
+	struct ml_intern names; /**< those of ml_module_keep_name() */
 	ML_ARRAY(struct ml_loaded_section) sections;
 };
 

@@ -34,6 +34,8 @@ static const struct ml_loaded_section *load_section(struct ml_module *module,
 
 bool ml_module_section(struct ml_module *module, const char *name, struct ml_section *out)
 {
+	module = ml_module_original(module);
+
 	const Elf64_Shdr *header = ml_image_section_named(&module->image, name);
 
 	if (!header)
@@ -49,6 +51,23 @@ bool ml_module_section(struct ml_module *module, const char *name, struct ml_sec
 		.size = loaded->size,
 	};
 	return true;
+}
+
+void ml_module_drop_section(struct ml_module *module, const char *name)
+{
+	module = ml_module_original(module);
+
+	const Elf64_Shdr *header = ml_image_section_named(&module->image, name);
+
+	for (size_t i = 0; header && i < module->sections.count; i++) {
+		struct ml_loaded_section *loaded = &module->sections.items[i];
+
+		if (loaded->header != header)
+			continue;
+		free(loaded->bytes);
+		*loaded = module->sections.items[--module->sections.count];
+		return;
+	}
 }
 
 void ml_module_free_sections(struct ml_module *module)

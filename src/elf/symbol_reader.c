@@ -2,11 +2,12 @@
 /* Symbol tables of a file, with or without section headers, into a struct ml_symbol_table. */
 #include "elf/symbol_table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Chromium with all its symbols has 150 MiB of names. */
 #define NAMES_SIZE_MAX (256ULL << 20)
-#define SYMBOLS_MAX    (32ULL << 20)
+#define SYMBOLS_MAX    (16ULL << 20)
 #define SYMBOLS_A_READ 256
 #define WORDS_A_READ   1024
 
@@ -152,35 +153,43 @@ static bool is_function(const Elf64_Sym *symbol, const char *name)
 	return type == STT_FUNC || type == STT_GNU_IFUNC;
 }
 
-static bool add_symbol(struct ml_symbol_table *table, const struct ml_image *image,
-		       enum ml_symbol_source source, const Elf64_Sym *symbol)
+/** One symbol table and whom its functions are given to. */
+struct reading {
+	const struct ml_image *image;
+	enum ml_symbol_source source;
+	struct location where;
+	char *names; /**< where.names_size bytes and a NUL */
+	/** False: it has enough. */
+	bool (*take)(void *context, const struct ml_symbol_entry *entry);
+	void *context;
+};
+
+/* Gives @p symbol on when it is a function; false when that was enough. */
+static bool read_symbol(const struct reading *reading, const Elf64_Sym *symbol)
 {
-	if (symbol->st_name >= table->names_size[source] ||
-	    !is_function(symbol, table->names[source] + symbol->st_name))
+	if (symbol->st_name >= reading->where.names_size ||
+	    !is_function(symbol, reading->names + symbol->st_name))
 		return true;
 
-	uint64_t end = code_end(image, symbol);
+	uint64_t end = code_end(reading->image, symbol);
 
 	if (end == 0)
 		return true;
-
-	struct ml_symbol_entry *entry = ml_symbol_table_push(table);
-
-	if (!entry)
-		return false;
 	if (symbol->st_size > 0 && symbol->st_size < end - symbol->st_value)
 		end = symbol->st_value + symbol->st_size;
-	*entry = (struct ml_symbol_entry){
+
+	struct ml_symbol_entry entry = {
 		.address = symbol->st_value,
 		.end = end,
 		.name = symbol->st_name,
-		.source = (uint8_t)source,
+		.source = (uint8_t)reading->source,
 		.is_sized = symbol->st_size > 0,
-		.is_public =
-			source == ML_SYMBOL_DYNAMIC || ELF64_ST_BIND(symbol->st_info) != STB_LOCAL,
+		.is_public = reading->source == ML_SYMBOL_DYNAMIC ||
+			     ELF64_ST_BIND(symbol->st_info) != STB_LOCAL,
 		.is_ifunc = ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC,
 	};
-	return true;
+
+	return reading->take(reading->context, &entry);
 }
 
 /* "malloc@@GLIBC_2.2.5" becomes "malloc", once for all symbols that share the text. */
@@ -195,20 +204,19 @@ static void cut_versions(char *names, size_t size)
 	}
 }
 
-static void read_symbols(struct ml_symbol_table *table, const struct ml_image *image,
-			 enum ml_symbol_source source, const struct location *where)
+static void read_symbols(const struct reading *reading)
 {
 	Elf64_Sym symbols[SYMBOLS_A_READ];
-	uint64_t left = where->count < SYMBOLS_MAX ? where->count : SYMBOLS_MAX;
-	uint64_t offset = where->offset;
+	uint64_t left = reading->where.count < SYMBOLS_MAX ? reading->where.count : SYMBOLS_MAX;
+	uint64_t offset = reading->where.offset;
 
 	while (left > 0) {
 		size_t count = left < SYMBOLS_A_READ ? left : SYMBOLS_A_READ;
 
-		if (!ml_image_read(image, offset, symbols, count * sizeof(*symbols)))
+		if (!ml_image_read(reading->image, offset, symbols, count * sizeof(*symbols)))
 			return;
 		for (size_t i = 0; i < count; i++) {
-			if (!add_symbol(table, image, source, &symbols[i]))
+			if (!read_symbol(reading, &symbols[i]))
 				return;
 		}
 		offset += count * sizeof(*symbols);
@@ -216,30 +224,117 @@ static void read_symbols(struct ml_symbol_table *table, const struct ml_image *i
 	}
 }
 
-void ml_symbol_table_add(struct ml_symbol_table *table, const struct ml_image *image,
-			 enum ml_symbol_source source)
+/* Finds the symbols of @p source and reads their names (the caller's); false when it has none. */
+static bool open_source(const struct ml_image *image, enum ml_symbol_source source,
+			struct reading *out)
 {
 	struct location where;
 	bool found;
 
-	if (table->names[source])
-		return;
 	if (source == ML_SYMBOL_DYNAMIC)
 		found = find_by_section(image, SHT_DYNSYM, &where) ||
 			find_by_dynamic(image, &where);
 	else
 		found = find_by_section(image, SHT_SYMTAB, &where);
 	if (!found)
-		return;
+		return false;
 	if (where.names_size > NAMES_SIZE_MAX)
 		where.names_size = NAMES_SIZE_MAX;
 
 	char *names = ml_image_load(image, where.names_offset, where.names_size, NAMES_SIZE_MAX);
 
 	if (!names)
-		return;
+		return false;
 	cut_versions(names, where.names_size);
-	table->names[source] = names;
-	table->names_size[source] = where.names_size;
-	read_symbols(table, image, source, &where);
+	*out = (struct reading){.image = image, .source = source, .where = where, .names = names};
+	return true;
+}
+
+static bool push_entry(void *table, const struct ml_symbol_entry *entry)
+{
+	struct ml_symbol_entry *place = ml_symbol_table_push(table);
+
+	if (place)
+		*place = *entry;
+	return place != NULL;
+}
+
+void ml_symbol_table_add(struct ml_symbol_table *table, const struct ml_image *image,
+			 enum ml_symbol_source source)
+{
+	struct reading reading;
+
+	if (table->names[source] || !open_source(image, source, &reading))
+		return;
+	table->names[source] = reading.names;
+	table->names_size[source] = reading.where.names_size;
+	reading.take = push_entry;
+	reading.context = table;
+	read_symbols(&reading);
+}
+
+/** Whom ml_symbol_scan() tells. */
+struct scan {
+	const struct reading *reading;
+	void (*visit)(const struct ml_symbol *symbol, void *context);
+	void *context;
+};
+
+static bool tell(void *context, const struct ml_symbol_entry *entry)
+{
+	const struct scan *scan = context;
+	struct ml_symbol symbol = ml_symbol_of_entry(entry, scan->reading->names + entry->name);
+
+	scan->visit(&symbol, scan->context);
+	return true;
+}
+
+void ml_symbol_scan(const struct ml_image *image, enum ml_symbol_source source,
+		    void (*visit)(const struct ml_symbol *symbol, void *context), void *context)
+{
+	struct reading reading;
+	struct scan scan = {.reading = &reading, .visit = visit, .context = context};
+
+	if (!open_source(image, source, &reading))
+		return;
+	reading.take = tell;
+	reading.context = &scan;
+	read_symbols(&reading);
+	free(reading.names);
+}
+
+/** What ml_symbol_scan_named() looks for. */
+struct search {
+	const struct reading *reading;
+	const char *name;
+	struct ml_symbol_entry found;
+	bool is_found;
+};
+
+static bool compare_name(void *context, const struct ml_symbol_entry *entry)
+{
+	struct search *search = context;
+
+	if (strcmp(search->reading->names + entry->name, search->name) != 0)
+		return true;
+	search->found = *entry;
+	search->is_found = true;
+	return !entry->is_public;
+}
+
+bool ml_symbol_scan_named(const struct ml_image *image, enum ml_symbol_source source,
+			  const char *name, struct ml_symbol *out)
+{
+	struct reading reading;
+	struct search search = {.reading = &reading, .name = name};
+
+	if (!open_source(image, source, &reading))
+		return false;
+	reading.take = compare_name;
+	reading.context = &search;
+	read_symbols(&reading);
+	free(reading.names);
+	if (search.is_found)
+		*out = ml_symbol_of_entry(&search.found, name);
+	return search.is_found;
 }

@@ -169,16 +169,21 @@ void ml_symbol_table_index(struct ml_symbol_table *table)
 	build_ranges(table);
 }
 
-static void fill_symbol(const struct ml_symbol_table *table, const struct ml_symbol_entry *entry,
-			struct ml_symbol *out)
+struct ml_symbol ml_symbol_of_entry(const struct ml_symbol_entry *entry, const char *name)
 {
-	*out = (struct ml_symbol){
+	return (struct ml_symbol){
 		.address = entry->address,
 		.size = entry->is_sized ? entry->end - entry->address : 0,
-		.name = name_of(table, entry),
+		.name = name,
 		.is_dynamic = entry->source == ML_SYMBOL_DYNAMIC,
 		.is_ifunc = entry->is_ifunc,
 	};
+}
+
+static void fill_symbol(const struct ml_symbol_table *table, const struct ml_symbol_entry *entry,
+			struct ml_symbol *out)
+{
+	*out = ml_symbol_of_entry(entry, name_of(table, entry));
 }
 
 bool ml_symbol_table_at(const struct ml_symbol_table *table, uint64_t address,

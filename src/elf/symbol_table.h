@@ -52,6 +52,17 @@ struct ml_symbol_table {
 void ml_symbol_table_add(struct ml_symbol_table *table, const struct ml_image *image,
 			 enum ml_symbol_source source);
 
+/** What is told of @p entry, whose name is @p name. */
+struct ml_symbol ml_symbol_of_entry(const struct ml_symbol_entry *entry, const char *name);
+
+/** Calls @p visit for the same symbols, keeping nothing: names are gone once @p visit returns. */
+void ml_symbol_scan(const struct ml_image *image, enum ml_symbol_source source,
+		    void (*visit)(const struct ml_symbol *symbol, void *context), void *context);
+
+/** The function of that name, a public one if there is; @p name itself becomes its name. */
+bool ml_symbol_scan_named(const struct ml_image *image, enum ml_symbol_source source,
+			  const char *name, struct ml_symbol *out);
+
 /** A new entry's place, or NULL when the table is full. For symbol_reader.c. */
 struct ml_symbol_entry *ml_symbol_table_push(struct ml_symbol_table *table);
 
@@ -66,6 +77,7 @@ void ml_symbol_table_each(const struct ml_symbol_table *table, enum ml_symbol_so
 			  void *context);
 void ml_symbol_table_deinit(struct ml_symbol_table *table);
 
+#define ML_MINI_DEBUG_INFO ".gnu_debugdata"
 /** The xz-compressed ELF in .gnu_debugdata ("MiniDebugInfo"), decompressed (free() it), or NULL. */
 void *ml_mini_debug_info_load(const struct ml_image *image, size_t *size);
 

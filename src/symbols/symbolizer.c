@@ -142,6 +142,9 @@ static void open_debug_info(struct ml_symbolizer *symbolizer, struct known_modul
 static struct known_module *need_module(struct ml_symbolizer *symbolizer, struct ml_module *module)
 {
 	bool is_new;
+
+	module = ml_module_original(module);
+
 	uint64_t *value = ml_u64map_put(&symbolizer->modules, (uint64_t)(uintptr_t)module, &is_new);
 
 	if (is_new) {

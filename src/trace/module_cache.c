@@ -15,6 +15,7 @@
 struct entry {
 	dev_t device;
 	uint64_t inode;           /* 0: the vDSO */
+	char *path;               /* overlayfs gives files of two layers one number; owned */
 	struct ml_module *module; /* owned reference; NULL when it cannot be opened */
 };
 
@@ -31,8 +32,10 @@ void ml_module_cache_destroy(struct ml_module_cache *cache)
 {
 	if (!cache)
 		return;
-	ml_array_each (entry, &cache->entries)
+	ml_array_each (entry, &cache->entries) {
 		ml_module_unref(entry->module);
+		free(entry->path);
+	}
 	ml_array_free(&cache->entries);
 	free(cache);
 }
@@ -74,12 +77,22 @@ static struct ml_error *open_module(const struct ml_process *process,
 	return error ? error : ml_module_open(fd, mapping->path, out);
 }
 
+/* Containers of one image have their own inodes of the same libraries. */
+static void share(const struct ml_module_cache *cache, struct ml_module *module)
+{
+	ml_array_each (entry, &cache->entries) {
+		if (entry->module && ml_module_share(module, entry->module))
+			return;
+	}
+}
+
 struct ml_error *ml_module_cache_get(struct ml_module_cache *cache,
 				     const struct ml_process *process,
 				     const struct ml_mapping *mapping, struct ml_module **out)
 {
 	ml_array_each (entry, &cache->entries) {
-		if (entry->device != mapping->device || entry->inode != mapping->inode)
+		if (entry->device != mapping->device || entry->inode != mapping->inode ||
+		    strcmp(entry->path, mapping->path) != 0)
 			continue;
 		if (!entry->module)
 			return ml_error_new(ML_ERROR_FORMAT, "%s: seen before", mapping->path);
@@ -90,8 +103,14 @@ struct ml_error *ml_module_cache_get(struct ml_module_cache *cache,
 	struct ml_module *module = NULL;
 	struct ml_error *error = open_module(process, mapping, &module);
 
+	if (!error)
+		share(cache, module);
 	*ml_array_push(&cache->entries) = (struct entry){
-		.device = mapping->device, .inode = mapping->inode, .module = module};
+		.device = mapping->device,
+		.inode = mapping->inode,
+		.path = ml_strdup(mapping->path),
+		.module = module,
+	};
 	if (!error)
 		*out = module;
 	return error;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** Every mapped file once, however many processes and mappings it has. */
+/**
+ * Every mapped file once, however many processes and mappings it has; files of equal contents
+ * share what is read of them (ml_module_share()).
+ */
 #ifndef ML_TRACE_MODULE_CACHE_H
 #define ML_TRACE_MODULE_CACHE_H
 

@@ -80,7 +80,7 @@ static const char *remedy_of(const struct ml_code_map *map)
 		if (ml_module_section(code->module, ".note.go.buildid", &section))
 			return "It is a Go program without C code: Go's heap is collected by its "
 			       "own runtime, see it with net/http/pprof";
-		ml_module_each_function(code->module, note_function, &has_functions);
+		ml_module_scan_functions(code->module, note_function, &has_functions);
 		if (!has_functions && ml_module_is_static(code->module))
 			return "It is a static program without symbols, so its malloc has no name: "
 			       "run one that is not stripped";

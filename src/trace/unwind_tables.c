@@ -12,8 +12,8 @@
 
 /* A module's place in the tables. */
 struct stored {
-	const struct ml_module *module;
-	uint64_t base; /* ELF address of pc 0 */
+	const struct ml_module *module; /* the original of those that share its contents */
+	uint64_t base;                  /* ELF address of pc 0 */
 	uint32_t page_first, page_count, page_base;
 };
 
@@ -66,11 +66,11 @@ void ml_unwind_tables_destroy(struct ml_unwind_tables *tables)
  * Puts @count words behind those of @table. The kernel's array is mapped for that moment and only
  * where it is written: a mapping counts as the tool's memory, used or not. False when it cannot be.
  */
-static bool append(struct table *table, const uint64_t *words, size_t count)
+static bool append(struct table *table, const void *words, size_t count)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t start = table->count * sizeof(*words), skip = start % page;
-	size_t size = count * sizeof(*words);
+	size_t start = table->count * sizeof(uint64_t), skip = start % page;
+	size_t size = count * sizeof(uint64_t);
 
 	if (table->memory) {
 		memcpy(table->memory + table->count, words, size);
@@ -92,10 +92,9 @@ static bool append(struct table *table, const uint64_t *words, size_t count)
 /* The rows of a module behind an empty row: what is in effect before the first. */
 static bool append_rows(struct table *table, const struct ml_unwind_rows *rows)
 {
-	ML_FREE_CLEANUP uint64_t *words = ml_alloc((rows->count + 1) * sizeof(*words));
+	static const struct ml_unwind_row none;
 
-	memcpy(words + 1, rows->rows, rows->count * sizeof(*words));
-	return append(table, words, rows->count + 1);
+	return append(table, &none, 1) && append(table, rows->rows, rows->count);
 }
 
 /* For each KiB of code the first row in it and the first behind it. */
@@ -129,6 +128,8 @@ static struct stored *add(struct ml_unwind_tables *tables, struct ml_module *mod
 	ML_ERROR_CLEANUP struct ml_error *error = ml_unwind_rows_build(module, &rows);
 	struct stored *place = ml_array_push(&tables->modules);
 
+	ml_module_drop_section(module, ".eh_frame");
+	ml_module_drop_section(module, ".debug_frame");
 	*place = (struct stored){.module = module};
 	if (error)
 		return place;
@@ -144,6 +145,7 @@ void ml_unwind_tables_describe(struct ml_unwind_tables *tables, struct ml_module
 {
 	struct stored *place = NULL;
 
+	module = ml_module_original(module);
 	ml_array_each (stored, &tables->modules)
 		if (stored->module == module)
 			place = stored;

@@ -85,3 +85,14 @@ printf '\267' | dd of=app-arm bs=1 seek=18 count=1 conv=notrunc 2>/dev/null
 cp app app-big-endian
 printf '\002' | dd of=app-big-endian bs=1 seek=5 count=1 conv=notrunc 2>/dev/null
 gcc -O1 -c app.c -o object.o
+
+# The same library again, and one that only claims to be.
+cp lib.so lib-copy.so
+cp lib.so lib-liar.so
+change() {
+	printf "$1" | dd of=lib-liar.so bs=1 seek=$(($(stat -c %s lib.so) / 2)) conv=notrunc 2>/dev/null
+}
+change '\220'
+if cmp -s lib.so lib-liar.so; then
+	change '\221'
+fi

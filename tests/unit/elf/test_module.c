@@ -157,6 +157,37 @@ static void decompresses_sections(void **state)
 	ml_module_unref(compressed);
 }
 
+static void shares_only_equal_contents(void **state)
+{
+	struct ml_module *first = fixture_open("lib.so"), *copy = fixture_open("lib-copy.so");
+	struct ml_module *liar = fixture_open("lib-liar.so"), *third = fixture_open("lib-copy.so");
+	struct ml_symbol symbol, again;
+	struct ml_section a, b;
+
+	assert_string_equal(ml_module_build_id_hex(first), ml_module_build_id_hex(liar));
+	assert_false(ml_module_share(liar, first));
+	assert_ptr_equal(ml_module_original(liar), liar);
+	assert_false(ml_module_share(first, first));
+	assert_true(ml_module_share(copy, first));
+	assert_true(ml_module_share(third, copy));
+	assert_ptr_equal(ml_module_original(copy), first);
+	assert_ptr_equal(ml_module_original(third), first);
+	assert_true(ml_module_section(first, ".text", &a));
+	assert_true(ml_module_section(copy, ".text", &b));
+	assert_ptr_equal(a.bytes, b.bytes);
+	ml_module_drop_section(third, ".text");
+	assert_true(ml_module_section(copy, ".text", &b));
+	/* What is shared lives as long as somebody shares it. */
+	ml_module_unref(first);
+	assert_true(ml_module_symbol_at(copy, b.address, &symbol));
+	assert_true(ml_module_symbol_at(third, b.address, &again));
+	assert_ptr_equal(symbol.name, again.name);
+	assert_string_equal(ml_module_path(copy), fixture_path("lib-copy.so"));
+	ml_module_unref(copy);
+	ml_module_unref(third);
+	ml_module_unref(liar);
+}
+
 static int build(void **state)
 {
 	return fixture_build(ELF_FIXTURES);
@@ -173,6 +204,7 @@ int main(void)
 		cmocka_unit_test(turns_offsets_into_addresses_and_back),
 		cmocka_unit_test(gives_sections),
 		cmocka_unit_test(decompresses_sections),
+		cmocka_unit_test(shares_only_equal_contents),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

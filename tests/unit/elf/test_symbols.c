@@ -137,6 +137,35 @@ static void count(const struct ml_symbol *symbol, void *context)
 	counts[symbol->is_dynamic]++;
 }
 
+/* What is found without the symbols in memory is what is found with them. */
+static void scans_as_it_reads(void **state)
+{
+	static const char *const files[] = {"lib.so", "lib-mini.so", "lib-stripped.so",
+					    "app-static"};
+	static const char *const names[] = {"plain", "hidden_one", "malloc", "no_such_function"};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		struct ml_module *scanned = fixture_open(files[i]), *read = fixture_open(files[i]);
+		unsigned int in_scan[2] = {0}, in_memory[2] = {0};
+
+		ml_module_scan_functions(scanned, count, in_scan);
+		ml_module_each_function(read, count, in_memory);
+		assert_true(in_memory[false] + in_memory[true] > 4);
+		assert_memory_equal(in_scan, in_memory, sizeof(in_scan));
+		for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {
+			struct ml_symbol a = {0}, b = {0};
+
+			assert_int_equal(ml_module_function_named(scanned, names[k], &a),
+					 ml_module_function_named(read, names[k], &b));
+			assert_int_equal(a.address, b.address);
+			assert_int_equal(a.size, b.size);
+			assert_int_equal(a.is_dynamic, b.is_dynamic);
+		}
+		ml_module_unref(scanned);
+		ml_module_unref(read);
+	}
+}
+
 static void works_without_section_headers(void **state)
 {
 	static const char *const names[] = {"headless-lib.so", "headless-lib-sysv.so"};
@@ -196,6 +225,7 @@ int main(void)
 		cmocka_unit_test(stripped_files_name_only_what_is_covered),
 		cmocka_unit_test(reads_mini_debug_info),
 		cmocka_unit_test(refuses_decompression_bombs),
+		cmocka_unit_test(scans_as_it_reads),
 		cmocka_unit_test(works_without_section_headers),
 		cmocka_unit_test(adds_symbols_of_a_debug_file),
 	};
