@@ -8,177 +8,82 @@
  */
 #include "shared/agent_abi.h"
 
+#include "agent/x86_64/machine.h"
+#include "agent/x86_64/offsets.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 
-#define LOAD(x)       __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define ADD(x, n)     ((void)__atomic_fetch_add(&(x), (n), __ATOMIC_RELAXED))
-#define LIKELY(x)     __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)   __builtin_expect(!!(x), 0)
-#define RARE          __attribute__((noinline, cold))
+#define LOAD(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define ADD(x, n)   ((void)__atomic_fetch_add(&(x), (n), __ATOMIC_RELAXED))
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define RARE        __attribute__((noinline, cold))
+#define IN_ORDER()  __asm__ volatile("" : : : "memory")
 
-#define GOLDEN        0x9e3779b97f4a7c15ull
-#define BLOCK_BUSY    1ull
-#define THREAD_PROBES 16u
-/* Calls with the same heartbeat after which the clock is asked. */
-#define HEARTBEAT_CALLS 16384u
-
-/* A call, as entry.S builds it on the stack. */
-struct call {
-	struct call *outer; /* the thread's call in progress around this one */
-	struct ml_agent_thread *thread;
-	uint64_t size, pointer, old_length;
-	uint32_t role;
-	uint32_t is_kept;
-	uint64_t reserved;
-	struct ml_agent_block old; /* what realloc took out of the table; address 0: nothing */
-	uint64_t r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax;
-	uint64_t rbp;
-	uint64_t target; /* the descriptor's address, then the trampoline's */
-	uint64_t return_address;
-};
-
-/* The size and alignment that entry.S relies on. */
-_Static_assert(offsetof(struct call, r11) == 96, "CALL_BYTES");
-_Static_assert(sizeof(struct ml_agent_block) == 40, "fits the call");
+#define GOLDEN      0x9e3779b97f4a7c15ull
 
 /* The writable page: where the memory is; all zero in forked children (MADV_WIPEONFORK). */
 __attribute__((visibility("hidden"))) struct {
 	struct ml_agent_memory *memory;
 } ml_agent_data;
 
-extern char ml_agent_returned[] __attribute__((visibility("hidden")));
-uint32_t ml_agent_before(struct call *call);
-void ml_agent_after(struct call *call);
-
 static inline struct ml_agent_memory *memory_of(void)
 {
 	return __atomic_load_n(&ml_agent_data.memory, __ATOMIC_RELAXED);
 }
-
-static inline long system_call(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-enum {
-	SYS_GETPID = 39,
-	SYS_GETTID = 186,
-	SYS_CLOCK_GETTIME = 228,
-	SYS_TGKILL = 234,
-	SYS_PROCESS_VM_READV = 310
-};
 
 static inline void count(struct ml_agent_memory *memory, uint32_t slot)
 {
 	ADD(memory->counters[slot], 1);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------
- */
-
-static bool claim(struct ml_agent_thread *thread, uint64_t old, uint64_t pointer)
-{
-	if (!__atomic_compare_exchange_n(&thread->pointer, &old, pointer, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_ACQUIRE))
-		return false;
-	thread->tid = (uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0);
-	thread->call = 0;
-	thread->is_walking = 0;
-	thread->stack_low = thread->stack_high = 0;
-	thread->random = pointer ^ GOLDEN;
-	return true;
-}
-
-/* A place for a new thread, if need be that of one that has ended. */
-RARE static struct ml_agent_thread *thread_new(struct ml_agent_memory *memory, uint64_t pointer,
-					       uint32_t first)
-{
-	for (uint32_t i = 0; i < THREAD_PROBES; i++) {
-		struct ml_agent_thread *thread =
-			&memory->threads[(first + i) & (ML_AGENT_THREADS - 1)];
-
-		if (LOAD(thread->pointer) == pointer)
-			return thread;
-	}
-
-	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
-
-	for (uint32_t i = 0; i < THREAD_PROBES; i++) {
-		struct ml_agent_thread *thread =
-			&memory->threads[(first + i) & (ML_AGENT_THREADS - 1)];
-		uint64_t old = LOAD(thread->pointer);
-
-		if (old && system_call(SYS_TGKILL, pid, thread->tid, 0, 0, 0, 0) == 0)
-			continue;
-		if (claim(thread, old, pointer))
-			return thread;
-	}
-	return NULL;
-}
-
-static inline struct ml_agent_thread *thread_of(struct ml_agent_memory *memory)
-{
-	uint64_t pointer;
-
-	__asm__("mov %%fs:0, %0" : "=r"(pointer));
-
-	uint32_t first = (uint32_t)((pointer * GOLDEN) >> 54) & (ML_AGENT_THREADS - 1);
-	struct ml_agent_thread *thread = &memory->threads[first];
-
-	if (LIKELY(LOAD(thread->pointer) == pointer))
-		return thread;
-	return thread_new(memory, pointer, first);
-}
-
-RARE static void check_heartbeat(struct ml_agent_memory *memory)
-{
-	struct {
-		long seconds, ns;
-	} now;
-
-	if (system_call(SYS_CLOCK_GETTIME, 1, (long)&now, 0, 0, 0, 0))
-		return;
-	if ((uint64_t)now.seconds * 1000000000u + (uint64_t)now.ns >
-	    LOAD(memory->now_ns) + ML_AGENT_LAPSE_NS)
-		__atomic_store_n(&memory->header.mode, ML_AGENT_LAPSED, __ATOMIC_RELAXED);
-}
-
-static inline void feel_heartbeat(struct ml_agent_memory *memory, struct ml_agent_thread *thread)
-{
-	uint64_t now = LOAD(memory->now_ns);
-
-	thread->events++;
-	if (now != thread->seen_ns) {
-		thread->seen_ns = now;
-		thread->seen_count = 0;
-	} else if (UNLIKELY(++thread->seen_count % HEARTBEAT_CALLS == 0)) {
-		check_heartbeat(memory);
-	}
-}
+#include "agent/threads.h"
 
 #include "agent/books.h"
+
+/* A call, as entry.S builds it on the stack. */
+struct call {
+	struct call *outer; /* the thread's call in progress around this one */
+	struct ml_agent_thread *thread;
+	const struct ml_agent_descriptor *descriptor;
+	uint64_t size, pointer, old_length;
+	uint32_t role;
+	uint32_t is_kept;
+	struct block old; /* what realloc took out of the table; address 0: nothing */
+	uint32_t is_substituted;
+	uint32_t is_plain; /* the short way back will do */
+	uint64_t r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax;
+	uint64_t rbp;
+	uint64_t target; /* the descriptor's address, then the trampoline's */
+	uint64_t return_address;
+};
+
+/* What entry.S relies on. */
+_Static_assert(offsetof(struct call, r11) == CALL_BYTES, "");
+_Static_assert(offsetof(struct call, is_substituted) == CALL_SUBSTITUTED, "");
+_Static_assert(offsetof(struct ml_agent_descriptor, role) == DESCRIPTOR_ROLE, "");
+_Static_assert(offsetof(struct ml_agent_memory, header.mode) == MEMORY_MODE, "");
+_Static_assert(offsetof(struct ml_agent_memory, always_bytes) == MEMORY_ALWAYS, "");
+_Static_assert(offsetof(struct ml_agent_memory, filter) == MEMORY_FILTER, "");
+_Static_assert(offsetof(struct ml_agent_memory, threads) == MEMORY_THREADS, "");
+_Static_assert(offsetof(struct ml_agent_thread, byte_budget) == THREAD_BUDGET, "");
+_Static_assert(offsetof(struct ml_agent_thread, events) == THREAD_EVENTS, "");
+_Static_assert(ML_AGENT_THREADS == 1 << (64 - THREAD_HASH_SHIFT), "");
+_Static_assert(sizeof(struct ml_agent_thread) == 1 << THREAD_SHIFT, "");
+_Static_assert(HEARTBEAT_CALLS == HEARTBEAT_MASK + 1, "");
+_Static_assert(ML_ROLE_MALLOC == ROLE_MALLOC && ML_ROLE_FREE == ROLE_FREE, "");
+_Static_assert(ML_AGENT_ON == MODE_ON, "");
+
 #include "agent/walk.h"
+
+#include "agent/sample.h"
+
+extern char ml_agent_returned[] __attribute__((visibility("hidden")));
+uint32_t ml_agent_before(struct call *call);
+uint32_t ml_agent_after(struct call *call);
 
 /* ---- which calls are kept ----------------------------------------------------------------------
  */
-
-static bool is_sampled(const struct ml_agent_memory *memory, struct ml_agent_thread *thread)
-{
-	if (memory->config.sample_every <= 1)
-		return true;
-	if (++thread->nth < memory->config.sample_every)
-		return false;
-	thread->nth = 0;
-	return true;
-}
 
 static bool is_size_wanted(const struct ml_agent_memory *memory, uint64_t size)
 {
@@ -192,16 +97,10 @@ static bool is_allocator_code(const struct ml_agent_memory *memory, uint64_t ip)
 	return map && (map->flags & ML_PROCESS_MAP_ALLOCATOR);
 }
 
-/* True when @call is made by the thread's call in progress: from the allocator's code, or by a tail
- * call of a function the agent called. A signal handler's calls are its own. */
-static bool is_nested(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-		      const struct call *call)
+RARE static bool is_nested_in(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			      const struct call *call, const struct call *outer)
 {
-	const struct call *outer = (const struct call *)LOAD(thread->call);
-
-	if (call->return_address == (uint64_t)ml_agent_returned)
-		return true;
-	if (!outer || call >= outer)
+	if (call >= outer)
 		return false;
 	/* A longjmp or an exception leaves a call behind. */
 	if (!is_readable(thread, (uint64_t)call, (uint64_t)outer - 8) ||
@@ -211,6 +110,18 @@ static bool is_nested(struct ml_agent_memory *memory, struct ml_agent_thread *th
 		return false;
 	}
 	return memory->is_static || is_allocator_code(memory, call->return_address);
+}
+
+/* True when @call is made by the thread's call in progress: from the allocator's code, or by a tail
+ * call of a function the agent called. A signal handler's calls are its own. */
+static inline bool is_nested(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			     const struct call *call)
+{
+	const struct call *outer = (const struct call *)LOAD(thread->call);
+
+	if (UNLIKELY(call->return_address == (uint64_t)ml_agent_returned))
+		return true;
+	return UNLIKELY(outer != NULL) && is_nested_in(memory, thread, call, outer);
 }
 
 /* ---- calls --------------------------------------------------------------------------------------
@@ -252,10 +163,26 @@ static bool role_resizes(uint32_t role)
 	return role == ML_ROLE_REALLOC || role == ML_ROLE_REALLOCARRAY;
 }
 
+/* Takes out the block that the call frees or resizes. */
+static bool unbook(struct ml_agent_memory *memory, struct ml_agent_thread *thread, uint64_t address,
+		   struct block *old)
+{
+	bool is_sampling = memory->always_bytes;
+
+	if (is_sampling && !*filter_of(memory, address))
+		return false;
+	/* What an interrupted walk has its eyes on must not be touched. */
+	if (!take_block(memory, thread && !thread->walker ? thread : NULL, address, old))
+		return false;
+	if (is_sampling)
+		take_from_filter(memory, address);
+	return true;
+}
+
 static void free_call(struct ml_agent_memory *memory, struct call *call)
 {
 	struct ml_agent_thread *thread = thread_of(memory);
-	struct ml_agent_block gone;
+	struct block gone;
 
 	if (!call->rdi)
 		return;
@@ -264,54 +191,170 @@ static void free_call(struct ml_agent_memory *memory, struct call *call)
 		if (is_nested(memory, thread, call))
 			return;
 	}
-	if (take_block(memory, call->rdi, &gone))
+	if (unbook(memory, thread, call->rdi, &gone))
 		return;
 	if (thread)
-		thread->untracked_frees++;
+		add_local(&thread->untracked_frees, 1);
 	else
 		count(memory, ML_SLOT_UNTRACKED_FREES);
 }
 
-/* 1 when the function's return matters. */
-uint32_t ml_agent_before(struct call *call)
+static void swap_arguments(struct call *call)
+{
+	uint64_t first = call->rdi;
+
+	if (!call->descriptor->swapped)
+		return;
+	call->rdi = call->rsi;
+	call->rsi = first;
+}
+
+/* Has a function called that cannot throw: no exception can pass the agent's frame. */
+static void substitute(struct call *call)
+{
+	call->is_substituted = 1;
+	call->target = call->descriptor->substitute;
+	swap_arguments(call);
+}
+
+/* A call of a thread that the agent has no place for. */
+static void call_without_thread(struct ml_agent_memory *memory, const struct call *call,
+				uint32_t role)
+{
+	struct block old;
+
+	count(memory, ML_COUNTER_TASK_STATE_LOST);
+	if (role_resizes(role) && call->rdi && call->rsi)
+		unbook(memory, NULL, call->rdi, &old);
+}
+
+static void begin_call(struct ml_agent_memory *memory, struct call *call,
+		       struct ml_agent_thread *thread, uint32_t role)
+{
+	call->thread = thread;
+	call->role = role;
+	call->old.address = 0;
+	call->is_substituted = 0;
+	if (call->descriptor->substitute)
+		substitute(call);
+	if (role_resizes(role) && call->pointer)
+		unbook(memory, thread, call->pointer, &call->old);
+	call->outer = (struct call *)thread->call;
+	call->is_plain = (role == ML_ROLE_CALLOC || role == ML_ROLE_ALIGNED_ALLOC) &&
+			 !call->outer && memory->is_exact && is_size_wanted(memory, call->size) &&
+			 call->size < ML_AGENT_LARGE_BYTES;
+	IN_ORDER();
+	thread->call = (uint64_t)call;
+}
+
+/* Frees a block whose place is not remembered, otherwise like the short way. */
+__attribute__((noinline)) static uint32_t
+free_plain(struct ml_agent_memory *memory, struct ml_agent_thread *thread, struct call *call)
+{
+	struct ml_agent_thread *owner = thread->walker ? NULL : thread;
+	struct place place;
+
+	add_local(&thread->events, 1);
+	if (LIKELY(find_in_tables(memory, call->rdi, &place))) {
+		if (owner)
+			remember(memory, thread, call->rdi, place);
+		empty_place(memory, place, owner ? thread->own_key : 0);
+	} else {
+		add_local(&thread->untracked_frees, 1);
+	}
+	call->target = ((const struct ml_agent_descriptor *)call->target)->trampoline;
+	return 0;
+}
+
+__attribute__((noinline)) static uint32_t before_long(struct call *call)
 {
 	const struct ml_agent_descriptor *descriptor = (const void *)call->target;
 	struct ml_agent_memory *memory = memory_of();
+	struct ml_agent_thread *thread;
 	uint32_t role = descriptor->role;
 
 	call->target = descriptor->trampoline;
-	if (UNLIKELY(!memory || LOAD(memory->header.mode) != ML_AGENT_ON))
+	call->descriptor = descriptor;
+	if (!memory || LOAD(memory->header.mode) != ML_AGENT_ON)
 		return 0;
 	if (role == ML_ROLE_FREE) {
 		free_call(memory, call);
 		return 0;
 	}
-
-	struct ml_agent_thread *thread = thread_of(memory);
-
-	if (UNLIKELY(!thread)) {
-		count(memory, ML_COUNTER_TASK_STATE_LOST);
-		if (role_resizes(role) && call->rdi && call->rsi)
-			take_block(memory, call->rdi, &call->old);
+	thread = thread_of(memory);
+	if (!thread) {
+		call_without_thread(memory, call, role);
 		return 0;
 	}
 	feel_heartbeat(memory, thread);
-	if (is_nested(memory, thread, call))
-		return 0;
-	if (role_maps(role) && is_allocator_code(memory, call->return_address))
-		return 0;
 	note_arguments(call, role);
-	call->thread = thread;
-	call->old.address = 0;
-	call->role = role;
-	call->is_kept = !role_maps(role) && is_sampled(memory, thread);
-	if (role == ML_ROLE_MALLOC && !call->is_kept)
+	/* A sampling point in a nested call is none. */
+	call->is_kept = !role_maps(role) && is_sampled(memory, thread, call->size);
+	if (is_nested(memory, thread, call) ||
+	    (role_maps(role) && is_allocator_code(memory, call->return_address)) ||
+	    (role == ML_ROLE_MALLOC && !call->is_kept))
 		return 0;
-	if (role_resizes(role) && call->pointer)
-		take_block(memory, call->pointer, &call->old);
-	call->outer = (struct call *)thread->call;
+	begin_call(memory, call, thread, role);
+	return 1;
+}
+
+/* What most calls are, free and malloc of a thread that has nothing else in progress, by the short
+ * way. 1 when the function's return matters. */
+uint32_t ml_agent_before(struct call *call)
+{
+	const struct ml_agent_descriptor *descriptor = (const void *)call->target;
+	struct ml_agent_memory *memory = memory_of();
+	struct ml_agent_thread *thread;
+	uint64_t first = call->rdi;
+
+	if (UNLIKELY(!memory || LOAD(memory->header.mode) != ML_AGENT_ON || !memory->is_exact))
+		return before_long(call);
+	thread = thread_at_once(memory);
+	if (UNLIKELY(!thread || thread->call ||
+		     call->return_address == (uint64_t)ml_agent_returned ||
+		     (thread->events & HEARTBEAT_MASK) == HEARTBEAT_MASK))
+		return before_long(call);
+	if (descriptor->role == ML_ROLE_FREE) {
+		const struct ml_agent_recent *recent = recent_of(thread->memo, first);
+		struct place place = recent_place(memory, recent);
+
+		if (!first) {
+			call->target = descriptor->trampoline;
+			return 0;
+		}
+		if (recent->address != first || !is_key(key_at(place), place_key(first)) ||
+		    place.line->size[place.i] & ML_AGENT_SIZE_LARGE)
+			return free_plain(memory, thread, call);
+		add_local(&thread->events, 1);
+		set_key(place, thread->own_key);
+		call->target = descriptor->trampoline;
+		return 0;
+	}
+	if (descriptor->role != ML_ROLE_MALLOC || descriptor->substitute ||
+	    first < memory->config.min_size || first > memory->config.max_size ||
+	    first >= ML_AGENT_LARGE_BYTES)
+		return before_long(call);
+	add_local(&thread->events, 1);
+	call->target = descriptor->trampoline;
+	call->size = first;
+	call->thread = thread;
+	call->is_substituted = 0;
+	call->is_plain = 1;
+	IN_ORDER();
 	thread->call = (uint64_t)call;
 	return 1;
+}
+
+/* ---- returns ----------------------------------------------------------------------------------
+ */
+
+static uint64_t stack_alone(struct ml_agent_memory *memory, const struct call *call)
+{
+	struct ml_agent_trace *trace;
+	uint32_t stack = stack_of(memory, call->thread, call, &trace);
+
+	leave_traces(call->thread, call);
+	return stack;
 }
 
 static void map_call_ends(struct ml_agent_memory *memory, struct call *call, uint32_t role)
@@ -336,67 +379,151 @@ static void map_call_ends(struct ml_agent_memory *memory, struct call *call, uin
 		event.old_length = call->old_length;
 	}
 	if (role != ML_ROLE_MUNMAP && is_size_wanted(memory, call->size))
-		event.stack = stack_of(memory, call->thread, call) + ML_STACK_ID_NONE;
+		event.stack = stack_alone(memory, call) + ML_STACK_ID_NONE;
 	tell_map(memory, &event);
 }
 
 static void settle_old(struct ml_agent_memory *memory, struct call *call, uint64_t address)
 {
+	struct ml_agent_thread *thread = call->thread;
+
 	if (!address && call->size) {
-		if (call->old.address)
-			put_block(memory, &call->old);
+		if (!call->old.address)
+			return;
+		if (!put_block(memory, thread->walker ? NULL : thread, &call->old))
+			count(memory, ML_COUNTER_LIVE_TABLE_FULL);
+		else if (memory->always_bytes)
+			add_to_filter(memory, call->old.address);
 	} else if (!call->old.address) {
-		call->thread->untracked_frees++;
+		add_local(&thread->untracked_frees, 1);
 	}
 }
 
-void ml_agent_after(struct call *call)
+static inline uint32_t ticks_now(const struct ml_agent_memory *memory)
+{
+	return (uint32_t)((LOAD(memory->now_ns) - memory->start_ns) >> ML_AGENT_TICK_SHIFT);
+}
+
+/* Books the new block at @address, of stack @stack; @trace is NULL when it has none. */
+__attribute__((noinline)) static uint32_t book(struct ml_agent_memory *memory,
+					       const struct call *call, uint64_t address,
+					       uint32_t stack, struct ml_agent_trace *trace)
+{
+	struct ml_agent_thread *thread = call->thread;
+	bool is_own = thread->walker == (uint64_t)(&call->return_address + 1);
+	uint64_t mean = memory->config.sample_bytes;
+	const struct block block = {
+		.address = address,
+		.size = call->size,
+		.stack = stack,
+		.born = ticks_now(memory),
+		.tid_number = tid_number(memory, thread),
+	};
+
+	if (!put_block(memory, is_own ? thread : NULL, &block)) {
+		count(memory, ML_COUNTER_LIVE_TABLE_FULL);
+	} else if (mean) {
+		add_to_filter(memory, address);
+		book_site(memory, stack, ml_sample_count(block.size, mean),
+			  ml_sample_bytes(block.size, mean));
+	} else if (trace) {
+		add_local(&trace->allocs, 1);
+		add_local(&trace->alloc_bytes, block.size);
+	} else {
+		book_site(memory, stack, 1, block.size);
+	}
+	leave_traces(thread, call);
+	return 0;
+}
+
+__attribute__((noinline)) static uint32_t after_long(struct call *call)
 {
 	struct ml_agent_memory *memory = memory_of();
 	struct ml_agent_thread *thread = call->thread;
 	uint32_t role = call->role;
+	uint64_t address = call->rax;
+	struct ml_agent_trace *trace;
 
-	if (UNLIKELY(!memory))
-		return;
-	thread->call = (uint64_t)call->outer;
+	if (call->is_substituted)
+		swap_arguments(call);
+	/* A child forked meanwhile has no memory. */
+	if (memory)
+		thread->call = (uint64_t)call->outer;
+	/* The function itself shall say that there is no memory, in its own way and without a frame
+	 * of ours. What it may find after all is not seen. */
+	if (call->is_substituted && !address) {
+		call->target = call->descriptor->trampoline;
+		if (memory)
+			count(memory, ML_COUNTER_RETURNS_LOST);
+		return 1;
+	}
+	if (!memory)
+		return 0;
 	if (role_maps(role)) {
 		map_call_ends(memory, call, role);
-		return;
+		return 0;
 	}
-
-	uint64_t address = call->rax;
-
 	if (role == ML_ROLE_POSIX_MEMALIGN)
 		address = (uint32_t)call->rax ? 0 : *(const uint64_t *)call->pointer;
 	if (role_resizes(role) && call->pointer)
 		settle_old(memory, call, address);
 	if (!address || !call->is_kept || !is_size_wanted(memory, call->size))
-		return;
+		return 0;
 
-	struct ml_agent_block block = {
-		.address = address,
-		.size = call->size,
-		.born_ns = LOAD(memory->now_ns),
-		.stack = stack_of(memory, thread, call),
-		.tid = thread->tid,
-	};
+	uint32_t stack = stack_of(memory, thread, call, &trace);
 
-	book_alloc(memory, &block);
+	return book(memory, call, address, stack, trace);
 }
 
-/* What compilers call for copies and clears. */
-void *memcpy(void *to, const void *from, size_t size)
+/* A plain call whose stack or place is not remembered. */
+__attribute__((noinline)) static uint32_t after_plain(struct ml_agent_memory *memory,
+						      struct call *call)
 {
-	void *result = to;
+	struct ml_agent_trace *trace;
+	uint32_t stack = stack_of(memory, call->thread, call, &trace);
 
-	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
-	return result;
+	return book(memory, call, call->rax, stack, trace);
 }
 
-void *memset(void *to, int value, size_t size)
+/* 1 when the function that was called is still to be called. */
+uint32_t ml_agent_after(struct call *call)
 {
-	void *result = to;
+	struct ml_agent_memory *memory = memory_of();
+	struct ml_agent_thread *thread = call->thread;
+	uint64_t address = call->rax, sp = (uint64_t)(&call->return_address + 1);
+	const struct ml_agent_recent *recent;
+	struct ml_agent_trace *trace;
+	struct place place;
 
-	__asm__ volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(value) : "memory");
-	return result;
+	if (UNLIKELY(!call->is_plain || !memory))
+		return after_long(call);
+	thread->call = 0;
+	if (UNLIKELY(!address))
+		return 0;
+	if (UNLIKELY(thread->walker))
+		return after_plain(memory, call);
+	/* Signal handlers that allocate find it set. */
+	thread->walker = sp;
+	IN_ORDER();
+	trace = find_trace(memory, thread, call->return_address, sp, call->rbp);
+	if (UNLIKELY(!trace || trace->end != ML_WALK_COMPLETE)) {
+		thread->walker = 0;
+		return after_plain(memory, call);
+	}
+	recent = recent_of(thread->memo, address);
+	place = recent_place(memory, recent);
+	if (UNLIKELY(recent->address != address || key_at(place) != thread->own_key ||
+		     !thread->tid_offset ||
+		     *tid_at(thread->pointer, thread->tid_offset) != thread->tid))
+		return book(memory, call, address, trace->stack, trace);
+
+	const struct block block = {
+		.address = address, .stack = trace->stack, .born = ticks_now(memory)};
+
+	fill_place(place, &block, (uint32_t)call->size | thread->tid_number << ML_AGENT_SIZE_TID);
+	add_local(&trace->allocs, 1);
+	add_local(&trace->alloc_bytes, call->size);
+	IN_ORDER();
+	thread->walker = 0;
+	return 0;
 }

@@ -2,116 +2,410 @@
 /**
  * The agent's tables of blocks and sites, part of agent.c.
  *
+ * Blocks are kept by address: a page of cells for 64 MiB, a cell for a region of 64 KiB, tables of
+ * lines for a region. The first table has room for a region full of blocks of the size that came
+ * first; when it is full another is put behind it, so that nothing ever moves. What lies together
+ * in the heap lies together here, which costs fewer cache misses than one hash table of everything,
+ * and no memory where there are no blocks.
+ *
  * An address belongs to one party at any moment: to the allocator until its call returns, to the
  * program until it frees. So no two threads book one address at once, and only the claim of a place
  * must be atomic.
  */
-static inline uint64_t bucket_of(const struct ml_agent_memory *memory, uint64_t address)
+
+/* What a block of a common allocator takes beside its size, about. */
+#define MALLOC_HEADER 16u
+
+/* A block to be booked, or that was taken out. */
+struct block {
+	uint64_t address; /* 0: none */
+	uint64_t size;
+	uint32_t stack;
+	uint32_t tid_number;
+	uint32_t born; /* ticks */
+};
+
+struct place {
+	struct ml_agent_line *line;
+	uint32_t i;
+};
+
+static inline uint32_t place_key(uint64_t address)
 {
-	return ((address >> 4) * GOLDEN >> 32) & memory->bucket_mask;
+	return ML_AGENT_KEY_USED | ((uint32_t)(address >> 3) & ML_AGENT_KEY_PLACE);
 }
 
-/* The block of @address, or NULL. @bucket gets the number of its bucket. */
-static struct ml_agent_block *find_block(struct ml_agent_memory *memory, uint64_t address,
-					 uint64_t *bucket)
+static inline bool is_key(uint32_t key, uint32_t wanted)
 {
-	uint64_t at = bucket_of(memory, address);
+	return (key & (ML_AGENT_KEY_USED | ML_AGENT_KEY_PLACE)) == wanted;
+}
 
-	for (uint32_t n = 0; n < ML_AGENT_PROBES; n++, at = (at + 1) & memory->bucket_mask) {
-		struct ml_agent_bucket *b = &memory->buckets[at];
+/* ---- tables -----------------------------------------------------------------------------------
+ */
 
-		for (uint32_t i = 0; i < ML_AGENT_BLOCKS; i++) {
-			if (LOAD(b->block[i].address) != address)
-				continue;
-			*bucket = at;
-			return &b->block[i];
-		}
-		if (!__atomic_load_n(&b->overflow, __ATOMIC_ACQUIRE))
+RARE static uint32_t page_new(struct ml_agent_memory *memory, uint32_t *top, uint32_t number)
+{
+	uint32_t page = LOAD(memory->page_count) + 1, old = 0;
+
+	if (page >= ML_AGENT_PAGES)
+		return 0;
+	page = __atomic_add_fetch(&memory->page_count, 1, __ATOMIC_RELAXED);
+	if (page >= ML_AGENT_PAGES)
+		return 0;
+	memory->page_tops[page] = number;
+	/* Another thread was first: this page stays empty. */
+	if (!__atomic_compare_exchange_n(top, &old, page, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
+		return old;
+	return page;
+}
+
+/* The cell of @address's region; NULL when there is none, with @make when no more can be had. */
+static inline uint32_t *cell_of(struct ml_agent_memory *memory, uint64_t address, bool make)
+{
+	uint64_t number = address >> ML_AGENT_PAGE_SHIFT;
+
+	if (UNLIKELY(number >= ML_AGENT_TOPS))
+		return NULL;
+
+	uint32_t page = LOAD(memory->tops[number]);
+
+	if (UNLIKELY(!page)) {
+		if (!make)
+			return NULL;
+		page = page_new(memory, &memory->tops[number], (uint32_t)number);
+		if (!page)
 			return NULL;
 	}
-	return NULL;
+	return &memory->pages[page][address >> ML_AGENT_REGION_SHIFT & (ML_AGENT_PAGE_REGIONS - 1)];
 }
 
-static void uncount_overflow(struct ml_agent_memory *memory, uint64_t from, uint64_t to)
+/* The line of @table that the block of @key should be in; the other line of its pair will do. */
+static inline struct ml_agent_line *line_of(struct ml_agent_memory *memory, uint32_t table,
+					    uint32_t key)
 {
-	for (; from != to; from = (from + 1) & memory->bucket_mask)
-		__atomic_fetch_sub(&memory->buckets[from].overflow, 1, __ATOMIC_ACQ_REL);
+	uint64_t hash = (uint32_t)(key * 0x9e3779b1u);
+
+	return &memory->lines[ML_AGENT_TABLE_FIRST(table) +
+			      (hash >> (32 - ML_AGENT_TABLE_LOG2(table)))];
 }
 
-/* Takes the block at @address out; false when it is not there. */
-static bool take_block(struct ml_agent_memory *memory, uint64_t address, struct ml_agent_block *out)
+static inline struct ml_agent_line *other_line(struct ml_agent_memory *memory, uint32_t table,
+					       struct ml_agent_line *line)
 {
-	uint64_t bucket;
-	struct ml_agent_block *block = find_block(memory, address, &bucket);
+	uint32_t i = (uint32_t)(line - memory->lines) - ML_AGENT_TABLE_FIRST(table);
 
-	if (!block)
+	return ML_AGENT_TABLE_LOG2(table) ? &memory->lines[ML_AGENT_TABLE_FIRST(table) + (i ^ 1)]
+					  : line;
+}
+
+static inline uint32_t *next_table(struct ml_agent_memory *memory, uint32_t table)
+{
+	return &memory->lines[ML_AGENT_TABLE_FIRST(table)].next;
+}
+
+/* log2 of the lines for a new table behind @lines of them, when a block of @size has no place. */
+static uint32_t table_size(uint64_t size, uint32_t lines)
+{
+	uint64_t blocks = (1u << ML_AGENT_REGION_SHIFT) / (size + MALLOC_HEADER);
+	uint64_t wanted = blocks / ML_AGENT_LINE_BLOCKS + 1;
+	uint32_t log2 = 0;
+
+	if (wanted > 2 * lines)
+		wanted -= lines;
+	else
+		wanted = lines / 2;
+	while ((1u << log2) < wanted)
+		log2++;
+	return log2;
+}
+
+/* A table at @link, behind @lines of other tables. When another thread was first its table is used,
+ * and these lines are lost. */
+RARE static bool table_new(struct ml_agent_memory *memory, uint32_t *link, uint64_t size,
+			   uint32_t lines)
+{
+	uint32_t log2 = table_size(size, lines), nothing = 0, first;
+
+	if (LOAD(memory->line_count) + (1u << log2) >= memory->line_limit)
+		log2 = 0;
+	first = __atomic_fetch_add(&memory->line_count, 1u << log2, __ATOMIC_RELAXED) + 1;
+	if (first + (1u << log2) > memory->line_limit) {
+		__atomic_fetch_sub(&memory->line_count, 1u << log2, __ATOMIC_RELAXED);
 		return false;
-	*out = *block;
-	/* Freed twice at once is the program's bug; one of them is booked. */
-	if (!__atomic_compare_exchange_n(&block->address, &address, 0, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_RELAXED))
-		return false;
-	uncount_overflow(memory, bucket_of(memory, out->address), bucket);
+	}
+	__atomic_compare_exchange_n(link, &nothing, ML_AGENT_TABLE(first, log2), false,
+				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 	return true;
 }
 
-static inline void fill_block(struct ml_agent_block *place, const struct ml_agent_block *block)
+static inline bool find_in_line(struct ml_agent_line *line, uint32_t wanted, struct place *out)
 {
-	place->size = block->size;
-	place->born_ns = block->born_ns;
-	place->stack = block->stack;
-	place->tid = block->tid;
-	place->points = block->points;
-	__atomic_store_n(&place->address, block->address, __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < ML_AGENT_LINE_BLOCKS; i++) {
+		if (!is_key(LOAD(line->key[i]), wanted))
+			continue;
+		*out = (struct place){line, i};
+		return true;
+	}
+	return false;
 }
 
-static bool claim_in(struct ml_agent_bucket *bucket, const struct ml_agent_block *block)
+static inline bool find_free(struct ml_agent_line *line, struct place *out)
 {
-	for (uint32_t i = 0; i < ML_AGENT_BLOCKS; i++) {
+	for (uint32_t i = 0; i < ML_AGENT_LINE_BLOCKS; i++) {
+		if (LOAD(line->key[i]))
+			continue;
+		*out = (struct place){line, i};
+		return true;
+	}
+	return false;
+}
+
+/* ---- what a thread remembers of places --------------------------------------------------------
+ *
+ * Allocators give out what was freed last. So the place of a block that a thread freed stays its
+ * own as long as it remembers it, and is taken again without an atomic operation.
+ */
+
+static inline struct ml_agent_recent *recent_of(struct ml_agent_memo *memo, uint64_t address)
+{
+	return &memo->recent[(address >> 4 ^ address >> 12) & (ML_AGENT_RECENT - 1)];
+}
+
+static inline struct place recent_place(struct ml_agent_memory *memory,
+					const struct ml_agent_recent *recent)
+{
+	return (struct place){&memory->lines[recent->place >> 3], recent->place & 7};
+}
+
+static inline uint32_t key_at(struct place place)
+{
+	return LOAD(place.line->key[place.i]);
+}
+
+static inline void set_key(struct place place, uint32_t key)
+{
+	__atomic_store_n(&place.line->key[place.i], key, __ATOMIC_RELEASE);
+}
+
+/* Remembers where @address has its block, and lets go of what was remembered in that place. */
+static void remember(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+		     uint64_t address, struct place place)
+{
+	struct ml_agent_recent *recent = recent_of(thread->memo, address);
+	struct place old = recent_place(memory, recent);
+
+	if (recent->address && key_at(old) == thread->own_key)
+		set_key(old, 0);
+	recent->address = address;
+	recent->place = (uint64_t)(place.line - memory->lines) << 3 | place.i;
+}
+
+/* ---- blocks -----------------------------------------------------------------------------------
+ */
+
+/* A large block's size does not fit its line. */
+RARE static uint32_t large_new(struct ml_agent_memory *memory, const struct block *block)
+{
+	uint32_t first = (uint32_t)((block->address >> 12) * GOLDEN >> 48);
+
+	for (uint32_t k = 0; k < ML_AGENT_LARGE; k++) {
+		uint32_t i = (first + k) & (ML_AGENT_LARGE - 1);
 		uint64_t nothing = 0;
 
-		if (LOAD(bucket->block[i].address) ||
-		    !__atomic_compare_exchange_n(&bucket->block[i].address, &nothing, BLOCK_BUSY,
+		if (LOAD(memory->large[i].size) ||
+		    !__atomic_compare_exchange_n(&memory->large[i].size, &nothing, block->size,
 						 false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			continue;
-		fill_block(&bucket->block[i], block);
-		return true;
+		memory->large[i].tid = memory->tids[block->tid_number];
+		return ML_AGENT_SIZE_LARGE | i;
 	}
-	return false;
+	return 0;
 }
 
-/* Puts @block in. One of that address that is there already was freed without our seeing it. */
-static bool put_block(struct ml_agent_memory *memory, const struct ml_agent_block *block)
+static void large_free(struct ml_agent_memory *memory, uint32_t size)
 {
-	uint64_t home = bucket_of(memory, block->address), at = home, bucket;
-	struct ml_agent_block *unseen = find_block(memory, block->address, &bucket);
+	__atomic_store_n(&memory->large[size & (ML_AGENT_LARGE - 1)].size, 0, __ATOMIC_RELEASE);
+}
 
-	if (UNLIKELY(unseen)) {
-		fill_block(unseen, block);
-		return true;
-	}
-	for (uint32_t n = 0; n < ML_AGENT_PROBES; n++, at = (at + 1) & memory->bucket_mask) {
-		if (claim_in(&memory->buckets[at], block))
+/* What the line's size word is for @block; 0 when there is no room. */
+static inline uint32_t size_word(struct ml_agent_memory *memory, const struct block *block)
+{
+	if (UNLIKELY(block->size >= ML_AGENT_LARGE_BYTES))
+		return large_new(memory, block);
+	return (uint32_t)block->size | block->tid_number << ML_AGENT_SIZE_TID;
+}
+
+static inline bool claim_place(struct place place)
+{
+	uint32_t nothing = 0;
+
+	return !key_at(place) &&
+	       __atomic_compare_exchange_n(&place.line->key[place.i], &nothing, ML_AGENT_KEY_BUSY,
+					   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static inline void fill_place(struct place place, const struct block *block, uint32_t size)
+{
+	place.line->size[place.i] = size;
+	place.line->born[place.i] =
+		block->born << ML_AGENT_BORN_SHIFT | ((uint32_t)block->address & 7);
+	set_key(place, place_key(block->address) | block->stack << ML_AGENT_KEY_STACK);
+}
+
+/* Frees @place, or with its key keeps it for a thread. */
+static void empty_place(struct ml_agent_memory *memory, struct place place, uint32_t key)
+{
+	uint32_t size = place.line->size[place.i];
+
+	set_key(place, key);
+	if (size & ML_AGENT_SIZE_LARGE)
+		large_free(memory, size);
+}
+
+/* A place for the block in the tables, which grow for it: its key is taken. One of that address
+ * that is there already was freed without our seeing it. */
+static bool place_new(struct ml_agent_memory *memory, const struct block *block, struct place *out)
+{
+	uint32_t *cell = cell_of(memory, block->address, true), wanted = place_key(block->address);
+
+	while (cell) {
+		uint32_t table, lines = 0, *link = cell;
+		bool is_free = false;
+
+		while ((table = __atomic_load_n(link, __ATOMIC_ACQUIRE))) {
+			struct ml_agent_line *line = line_of(memory, table, wanted);
+			struct ml_agent_line *other = other_line(memory, table, line);
+			struct place found;
+
+			if (UNLIKELY(find_in_line(line, wanted, &found) ||
+				     find_in_line(other, wanted, &found)))
+				empty_place(memory, found, 0);
+			if (!is_free)
+				is_free = find_free(line, out) || find_free(other, out);
+			lines += 1u << ML_AGENT_TABLE_LOG2(table);
+			link = next_table(memory, table);
+		}
+		if (is_free && claim_place(*out))
 			return true;
-		__atomic_fetch_add(&memory->buckets[at].overflow, 1, __ATOMIC_ACQ_REL);
+		if (!is_free && !table_new(memory, link, block->size, lines))
+			return false;
 	}
-	uncount_overflow(memory, home, at);
-	count(memory, ML_COUNTER_LIVE_TABLE_FULL);
 	return false;
 }
 
-/* The site first: what lives was never more than what was allocated. */
-static void book_alloc(struct ml_agent_memory *memory, const struct ml_agent_block *block)
+/* Puts @block in. @thread is NULL when what it remembers must not be touched. */
+static bool put_block(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+		      const struct block *block)
 {
-	struct ml_agent_site *site = &memory->sites[block->stack];
+	const struct ml_agent_recent *recent =
+		thread ? recent_of(thread->memo, block->address) : NULL;
+	uint32_t size = size_word(memory, block);
+	struct place place;
 
-	ADD(site->allocs, 1);
-	ADD(site->alloc_bytes, block->size);
-	if (LIKELY(put_block(memory, block)))
-		return;
-	ADD(site->allocs, (uint64_t)-1);
-	ADD(site->alloc_bytes, -block->size);
+	/* That of malloc(0) by thread number 0 is 0 as well. */
+	if (!size && block->size)
+		return false;
+	if (recent && recent->address == block->address) {
+		place = recent_place(memory, recent);
+		if (key_at(place) == thread->own_key) {
+			fill_place(place, block, size);
+			return true;
+		}
+	}
+	if (!place_new(memory, block, &place)) {
+		if (size & ML_AGENT_SIZE_LARGE)
+			large_free(memory, size);
+		return false;
+	}
+	if (thread)
+		remember(memory, thread, block->address, place);
+	fill_place(place, block, size);
+	return true;
 }
+
+static bool find_in_tables(struct ml_agent_memory *memory, uint64_t address, struct place *out)
+{
+	const uint32_t *link = cell_of(memory, address, false);
+	uint32_t wanted = place_key(address), table;
+
+	while (link && (table = __atomic_load_n(link, __ATOMIC_ACQUIRE))) {
+		struct ml_agent_line *line = line_of(memory, table, wanted);
+
+		if (find_in_line(line, wanted, out) ||
+		    find_in_line(other_line(memory, table, line), wanted, out))
+			return true;
+		link = next_table(memory, table);
+	}
+	return false;
+}
+
+static bool place_find(struct ml_agent_memory *memory, const struct ml_agent_thread *thread,
+		       uint64_t address, struct place *out)
+{
+	const struct ml_agent_recent *recent = thread ? recent_of(thread->memo, address) : NULL;
+
+	if (recent && recent->address == address) {
+		*out = recent_place(memory, recent);
+		if (is_key(key_at(*out), place_key(address)))
+			return true;
+	}
+	return find_in_tables(memory, address, out);
+}
+
+/* Takes the block at @address out and tells what it was; false when it is not there. @thread may
+ * be NULL. Freed twice at once is the program's bug. */
+static bool take_block(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+		       uint64_t address, struct block *out)
+{
+	struct place place;
+	uint32_t key, size;
+
+	out->address = 0;
+	if (!place_find(memory, thread, address, &place))
+		return false;
+	key = key_at(place);
+	size = place.line->size[place.i];
+	*out = (struct block){
+		.address = address,
+		.size = size & (ML_AGENT_LARGE_BYTES - 1),
+		.stack = (key & ~ML_AGENT_KEY_USED) >> ML_AGENT_KEY_STACK,
+		.tid_number = size >> ML_AGENT_SIZE_TID,
+		.born = place.line->born[place.i] >> ML_AGENT_BORN_SHIFT,
+	};
+	if (size & ML_AGENT_SIZE_LARGE) {
+		out->size = memory->large[size & (ML_AGENT_LARGE - 1)].size;
+		out->tid_number = 0;
+	}
+	if (thread)
+		remember(memory, thread, address, place);
+	empty_place(memory, place, thread ? thread->own_key : 0);
+	return true;
+}
+
+/* ---- sites ------------------------------------------------------------------------------------
+ */
+
+static void book_site(struct ml_agent_memory *memory, uint32_t stack, uint64_t allocs,
+		      uint64_t bytes)
+{
+	ADD(memory->sites[stack].allocs, allocs);
+	ADD(memory->sites[stack].alloc_bytes, bytes);
+}
+
+/* Moves what @trace counted to its site, before it is used for another stack. */
+static void settle_trace(struct ml_agent_memory *memory, struct ml_agent_trace *trace)
+{
+	uint64_t allocs = trace->allocs, bytes = trace->alloc_bytes;
+
+	if (!allocs)
+		return;
+	trace->allocs = trace->alloc_bytes = 0;
+	book_site(memory, trace->stack, allocs, bytes);
+}
+
+/* ---- direct mmap calls ------------------------------------------------------------------------
+ */
 
 static void tell_map(struct ml_agent_memory *memory, const struct ml_map_event *event)
 {

@@ -7,46 +7,114 @@
  * words; as long as all of them are unchanged, and the tables are, the walk would give the same
  * stack. A saved rbp counts only once a later frame's rule needs it.
  */
+#define TRACES_PER_PAGE (ML_AGENT_PAGE / sizeof(struct ml_agent_trace))
+
+struct word {
+	uint64_t address;
+	uint64_t value;
+};
+
 struct walk {
+	struct ml_agent_memory *memory;
 	struct ml_agent_thread *thread;
-	struct ml_agent_trace *trace;
+	struct ml_agent_memo *memo;
 	struct ml_unwind_regs *regs;
 	uint64_t low; /* where it began */
-	struct ml_agent_word last[3];
+	struct word last[3];
 	uint32_t last_count; /* words the step in progress has read */
+	uint32_t count;      /* of the memo's new words */
+	bool uses_bp;        /* the rbp it began with */
 	bool overflowed;
 };
+
+/* ---- readable stack memory --------------------------------------------------------------------
+ */
+
+#define PAGE_MASK ((uint64_t)(ML_AGENT_PAGE - 1))
+/* A stack grows down: so far below the known part it still is the same one. */
+#define STACK_GROWTH (256u << 10)
+#define STACK_REACH  (64u << 20)
+
+static bool is_page_readable(uint64_t address)
+{
+	uint64_t word;
+	struct {
+		uint64_t base, length;
+	} local = {(uint64_t)&word, 8}, remote = {address, 8};
+	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
+
+	return system_call(SYS_PROCESS_VM_READV, pid, (long)&local, 1, (long)&remote, 1, 0) == 8;
+}
+
+/* Takes the known part around @sp out of those of other stacks, and keeps the present one. */
+static bool change_stack(struct ml_agent_thread *thread, uint64_t sp)
+{
+	struct ml_agent_memo *memo = thread->memo;
+
+	for (uint32_t i = 0; i < ML_AGENT_OTHER_STACKS; i++) {
+		struct ml_agent_range found = memo->other_stacks[i];
+
+		if (sp - found.start >= found.size)
+			continue;
+		memo->other_stacks[i] = thread->stack;
+		thread->stack = found;
+		return true;
+	}
+	return false;
+}
+
+/* Makes the page of @sp known, which is in use, with what was known above it. */
+static void begin_stack(struct ml_agent_thread *thread, uint64_t sp)
+{
+	uint64_t page = sp & ~PAGE_MASK, at = page + ML_AGENT_PAGE;
+
+	if (thread->stack.size && page < thread->stack.start &&
+	    thread->stack.start - page <= STACK_GROWTH) {
+		while (at < thread->stack.start && is_page_readable(at))
+			at += ML_AGENT_PAGE;
+		if (at == thread->stack.start) {
+			thread->stack.size += thread->stack.start - page;
+			thread->stack.start = page;
+			return;
+		}
+	}
+	if (change_stack(thread, sp))
+		return;
+	thread->memo->other_stacks[thread->walks % ML_AGENT_OTHER_STACKS] = thread->stack;
+	thread->stack = (struct ml_agent_range){page, ML_AGENT_PAGE};
+}
 
 /* Asks the kernel whether the next pages up to @address can be read; it may be a wild one. */
 RARE static bool grow_readable(struct ml_agent_thread *thread, uint64_t sp, uint64_t address)
 {
-	if (sp < thread->stack_low || sp > thread->stack_high) {
-		thread->stack_low = sp & ~(uint64_t)(ML_AGENT_PAGE - 1);
-		thread->stack_high = thread->stack_low + ML_AGENT_PAGE;
-	}
-	if (address < sp || address - sp > (64u << 20))
+	if (sp - thread->stack.start >= thread->stack.size)
+		begin_stack(thread, sp);
+	if (address < sp || address - sp > STACK_REACH)
 		return false;
-	while (address + 8 > thread->stack_high) {
-		uint64_t word;
-		struct {
-			uint64_t base, length;
-		} local = {(uint64_t)&word, 8}, remote = {thread->stack_high, 8};
-		long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
-
-		if (system_call(SYS_PROCESS_VM_READV, pid, (long)&local, 1, (long)&remote, 1, 0) !=
-		    8)
+	while (address + 8 > thread->stack.start + thread->stack.size) {
+		if (!is_page_readable(thread->stack.start + thread->stack.size))
 			return false;
-		thread->stack_high += ML_AGENT_PAGE;
+		thread->stack.size += ML_AGENT_PAGE;
 	}
 	return true;
 }
 
+static inline bool is_known_readable(const struct ml_agent_thread *thread, uint64_t sp,
+				     uint64_t address)
+{
+	const struct ml_agent_range *stack = &thread->stack;
+
+	return sp >= stack->start && address >= sp && address + 8 <= stack->start + stack->size;
+}
+
+/* Whether the word at @address, at or above @sp, can be read. */
 static inline bool is_readable(struct ml_agent_thread *thread, uint64_t sp, uint64_t address)
 {
-	if (LIKELY(sp >= thread->stack_low && address >= sp && address + 8 <= thread->stack_high))
-		return true;
-	return grow_readable(thread, sp, address);
+	return is_known_readable(thread, sp, address) || grow_readable(thread, sp, address);
 }
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
 
 static inline int read_word(void *memory, uint64_t address, uint64_t *out)
 {
@@ -56,7 +124,7 @@ static inline int read_word(void *memory, uint64_t address, uint64_t *out)
 		return 1;
 	*out = *(const uint64_t *)address;
 	if (walk->last_count < 3)
-		walk->last[walk->last_count++] = (struct ml_agent_word){address, *out};
+		walk->last[walk->last_count++] = (struct word){address, *out};
 	return 0;
 }
 
@@ -114,12 +182,45 @@ static struct ml_unwind_row row_at(const struct ml_agent_memory *memory,
 	return found.row;
 }
 
-static void depend(struct walk *walk, struct ml_agent_word word)
+/* The row in effect at @ip, out of a cache of all threads: its two words are not written at once,
+ * but only when they belong together do they give @ip. */
+static struct ml_unwind_row cached_row(struct ml_agent_memory *memory,
+				       const struct ml_process_map **map, uint64_t ip)
 {
-	if (!walk->trace || walk->trace->count == ML_AGENT_TRACE_WORDS)
+	uint32_t epoch = LOAD(memory->epoch);
+	struct ml_agent_cached_row *cached =
+		&memory->row_cache[ip * GOLDEN >> 50 & (ML_AGENT_ROW_CACHE - 1)];
+	uint64_t asked = ip ^ (uint64_t)epoch << 48;
+	union {
+		uint64_t word;
+		struct ml_unwind_row row;
+	} found = {.word = LOAD(cached->row)};
+
+	if (LIKELY((LOAD(cached->check) ^ found.word) == asked))
+		return found.row;
+	if (!*map || ip < (*map)->start || ip >= (*map)->end)
+		*map = find_map(memory, ip);
+	found.row = (struct ml_unwind_row){.rules = ML_CFA_NONE};
+	if (*map && (*map)->page_count)
+		found.row = row_at(memory, *map, ip);
+	__atomic_store_n(&cached->row, found.word, __ATOMIC_RELAXED);
+	__atomic_store_n(&cached->check, asked ^ found.word, __ATOMIC_RELAXED);
+	return found.row;
+}
+
+/* ---- walks ------------------------------------------------------------------------------------
+ */
+
+static void depend(struct walk *walk, struct word word)
+{
+	uint64_t offset = word.address - walk->low;
+
+	if (walk->count == ML_AGENT_TRACE_LIMIT || offset > UINT32_MAX) {
 		walk->overflowed = true;
-	else
-		walk->trace->words[walk->trace->count++] = word;
+		return;
+	}
+	walk->memo->new_values[walk->count] = word.value;
+	walk->memo->new_offsets[walk->count++] = (uint32_t)offset;
 }
 
 /* Whether a step by @row looks at rbp, and whether one of the words it reads is the saved rbp. */
@@ -131,34 +232,39 @@ static bool uses_bp(struct ml_unwind_row row)
 	       row.rules >> 4 == ML_RBP_RBP;
 }
 
-/* The stack of the walk in the thread's ip[], its length; *@end says why it ended. */
-static uint32_t walk_stack(const struct ml_agent_memory *memory, struct walk *walk, uint32_t *end)
+/* Which of the words read by a step by @row is the saved rbp; -1: none. */
+static int saved_bp_of(struct ml_unwind_row row)
+{
+	uint32_t rule = row.rules & 15, bp_rule = row.rules >> 4;
+
+	if (rule == ML_CFA_SIGNAL || rule == ML_CFA_NONE)
+		return 0;
+	if (bp_rule != ML_RBP_CFA && bp_rule != ML_RBP_RBP)
+		return -1;
+	return rule == ML_CFA_DEREF_RBP || rule == ML_CFA_DEREF_RSP;
+}
+
+/* The stack of the walk in the memo's ip[], its length; *@end says why it ended. */
+static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 {
 	const struct ml_process_map *map = NULL;
 	struct ml_unwind_regs *regs = walk->regs;
-	struct ml_agent_word saved = {0, 0};
-	uint32_t n = 0, depth = memory->config.depth;
+	struct word saved = {0, 0};
+	uint32_t n = 0, depth = walk->memory->config.depth;
 	bool is_first_bp = true;
 
 	for (*end = ML_WALK_MORE; *end == ML_WALK_MORE;) {
-		uint64_t at = regs->ip - regs->is_call;
-		struct ml_unwind_row row = {.rules = ML_CFA_NONE};
-
 		if (n == depth || n == ML_STACK_DEPTH) {
 			*end = ML_WALK_DEPTH;
 			break;
 		}
-		walk->thread->ip[n++] =
-			regs->is_call ? regs->ip : regs->ip | ML_STACK_IP_INTERRUPTED;
-		if (!map || at < map->start || at >= map->end)
-			map = find_map(memory, at);
-		if (map && map->page_count)
-			row = row_at(memory, map, at);
+		walk->memo->ip[n++] = regs->is_call ? regs->ip : regs->ip | ML_STACK_IP_INTERRUPTED;
 
-		uint32_t rule = row.rules & 15, bp_rule = row.rules >> 4;
+		struct ml_unwind_row row = cached_row(walk->memory, &map, regs->ip - regs->is_call);
+		int saved_bp = saved_bp_of(row);
 
-		if (uses_bp(row) && is_first_bp && walk->trace)
-			walk->trace->uses_bp = 1;
+		if (uses_bp(row) && is_first_bp)
+			walk->uses_bp = true;
 		if (uses_bp(row) && saved.address) {
 			depend(walk, saved);
 			saved.address = 0;
@@ -166,81 +272,69 @@ static uint32_t walk_stack(const struct ml_agent_memory *memory, struct walk *wa
 		walk->last_count = 0;
 		*end = ml_unwind_by_row(row, regs, walk);
 		for (uint32_t i = 0; i < walk->last_count; i++) {
-			bool is_bp = rule == ML_CFA_SIGNAL || rule == ML_CFA_NONE
-					     ? i == 0
-					     : (bp_rule == ML_RBP_CFA || bp_rule == ML_RBP_RBP) &&
-						       i == (rule == ML_CFA_DEREF_RBP ||
-							     rule == ML_CFA_DEREF_RSP);
-			if (!is_bp) {
+			if ((int)i != saved_bp) {
 				depend(walk, walk->last[i]);
 				continue;
 			}
 			saved = walk->last[i];
 			is_first_bp = false;
 		}
+		/* Lost: what it was before does not matter any more. */
+		if (row.rules >> 4 == ML_RBP_UNDEF)
+			saved.address = 0;
 	}
 	return n;
 }
 
-/* The number of the stack ip[0…n), made when it is new; 0 when there is no room. */
+/* ---- stacks -----------------------------------------------------------------------------------
+ */
+
+/* A new stack's number, its record written; 0 when there is no room. */
+static uint32_t stack_new(struct ml_agent_memory *memory, const uint64_t *ip, uint32_t n,
+			  uint32_t end, uint64_t hash)
+{
+	if (LOAD(memory->stack_count) + 1 >= memory->stack_limit ||
+	    LOAD(memory->word_count) + n > ML_AGENT_WORDS)
+		return 0;
+
+	uint32_t id = __atomic_add_fetch(&memory->stack_count, 1, __ATOMIC_RELAXED);
+	uint64_t first = __atomic_fetch_add(&memory->word_count, n, __ATOMIC_RELAXED);
+
+	if (id >= memory->stack_limit || first + n > ML_AGENT_WORDS)
+		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		memory->words[first + i] = ip[i];
+	memory->stacks[id] = (struct ml_agent_stack){
+		.hash = hash, .first = (uint32_t)first, .count = (uint16_t)n, .end = (uint16_t)end};
+	return id;
+}
+
+/* The number of the stack @ip[0…n), made when it is new; 0 when there is no room. */
 static uint32_t intern(struct ml_agent_memory *memory, const uint64_t *ip, uint32_t n, uint32_t end)
 {
 	uint64_t hash = memory->tgid;
+	uint32_t fresh = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		hash = (hash ^ ip[i]) * GOLDEN;
 		hash ^= hash >> 29;
 	}
-	hash |= 1;
-	for (uint32_t k = 0, i = (uint32_t)(hash >> 40); k < 64; k++, i++) {
-		uint32_t id = i & (ML_AGENT_STACKS - 1);
-		struct ml_agent_stack *stack = &memory->stacks[id];
-		uint64_t there = LOAD(stack->hash);
+	for (uint32_t i = (uint32_t)(hash >> 40);; i++) {
+		uint32_t *slot = &memory->stack_index[i & (ML_AGENT_STACK_INDEX - 1)];
+		uint32_t id = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 
-		if (!id)
-			continue;
-		if (!there) {
-			if (LOAD(memory->stack_count) >= memory->stack_limit ||
-			    LOAD(memory->word_count) + n > ML_AGENT_WORDS)
-				break;
-			if (__atomic_compare_exchange_n(&stack->hash, &there, hash, false,
-							__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-				uint64_t first = __atomic_fetch_add(&memory->word_count, n,
-								    __ATOMIC_RELAXED);
-
-				ADD(memory->stack_count, 1);
-				if (first + n > ML_AGENT_WORDS)
-					break;
-				for (uint32_t j = 0; j < n; j++)
-					memory->words[first + j] = ip[j];
-				stack->first = (uint32_t)first;
-				stack->end = (uint16_t)end;
-				__atomic_store_n(&stack->count, (uint16_t)n, __ATOMIC_RELEASE);
-				return id;
-			}
+		if (!id && !fresh)
+			fresh = stack_new(memory, ip, n, end, hash);
+		if (!id && !fresh) {
+			count(memory, ML_COUNTER_STACK_TABLE_FULL);
+			return 0;
 		}
-		if (there == hash)
+		if (!id && __atomic_compare_exchange_n(slot, &id, fresh, false, __ATOMIC_ACQ_REL,
+						       __ATOMIC_ACQUIRE))
+			return fresh;
+		if (memory->stacks[id].hash == hash)
 			return id;
 	}
-	count(memory, ML_COUNTER_STACK_TABLE_FULL);
-	return 0;
-}
-
-static inline bool is_unchanged(struct ml_agent_thread *thread, const struct ml_agent_trace *trace,
-				uint64_t ip, uint64_t sp, uint64_t bp, uint32_t epoch)
-{
-	if (trace->ip != ip || trace->sp != sp || trace->epoch != epoch ||
-	    (trace->uses_bp && trace->bp != bp))
-		return false;
-	/* In order: each word's place follows from those before it. */
-	for (uint32_t i = 0; i < trace->count; i++) {
-		const struct ml_agent_word *word = &trace->words[i];
-
-		if (!is_readable(thread, sp, word->address) ||
-		    *(const uint64_t *)word->address != word->value)
-			return false;
-	}
-	return true;
 }
 
 static void count_end(struct ml_agent_memory *memory, uint32_t end)
@@ -253,61 +347,178 @@ static void count_end(struct ml_agent_memory *memory, uint32_t end)
 		count(memory, ML_COUNTER_STACKS_DEPTH);
 }
 
-RARE static uint32_t walk_anew(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-			       struct ml_agent_trace *trace, struct ml_unwind_regs regs,
-			       uint32_t epoch)
-{
-	struct walk walk = {.thread = thread, .trace = trace, .regs = &regs, .low = regs.sp};
-	uint64_t ip = regs.ip, sp = regs.sp, bp = regs.bp;
-	uint32_t end, n;
+/* ---- traces -----------------------------------------------------------------------------------
+ */
 
-	thread->traces_missed++;
-	trace->ip = 0;
-	trace->count = trace->uses_bp = 0;
-	n = walk_stack(memory, &walk, &end);
-	trace->stack = intern(memory, thread->ip, n, end);
-	if (walk.overflowed || end != ML_WALK_COMPLETE || !trace->stack) {
-		count_end(memory, end);
-		return trace->stack;
-	}
-	trace->sp = sp;
-	trace->bp = bp;
-	trace->epoch = epoch;
-	trace->ip = ip;
-	return trace->stack;
+static inline bool is_unchanged(const struct ml_agent_thread *thread,
+				const struct ml_agent_trace *trace, uint64_t sp, uint64_t bp,
+				uint32_t epoch)
+{
+	const uint64_t *values = thread->memo->values + trace->first;
+	const uint32_t *offsets = thread->memo->offsets + trace->first;
+
+	if (trace->epoch != epoch || (trace->uses_bp && trace->bp != bp) ||
+	    !is_known_readable(thread, sp, sp + trace->reach))
+		return false;
+	/* In order: each word's place follows from those before it. */
+	for (uint32_t i = 0, n = trace->count; i < n; i++)
+		if (*(const uint64_t *)(sp + offsets[i]) != values[i])
+			return false;
+	return true;
 }
 
-/* The number of the stack @call was made from. */
-static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-			 const struct call *call)
+static inline struct ml_agent_trace *ways_of(const struct ml_agent_thread *thread, uint64_t ip,
+					     uint64_t sp)
 {
-	struct ml_unwind_regs regs = {
+	uint32_t set = (uint32_t)(((ip ^ sp << 20) * GOLDEN) >> 56);
+
+	return &thread->memo->traces[set * ML_AGENT_TRACE_WAYS & (ML_AGENT_TRACES - 1)];
+}
+
+/* The trace of the walk from there; NULL when there is none that is still true. */
+static inline struct ml_agent_trace *find_trace(const struct ml_agent_memory *memory,
+						const struct ml_agent_thread *thread, uint64_t ip,
+						uint64_t sp, uint64_t bp)
+{
+	struct ml_agent_trace *ways = ways_of(thread, ip, sp);
+	uint32_t epoch = LOAD(memory->epoch);
+
+	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
+		if (ways[i].ip == ip && ways[i].sp == sp &&
+		    is_unchanged(thread, &ways[i], sp, bp, epoch))
+			return &ways[i];
+	return NULL;
+}
+
+/* The thread's traces must all begin anew: their words are used up. */
+static void forget_traces(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			  struct ml_agent_memo *memo)
+{
+	for (uint32_t i = 0; i < ML_AGENT_TRACES; i++) {
+		if (!(thread->trace_pages >> (i / TRACES_PER_PAGE) & 1))
+			continue;
+		settle_trace(memory, &memo->traces[i]);
+		memo->traces[i].ip = 0;
+		memo->traces[i].room = 0;
+	}
+	thread->words_used = 0;
+}
+
+/* Makes @trace that of the walk just done. */
+static void keep_trace(const struct walk *walk, struct ml_agent_trace *trace,
+		       const struct ml_unwind_regs *start, uint32_t epoch, uint32_t stack)
+{
+	struct ml_agent_memo *memo = walk->memo;
+	uint32_t room = (walk->count + 7) & ~7u, reach = 0;
+
+	if (trace->room < walk->count) {
+		if (walk->thread->words_used + room > ML_AGENT_TRACE_WORDS)
+			forget_traces(walk->memory, walk->thread, memo);
+		trace->first = walk->thread->words_used;
+		trace->room = (uint16_t)room;
+		walk->thread->words_used += room;
+	}
+	for (uint32_t i = 0; i < walk->count; i++) {
+		memo->values[trace->first + i] = memo->new_values[i];
+		memo->offsets[trace->first + i] = memo->new_offsets[i];
+		if (memo->new_offsets[i] > reach)
+			reach = memo->new_offsets[i];
+	}
+	trace->count = (uint16_t)walk->count;
+	trace->reach = reach;
+	trace->sp = start->sp;
+	trace->bp = start->bp;
+	trace->uses_bp = walk->uses_bp;
+	trace->epoch = epoch;
+	trace->stack = stack;
+	trace->ip = start->ip;
+}
+
+/* Walks; @trace is to be made that of the walk, and NULL when it cannot be, or is from the start.
+ */
+static uint32_t walk_anew(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			  struct ml_agent_trace **trace, const struct ml_unwind_regs *start)
+{
+	struct ml_unwind_regs regs = *start;
+	struct ml_agent_memo *memo = thread->memo;
+	struct walk walk = {
+		.memory = memory, .thread = thread, .memo = memo, .regs = &regs, .low = regs.sp};
+	uint32_t epoch = LOAD(memory->epoch), end, n, stack;
+
+	thread->walks++;
+	memo->is_walking = 1;
+	IN_ORDER();
+	n = walk_stack(&walk, &end);
+	stack = intern(memory, memo->ip, n, end);
+	count_end(memory, end);
+	/* Memory that could not be read may be another time. */
+	if (walk.overflowed || end == ML_WALK_FAULT || !stack)
+		*trace = NULL;
+	if (*trace) {
+		thread->trace_pages |= 1u << ((uint32_t)(*trace - memo->traces) / TRACES_PER_PAGE);
+		settle_trace(memory, *trace);
+		(*trace)->ip = 0;
+		(*trace)->end = (uint16_t)end;
+		keep_trace(&walk, *trace, start, epoch, stack);
+	}
+	IN_ORDER();
+	memo->is_walking = 0;
+	return stack;
+}
+
+/* True when the thread is at its traces and was interrupted by a signal handler, whose call this
+ * is. One that was left by a longjmp was below @sp. */
+static bool is_interrupted(struct ml_agent_thread *thread, uint64_t sp)
+{
+	if (thread->walker && sp > thread->walker && sp - thread->walker < STACK_REACH) {
+		thread->walker = 0;
+		thread->memo->is_walking = 0;
+	}
+	return thread->walker;
+}
+
+/* The number of the stack @call was made from. *@trace gets where to count it, NULL for the site.
+ */
+static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			 const struct call *call, struct ml_agent_trace **trace)
+{
+	const struct ml_unwind_regs regs = {
 		.ip = call->return_address,
 		.sp = (uint64_t)(&call->return_address + 1),
 		.bp = call->rbp,
 		.is_call = 1,
 	};
-	uint32_t epoch = LOAD(memory->epoch);
-	uint32_t set = (uint32_t)(((regs.ip ^ regs.sp << 20) * GOLDEN) >> 57) & ~1u;
-	struct ml_agent_trace *pair = &thread->traces[set & (ML_AGENT_TRACES - 1)];
+	struct ml_agent_trace *ways = ways_of(thread, regs.ip, regs.sp);
+	bool is_free = !is_interrupted(thread, regs.sp);
+	uint32_t stack;
 
-	/* A signal handler that interrupted a walk of this thread. */
-	if (UNLIKELY(thread->is_walking)) {
-		count(memory, ML_COUNTER_STACK_TABLE_FULL);
+	*trace = NULL;
+	if (!is_free && thread->memo->is_walking) {
+		count(memory, ML_COUNTER_STACKS_LOST);
 		return 0;
 	}
-	for (uint32_t i = 0; i < 2; i++) {
-		if (!is_unchanged(thread, &pair[i], regs.ip, regs.sp, regs.bp, epoch))
-			continue;
-		thread->traces_hit++;
-		return pair[i].stack;
+	if (!is_free)
+		return walk_anew(memory, thread, trace, &regs);
+	thread->walker = regs.sp;
+	IN_ORDER();
+	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
+		if (ways[i].ip == regs.ip && ways[i].sp == regs.sp)
+			is_readable(thread, regs.sp, regs.sp + ways[i].reach);
+	*trace = find_trace(memory, thread, regs.ip, regs.sp, regs.bp);
+	if (*trace) {
+		stack = (*trace)->stack;
+		count_end(memory, (*trace)->end);
+	} else {
+		*trace = &ways[thread->walks % ML_AGENT_TRACE_WAYS];
+		stack = walk_anew(memory, thread, trace, &regs);
 	}
-	thread->is_walking = 1;
-	__asm__ volatile("" : : : "memory");
-
-	uint32_t stack = walk_anew(memory, thread, &pair[thread->traces_missed & 1], regs, epoch);
-
-	__asm__ volatile("" : : : "memory");
-	thread->is_walking = 0;
 	return stack;
+}
+
+/* The caller of stack_of() has counted: traces may be used again. */
+static void leave_traces(struct ml_agent_thread *thread, const struct call *call)
+{
+	IN_ORDER();
+	if (thread->walker == (uint64_t)(&call->return_address + 1))
+		thread->walker = 0;
 }

@@ -16,9 +16,9 @@
 #define ML_ISLAND_BYTES (4 * ML_AGENT_PAGE)
 #define ML_ISLAND_MAGIC 0x6e616c736967616dull
 #define ML_SLOT_BYTES   256u
-#define ML_SLOT_ENTRY   16u
-#define ML_SLOT_SELF    24u
-#define ML_SLOT_STUB    32u
+#define ML_SLOT_ENTRY   24u
+#define ML_SLOT_SELF    32u
+#define ML_SLOT_STUB    40u
 #define ML_SLOT_CODE    64u
 #define ML_SLOT_PATCH   192u
 #define ML_ISLAND_SLOTS (ML_ISLAND_BYTES / ML_SLOT_BYTES)

@@ -15,25 +15,44 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 1u
+#define ML_AGENT_VERSION 2u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
-#define ML_AGENT_MEMORY_NAME "memleak-agent"
+#define ML_AGENT_MEMORY_NAME  "memleak-agent"
 
-#define ML_AGENT_PAGE        4096u
-#define ML_AGENT_PATCHES     128u /**< functions patched in one process */
-#define ML_AGENT_PATCH_BYTES 5u   /**< jmp rel32 */
-#define ML_AGENT_ISLANDS     16u  /**< pages of stubs near the patched modules */
+#define ML_AGENT_PAGE         4096u
+#define ML_AGENT_PATCHES      128u /**< functions patched in one process */
+#define ML_AGENT_PATCH_BYTES  5u   /**< jmp rel32 */
+#define ML_AGENT_ISLANDS      16u  /**< pages of stubs near the patched modules */
 
-#define ML_AGENT_STACKS      (1u << 18) /**< slots of the stack table; half of them are used */
-#define ML_AGENT_WORDS       (1u << 22) /**< addresses in all stacks */
-#define ML_AGENT_MAP_EVENTS  (1u << 14)
-#define ML_AGENT_THREADS     1024u
-#define ML_AGENT_TRACES      128u
-#define ML_AGENT_TRACE_WORDS 96u
-#define ML_AGENT_ROWS        (1u << 20)
-#define ML_AGENT_ROW_PAGES   (1u << 18)
-#define ML_AGENT_BLOCKS      3u  /**< blocks of one bucket */
-#define ML_AGENT_PROBES      64u /**< buckets looked at for one address */
+#define ML_AGENT_STACKS       (1u << 17) /**< stacks, numbered from 1 */
+#define ML_AGENT_STACK_INDEX  (1u << 18)
+#define ML_AGENT_WORDS        (1u << 22) /**< addresses in all stacks */
+#define ML_AGENT_MAP_EVENTS   (1u << 14)
+#define ML_AGENT_ROWS         (1u << 20)
+#define ML_AGENT_ROW_PAGES    (1u << 18)
+#define ML_AGENT_ROW_CACHE    (1u << 14)
+
+#define ML_AGENT_THREADS      4096u
+#define ML_AGENT_TIDS         (1u << 13)
+#define ML_AGENT_OTHER_STACKS 7u
+#define ML_AGENT_RECENT       256u /**< places of blocks a thread remembers */
+#define ML_AGENT_TRACE_WAYS   4u
+#define ML_AGENT_TRACES       1024u  /**< walks a thread remembers, */
+#define ML_AGENT_TRACE_WORDS  16384u /**< with so many words for all of them */
+#define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk */
+
+/* The live blocks, by address: a page of regions for 64 MiB, lines of blocks for a region. */
+#define ML_AGENT_ADDRESS_BITS 47u
+#define ML_AGENT_REGION_SHIFT 16u
+#define ML_AGENT_PAGE_SHIFT   26u
+#define ML_AGENT_PAGE_REGIONS (1u << (ML_AGENT_PAGE_SHIFT - ML_AGENT_REGION_SHIFT))
+#define ML_AGENT_TOPS         (1u << (ML_AGENT_ADDRESS_BITS - ML_AGENT_PAGE_SHIFT))
+#define ML_AGENT_PAGES        (1u << 14) /**< 1 TiB of addresses with blocks in them */
+#define ML_AGENT_LINE_BLOCKS  5u
+#define ML_AGENT_LINES        (1u << 24) /**< unless the user sets a limit: 50 million blocks */
+#define ML_AGENT_LARGE        (1u << 16) /**< blocks of ML_AGENT_LARGE_BYTES and more */
+#define ML_AGENT_LARGE_BYTES  (1u << 18)
+#define ML_AGENT_FILTER       (1u << 16)
 
 /** Without a heartbeat for so long the agent lets every call through. */
 #define ML_AGENT_LAPSE_NS 10000000000ull
@@ -47,8 +66,11 @@ enum ml_agent_mode {
 /** What a stub pushes for its function; lies beside it, in memory that a forked child keeps. */
 struct ml_agent_descriptor {
 	uint64_t trampoline; /**< the function's first instructions, then back into it */
-	uint32_t role;       /**< enum ml_role */
-	uint32_t reserved;
+	/** Of a function that may throw: the trampoline of one that allocates the same and does
+	 * not, which is called in its stead; 0 = none. */
+	uint64_t substitute;
+	uint32_t role;    /**< enum ml_role */
+	uint32_t swapped; /**< the substitute takes the first two arguments the other way round */
 };
 
 /** A patched function. */
@@ -63,32 +85,54 @@ struct ml_agent_range {
 	uint64_t size;
 };
 
-/** A live block. */
-struct ml_agent_block {
-	uint64_t address; /**< 0 free, 1 being written */
-	uint64_t size;
-	uint64_t born_ns;
-	uint32_t stack; /**< index into stacks and sites */
-	uint32_t tid;
-	uint32_t points; /**< sampling by bytes: sampling points in it; else 0 */
-	uint32_t reserved;
-};
+/*
+ * A live block in 12 bytes. The key is ML_AGENT_KEY_USED, the number of its stack, and its place
+ * in its region in units of 8 bytes. The size has the number of the thread's tid beside it, or
+ * with ML_AGENT_SIZE_LARGE it is the number of an ml_agent_large. The birth has the address's
+ * lowest 3 bits beside it.
+ */
+#define ML_AGENT_KEY_USED (1u << 31)
+#define ML_AGENT_KEY_BUSY 1u /**< taken and not yet written */
+/** The place of a block that thread @i freed and remembers: only that thread may take it. */
+#define ML_AGENT_KEY_OF(i)  (((i) + 1u) << 4 | 2u)
+#define ML_AGENT_KEY_PLACE  ((1u << (ML_AGENT_REGION_SHIFT - 3)) - 1)
+#define ML_AGENT_KEY_STACK  (ML_AGENT_REGION_SHIFT - 3)
+#define ML_AGENT_SIZE_LARGE (1u << 31)
+#define ML_AGENT_SIZE_TID   18u
+#define ML_AGENT_BORN_SHIFT 3u
+#define ML_AGENT_TICK_SHIFT 24u /**< births are in units of 17 ms, for 104 days */
 
-struct ml_agent_bucket {
-	uint32_t overflow; /**< blocks that belong here or before and stand behind */
+/** Blocks of one region that are near each other by hash: a cache line. */
+struct ml_agent_line {
+	uint32_t key[ML_AGENT_LINE_BLOCKS]; /**< 0 free */
+	uint32_t size[ML_AGENT_LINE_BLOCKS];
+	uint32_t born[ML_AGENT_LINE_BLOCKS];
+	uint32_t next; /**< in the first line of a table: the region's next one */
+} __attribute__((aligned(64)));
+
+/** A table of lines: its first line << 5 | log2 of their number; 0 none. */
+#define ML_AGENT_TABLE(first, log2) ((first) << 5 | (log2))
+#define ML_AGENT_TABLE_FIRST(table) ((table) >> 5)
+#define ML_AGENT_TABLE_LOG2(table)  ((table)&31u)
+
+struct ml_agent_large {
+	uint64_t size; /**< 0 unused */
+	uint32_t tid;
 	uint32_t reserved;
-	struct ml_agent_block block[ML_AGENT_BLOCKS];
 };
 
 /** A stack: count addresses from words[first] on, innermost first. */
 struct ml_agent_stack {
-	uint64_t hash; /**< 0: unused */
+	uint64_t hash;
 	uint32_t first;
-	uint16_t count; /**< 0 while it is being written */
-	uint16_t end;   /**< enum ml_walk_end */
+	uint16_t count;
+	uint16_t end; /**< enum ml_walk_end */
 };
 
-/** What was ever allocated through a stack, weighted. What is freed is that minus what lives. */
+/**
+ * What was ever allocated through a stack; the rest is in the threads' traces. What is freed is
+ * that minus what lives. When sampling by bytes both are estimates, allocs times 65536.
+ */
 struct ml_agent_site {
 	uint64_t allocs;
 	uint64_t alloc_bytes;
@@ -99,41 +143,74 @@ struct ml_agent_map_event {
 	struct ml_map_event event;
 };
 
-struct ml_agent_word {
-	uint64_t address;
-	uint64_t value;
+/** A row that was looked for; valid when the two words together give what was asked. */
+struct ml_agent_cached_row {
+	uint64_t check;
+	uint64_t row;
 };
 
-/** A stack walk and every word it depended on: unchanged words mean the same stack. */
+/**
+ * A stack walk and every word it depended on: unchanged words mean the same stack. Also the books
+ * of that stack that are not in its site yet.
+ */
 struct ml_agent_trace {
 	uint64_t ip; /**< 0: unused */
 	uint64_t sp;
 	uint64_t bp; /**< counts only when uses_bp */
-	uint32_t uses_bp;
-	uint32_t epoch;
 	uint32_t stack;
-	uint32_t count;
-	struct ml_agent_word words[ML_AGENT_TRACE_WORDS]; /**< in the order the walk read them */
+	uint32_t first; /**< of its words */
+	uint32_t reach; /**< the last one's distance from sp */
+	uint32_t epoch;
+	uint16_t count;
+	uint16_t room; /**< words it may use */
+	uint16_t uses_bp;
+	uint16_t end; /**< enum ml_walk_end */
+	uint64_t allocs;
+	uint64_t alloc_bytes;
 };
+
+/** Where the block of an address is, or was before it was freed. */
+struct ml_agent_recent {
+	uint64_t address;
+	uint64_t place; /**< line << 3 | number in it */
+};
+
+/** What a thread remembers. */
+struct ml_agent_memo {
+	struct ml_agent_recent recent[ML_AGENT_RECENT];
+	struct ml_agent_trace traces[ML_AGENT_TRACES];
+	uint64_t values[ML_AGENT_TRACE_WORDS];  /**< in the order the walks read them … */
+	uint32_t offsets[ML_AGENT_TRACE_WORDS]; /**< … from sp */
+	/** Other stacks the thread ran on (coroutines, signal stacks). */
+	struct ml_agent_range other_stacks[ML_AGENT_OTHER_STACKS];
+	/* Scratch of a walk, and whether one is using it. */
+	uint64_t is_walking;
+	uint64_t ip[ML_STACK_DEPTH + 1];
+	uint64_t new_values[ML_AGENT_TRACE_LIMIT];
+	uint32_t new_offsets[ML_AGENT_TRACE_LIMIT];
+} __attribute__((aligned(4096)));
 
 /** What a thread keeps to itself. */
 struct ml_agent_thread {
 	uint64_t pointer; /**< its thread pointer (fs base); 0: unused */
 	uint64_t call;    /**< address of its call in progress, 0 = none */
-	uint32_t tid;
-	uint32_t is_walking;
-	uint64_t seen_ns;    /**< heartbeat last seen … */
-	uint64_t seen_count; /**< … and in how many calls */
 	uint64_t events;
 	uint64_t untracked_frees;
+	uint64_t walker;             /**< sp of a walk in progress, 0 = none */
+	int64_t byte_budget;         /**< --sample-bytes: bytes until the next sample */
+	struct ml_agent_range stack; /**< memory known to be readable around its sp */
+	uint32_t tid;
+	uint32_t tid_number; /**< its index in tids */
+	uint32_t tid_offset; /**< where the C library keeps the tid behind the pointer; 0 unknown */
+	uint32_t trace_pages; /**< a bit for each page of traces in use */
 	uint64_t nth;
-	int64_t byte_budget;
 	uint64_t random;
-	uint64_t stack_low, stack_high; /**< memory known to be readable */
-	uint64_t traces_hit, traces_missed;
-	uint64_t ip[ML_STACK_DEPTH + 1]; /**< scratch of a walk */
-	struct ml_agent_trace traces[ML_AGENT_TRACES] __attribute__((aligned(64)));
-};
+	uint64_t walks;
+	struct ml_agent_memo *memo; /**< in the target */
+	uint32_t words_used;
+	uint32_t own_key; /**< ML_AGENT_KEY_OF() */
+	uint32_t reserved[2];
+} __attribute__((aligned(64)));
 
 struct ml_agent_header {
 	uint64_t magic;
@@ -154,32 +231,49 @@ struct ml_agent_header {
 struct ml_agent_memory {
 	struct ml_agent_header header;
 	struct ml_trace_config config __attribute__((aligned(4096)));
-	uint64_t bucket_mask;
-	uint32_t tgid;      /**< the process, as the tool numbers it */
-	uint32_t is_static; /**< allocator and program are one module */
+	uint64_t start_ns;     /**< births count from here */
+	uint64_t always_bytes; /**< sampling by bytes: blocks of so many are kept; 0: no sampling */
+	uint32_t tgid;         /**< the process, as the tool numbers it */
+	uint32_t is_static;    /**< allocator and program are one module */
+	uint32_t is_exact;     /**< every call is kept */
 	uint32_t stack_limit;
+	uint32_t line_limit;
 	uint32_t epoch; /**< changes with the unwind tables */
 	uint32_t maps_current;
-	uint32_t reserved;
 	uint64_t now_ns __attribute__((aligned(64))); /**< CLOCK_MONOTONIC, the tool's heartbeat */
 	uint64_t word_count __attribute__((aligned(64)));
-	uint64_t stack_count;
+	uint32_t stack_count;
+	uint32_t line_count;
+	uint32_t page_count;
+	uint32_t tid_count;
 	uint64_t map_event_head __attribute__((aligned(64)));
 	uint64_t map_event_tail;
 	uint64_t counters[ML_SLOT_COUNT] __attribute__((aligned(64)));
 	struct ml_process_maps maps[2] __attribute__((aligned(4096)));
-	struct ml_agent_stack stacks[ML_AGENT_STACKS] __attribute__((aligned(4096)));
+	uint32_t tids[ML_AGENT_TIDS] __attribute__((aligned(4096)));
+	uint8_t filter[ML_AGENT_FILTER]; /**< sampling by bytes: blocks by hash of their address */
+	struct ml_agent_cached_row row_cache[ML_AGENT_ROW_CACHE];
+	uint32_t stack_index[ML_AGENT_STACK_INDEX];
+	struct ml_agent_stack stacks[ML_AGENT_STACKS];
 	struct ml_agent_site sites[ML_AGENT_STACKS];
 	uint64_t words[ML_AGENT_WORDS];
 	struct ml_agent_map_event map_events[ML_AGENT_MAP_EVENTS];
 	uint64_t rows[ML_AGENT_ROWS] __attribute__((aligned(4096)));
 	uint64_t row_pages[ML_AGENT_ROW_PAGES];
 	struct ml_agent_thread threads[ML_AGENT_THREADS] __attribute__((aligned(4096)));
-	struct ml_agent_bucket buckets[] __attribute__((aligned(4096)));
+	struct ml_agent_memo memos[ML_AGENT_THREADS];
+	struct ml_agent_large large[ML_AGENT_LARGE];
+	uint32_t tops[ML_AGENT_TOPS] __attribute__((aligned(4096)));
+	uint32_t page_tops[ML_AGENT_PAGES]; /**< which top a page belongs to */
+	uint32_t pages[ML_AGENT_PAGES][ML_AGENT_PAGE_REGIONS] __attribute__((aligned(4096)));
+	struct ml_agent_line lines[] __attribute__((aligned(4096)));
 };
 
-_Static_assert(sizeof(struct ml_agent_bucket) == 128, "two cache lines");
+_Static_assert(sizeof(struct ml_agent_line) == 64, "a cache line");
+_Static_assert(sizeof(struct ml_agent_trace) == 64, "a cache line");
+_Static_assert(sizeof(struct ml_agent_thread) == 128, "two cache lines");
 _Static_assert(sizeof(struct ml_agent_header) <= 8192, "the header is copied whole");
+_Static_assert(ML_AGENT_STACKS <= 1u << (31 - ML_AGENT_KEY_STACK), "a stack fits the key");
 
 /** First bytes of the agent's image. Offsets are from its start. */
 struct ml_agent_image_header {

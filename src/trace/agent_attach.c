@@ -2,11 +2,11 @@
 #include "trace/agent_attach.h"
 
 #include "base/file.h"
+#include "shared/sample_weight.h"
 #include "trace/process_allocators.h"
 
 #include <string.h>
 
-#define DEFAULT_BLOCKS (1u << 21)
 #define DEFAULT_STACKS (1u << 16)
 #define STALE_LIMIT    8
 
@@ -150,14 +150,12 @@ static void tell_maps(struct ml_agent_attached *attached, const struct ml_alloca
 /* ---- attaching --------------------------------------------------------------------------------
  */
 
-static size_t bucket_count(const struct ml_tracer_options *options)
+/* Lines for as many blocks as the user allows; two thirds of their places are used. */
+static uint32_t line_count(const struct ml_tracer_options *options)
 {
-	uint64_t blocks = options->max_blocks ? options->max_blocks : DEFAULT_BLOCKS;
-	size_t count = 64;
+	uint64_t lines = (uint64_t)options->max_blocks * 3 / (2 * ML_AGENT_LINE_BLOCKS) + 16;
 
-	while (count * ML_AGENT_BLOCKS < blocks + blocks / 2)
-		count *= 2;
-	return count;
+	return options->max_blocks && lines < ML_AGENT_LINES ? (uint32_t)lines : ML_AGENT_LINES;
 }
 
 static void configure(struct ml_agent_attached *attached, const struct ml_allocators *allocators)
@@ -170,14 +168,18 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 		.min_size = options->min_size,
 		.max_size = options->max_size ? options->max_size : UINT64_MAX,
 		.sample_every = options->sample_every ? options->sample_every : 1,
+		.sample_bytes = options->sample_bytes,
 		.depth = options->max_depth && options->max_depth < ML_STACK_DEPTH
 				 ? options->max_depth
 				 : ML_STACK_DEPTH,
 	};
-	memory->bucket_mask = bucket_count(options) - 1;
-	memory->tgid = (uint32_t)ml_process_pid(attached->process);
-	memory->stack_limit = stacks < ML_AGENT_STACKS / 2 ? stacks : ML_AGENT_STACKS / 2;
 	memory->is_static = 0;
+	memory->always_bytes = ML_ALWAYS_SAMPLED * options->sample_bytes;
+	memory->is_exact = memory->config.sample_every <= 1 && !options->sample_bytes;
+	memory->start_ns = memory->now_ns;
+	memory->line_limit = line_count(options);
+	memory->tgid = (uint32_t)ml_process_pid(attached->process);
+	memory->stack_limit = stacks < ML_AGENT_STACKS ? stacks + 1 : ML_AGENT_STACKS;
 	ml_array_each (allocator, &allocators->list)
 		memory->is_static |= ml_module_is_static(allocator->module);
 }
@@ -250,7 +252,7 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 			       const struct ml_allocators *allocators)
 {
 	size_t size = sizeof(struct ml_agent_memory) +
-		      bucket_count(attached->common->options) * sizeof(struct ml_agent_bucket);
+		      line_count(attached->common->options) * sizeof(struct ml_agent_line);
 	pid_t pid = ml_process_pid(attached->process);
 	struct function_list functions = {0};
 	struct ml_error *error = NULL;

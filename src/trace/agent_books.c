@@ -2,6 +2,7 @@
 #include "trace/agent_books.h"
 
 #include "base/file.h"
+#include "shared/sample_weight.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -46,26 +47,36 @@ static void items_in(const struct extent *part, size_t offset, size_t size, size
 	*end = (part->end - offset + size - 1) / size;
 }
 
-/* The thread in slot @i, NULL when there never was one. */
-static const struct ml_agent_thread *thread_at(const struct ml_agent_books *books, size_t i)
+/* Calls @visit for every thread there ever was. */
+static void each_thread(const struct ml_agent_books *books,
+			void (*visit)(void *context, const struct ml_agent_thread *thread),
+			void *context)
 {
-	const struct ml_agent_thread *thread = &books->memory->threads[i];
-	size_t at = (size_t)((const char *)thread - (const char *)books->memory);
+	const struct ml_agent_memory *memory = books->memory;
+	size_t offset = offsetof(struct ml_agent_memory, threads);
+	struct extent part = {.end = offset};
 
-	if (lseek(books->fd, (off_t)at, SEEK_DATA) != (off_t)at)
-		return NULL;
-	return __atomic_load_n(&thread->pointer, __ATOMIC_RELAXED) ? thread : NULL;
+	while (next_extent(books, &part, offset + sizeof(memory->threads))) {
+		size_t first, end;
+
+		items_in(&part, offset, sizeof(memory->threads[0]), &first, &end);
+		for (size_t i = first; i < end; i++)
+			if (__atomic_load_n(&memory->threads[i].pointer, __ATOMIC_RELAXED))
+				visit(context, &memory->threads[i]);
+	}
+}
+
+static void add_events(void *context, const struct ml_agent_thread *thread)
+{
+	*(uint64_t *)context += thread->events;
 }
 
 uint64_t ml_agent_books_events(const struct ml_agent_books *books)
 {
 	uint64_t events = books->frozen_events;
 
-	for (size_t i = 0; books->memory && i < ML_AGENT_THREADS; i++) {
-		const struct ml_agent_thread *thread = thread_at(books, i);
-
-		events += thread ? thread->events : 0;
-	}
+	if (books->memory)
+		each_thread(books, add_events, &events);
 	return events;
 }
 
@@ -77,8 +88,13 @@ struct reading {
 	const struct ml_agent_books *books;
 	const struct ml_snapshot_filter *filter;
 	struct ml_snapshot *out;
-	uint32_t *index; /* stack number → place in out->sites, + 1 */
+	uint32_t *index;     /* stack number → place in out->sites, + 1 */
+	uint64_t mean_bytes; /* sampling by bytes, else 0 */
 };
+
+/* More tables, and larger ones, than a region can have. */
+#define TABLES_LIMIT     64
+#define TABLE_LOG2_LIMIT (ML_AGENT_REGION_SHIFT - 3)
 
 /* The site of stack number @stack, made when it is new. */
 static struct ml_site_books *site_of(struct reading *reading, uint32_t stack)
@@ -93,104 +109,172 @@ static struct ml_site_books *site_of(struct reading *reading, uint32_t stack)
 	return &out->sites.items[reading->index[stack] - 1];
 }
 
-/* A block as it was at one moment; false while it is changing. */
-static bool read_block(const struct ml_agent_block *block, struct ml_agent_block *out)
+/* A block as it was at one moment; false while it is changing. Its stack is the mere number. */
+static bool read_block(const struct ml_agent_memory *memory, const struct ml_agent_line *line,
+		       uint32_t i, uint64_t region, struct ml_block *out)
 {
-	uint64_t address = __atomic_load_n(&block->address, __ATOMIC_ACQUIRE);
+	uint32_t key = __atomic_load_n(&line->key[i], __ATOMIC_ACQUIRE);
+	uint32_t size = line->size[i], born = line->born[i];
 
-	if (address <= 1)
+	if (!(key & ML_AGENT_KEY_USED))
 		return false;
-	*out = *block;
+	*out = (struct ml_block){
+		.address = region | (uint64_t)(key & ML_AGENT_KEY_PLACE) << 3 | (born & 7),
+		.size = size & (ML_AGENT_LARGE_BYTES - 1),
+		.stack = (key & ~ML_AGENT_KEY_USED) >> ML_AGENT_KEY_STACK,
+		.born_ns = memory->start_ns +
+			   ((uint64_t)(born >> ML_AGENT_BORN_SHIFT) << ML_AGENT_TICK_SHIFT),
+		.pid = (pid_t)memory->tgid,
+	};
+	if (size & ML_AGENT_SIZE_LARGE) {
+		const struct ml_agent_large *large = &memory->large[size & (ML_AGENT_LARGE - 1)];
+
+		out->size = large->size;
+		out->tid = (pid_t)large->tid;
+	} else {
+		out->tid = (pid_t)memory->tids[size >> ML_AGENT_SIZE_TID];
+	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return __atomic_load_n(&block->address, __ATOMIC_RELAXED) == address &&
+	return __atomic_load_n(&line->key[i], __ATOMIC_RELAXED) == key &&
 	       out->stack < ML_AGENT_STACKS;
 }
 
-/* Counts a block in its cohort and shows it when it is old enough. */
+static uint64_t whole(uint64_t count)
+{
+	return (count + (1u << (ML_SAMPLE_COUNT_SHIFT - 1))) >> ML_SAMPLE_COUNT_SHIFT;
+}
+
+/* Counts a block in its cohort and shows it when it is old enough. With @mean, of sampling by
+ * bytes, it stands for others too, and counts are in units of 2^-16. */
 static void show_block(const struct ml_snapshot_filter *filter, struct ml_site_books *site,
-		       const struct ml_block *block, struct ml_snapshot *out)
+		       const struct ml_block *block, uint64_t mean, struct ml_snapshot *out)
 {
 	uint64_t age = block->born_ns < out->time_ns ? out->time_ns - block->born_ns : 0;
+	uint64_t bytes = mean ? ml_sample_bytes(block->size, mean) : block->size;
+	uint64_t count = mean ? ml_sample_count(block->size, mean) : 1;
 
-	ml_snapshot_add_cohort(out, site, filter, block->born_ns, block->size, 1);
+	ml_snapshot_add_cohort(out, site, filter, block->born_ns, bytes,
+			       mean ? whole(count) : count);
 	if (filter->want_ages &&
 	    (age < filter->min_age_ns || block->born_ns < filter->born_after_ns))
 		return;
-	site->shown_bytes += block->size;
-	site->shown_count++;
+	site->shown_bytes += bytes;
+	site->shown_count += count;
 	if (filter->want_blocks)
 		*ml_array_push(&out->blocks) = *block;
 }
 
-static void book_block(struct reading *reading, const struct ml_agent_block *record)
+static void book_block(struct reading *reading, struct ml_block *block)
 {
-	struct ml_site_books *site = site_of(reading, record->stack);
-	uint64_t born = record->born_ns;
-	struct ml_block block = {
-		.address = record->address,
-		.size = record->size,
-		.stack = id_of(reading->books, record->stack),
-		.born_ns = born,
-		.pid = (pid_t)reading->books->memory->tgid,
-		.tid = (pid_t)record->tid,
-	};
+	uint64_t mean = reading->mean_bytes;
+	struct ml_site_books *site = site_of(reading, (uint32_t)block->stack);
 
-	ml_site_books_add(site, born, block.size, 1);
-	show_block(reading->filter, site, &block, reading->out);
+	block->stack = site->stack;
+	ml_site_books_add(site, block->born_ns,
+			  mean ? ml_sample_bytes(block->size, mean) : block->size,
+			  mean ? ml_sample_count(block->size, mean) : 1);
+	show_block(reading->filter, site, block, mean, reading->out);
+}
+
+static void read_table(struct reading *reading, uint32_t table, uint64_t region)
+{
+	const struct ml_agent_memory *memory = reading->books->memory;
+	uint32_t first = ML_AGENT_TABLE_FIRST(table), lines = 1u << ML_AGENT_TABLE_LOG2(table);
+	struct ml_block block;
+
+	for (uint32_t i = 0; i < lines; i++)
+		for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++)
+			if (read_block(memory, &memory->lines[first + i], k, region, &block))
+				book_block(reading, &block);
+}
+
+static void read_region(struct reading *reading, uint32_t table, uint64_t region, uint64_t limit)
+{
+	const struct ml_agent_memory *memory = reading->books->memory;
+
+	/* The target may have made a circle of them. */
+	for (int i = 0; table && i < TABLES_LIMIT; i++) {
+		uint64_t first = ML_AGENT_TABLE_FIRST(table), log2 = ML_AGENT_TABLE_LOG2(table);
+
+		if (log2 > TABLE_LOG2_LIMIT || first + (1u << log2) > limit)
+			return;
+		read_table(reading, table, region);
+		table = __atomic_load_n(&memory->lines[first].next, __ATOMIC_ACQUIRE);
+	}
 }
 
 /* Living blocks first: what is freed is what was allocated minus what lives. */
 static void read_blocks(struct reading *reading)
 {
 	const struct ml_agent_memory *memory = reading->books->memory;
-	size_t offset = offsetof(struct ml_agent_memory, buckets), limit = memory->header.size;
-	struct extent part = {.end = offset};
-	struct ml_agent_block block;
+	uint64_t lines = (memory->header.size - sizeof(*memory)) / sizeof(memory->lines[0]);
+	uint32_t pages = __atomic_load_n(&memory->page_count, __ATOMIC_ACQUIRE);
 
-	while (next_extent(reading->books, &part, limit)) {
-		size_t first, end;
-
-		items_in(&part, offset, sizeof(memory->buckets[0]), &first, &end);
-		for (size_t i = first; i < end; i++)
-			for (size_t k = 0; k < ML_AGENT_BLOCKS; k++)
-				if (read_block(&memory->buckets[i].block[k], &block))
-					book_block(reading, &block);
-	}
+	for (uint32_t page = 1; page <= pages && page < ML_AGENT_PAGES; page++)
+		for (uint32_t i = 0; i < ML_AGENT_PAGE_REGIONS; i++)
+			read_region(reading,
+				    __atomic_load_n(&memory->pages[page][i], __ATOMIC_ACQUIRE),
+				    (uint64_t)memory->page_tops[page] << ML_AGENT_PAGE_SHIFT |
+					    (uint64_t)i << ML_AGENT_REGION_SHIFT,
+				    lines);
 }
 
-static void book_site(struct reading *reading, uint32_t stack, const struct ml_agent_site *record)
+static void book_site(struct reading *reading, uint32_t stack, uint64_t allocs, uint64_t bytes)
 {
-	struct ml_snapshot *out = reading->out;
 	struct ml_site_books *site;
 
-	if (!record->allocs)
+	if (!allocs || stack >= ML_AGENT_STACKS)
 		return;
 	site = site_of(reading, stack);
-	site->allocs = record->allocs > site->live_count ? record->allocs : site->live_count;
-	site->alloc_bytes =
-		record->alloc_bytes > site->live_bytes ? record->alloc_bytes : site->live_bytes;
+	site->allocs += allocs;
+	site->alloc_bytes += bytes;
+}
+
+static void read_sites(struct reading *reading)
+{
+	const struct ml_agent_memory *memory = reading->books->memory;
+
+	for (uint32_t i = 0; i <= memory->stack_count && i < ML_AGENT_STACKS; i++)
+		book_site(reading, i, memory->sites[i].allocs, memory->sites[i].alloc_bytes);
+}
+
+/* What a thread counted in its traces. Pages of them that are not in use are not there. */
+static void read_traces(void *context, const struct ml_agent_thread *thread)
+{
+	const size_t per_page = ML_AGENT_PAGE / sizeof(struct ml_agent_trace);
+	struct reading *reading = context;
+	const struct ml_agent_memory *memory = reading->books->memory;
+	const struct ml_agent_trace *traces = memory->memos[thread - memory->threads].traces;
+
+	for (size_t i = 0; i < ML_AGENT_TRACES; i++)
+		if (thread->trace_pages >> (i / per_page) & 1)
+			book_site(reading, traces[i].stack, traces[i].allocs,
+				  traces[i].alloc_bytes);
+}
+
+static void finish_site(const struct reading *reading, struct ml_site_books *site)
+{
+	struct ml_snapshot *out = reading->out;
+
+	/* A trace's books may have been on their way to its site. */
+	if (site->allocs < site->live_count)
+		site->allocs = site->live_count;
+	if (site->alloc_bytes < site->live_bytes)
+		site->alloc_bytes = site->live_bytes;
+	if (reading->mean_bytes) {
+		site->allocs = whole(site->allocs);
+		site->live_count = whole(site->live_count);
+		site->shown_count = whole(site->shown_count);
+	}
 	site->frees = site->allocs - site->live_count;
 	site->free_bytes = site->alloc_bytes - site->live_bytes;
 	out->allocs += site->allocs;
 	out->frees += site->frees;
 }
 
-static void read_sites(struct reading *reading)
+static void add_untracked(void *context, const struct ml_agent_thread *thread)
 {
-	const struct ml_agent_memory *memory = reading->books->memory;
-	size_t offset = offsetof(struct ml_agent_memory, sites);
-	struct extent part = {.end = offset};
-
-	while (next_extent(reading->books, &part, offset + sizeof(memory->sites))) {
-		size_t first, end;
-
-		items_in(&part, offset, sizeof(memory->sites[0]), &first, &end);
-		for (size_t i = first; i < end; i++) {
-			struct ml_agent_site record = memory->sites[i];
-
-			book_site(reading, (uint32_t)i, &record);
-		}
-	}
+	*(uint64_t *)context += thread->untracked_frees;
 }
 
 static void read_counters(const struct ml_agent_books *books, struct ml_snapshot *out)
@@ -200,19 +284,16 @@ static void read_counters(const struct ml_agent_books *books, struct ml_snapshot
 	for (size_t i = 0; i < ML_COUNTER_COUNT; i++)
 		out->counters[i] += memory->counters[i];
 	out->untracked_frees += memory->counters[ML_SLOT_UNTRACKED_FREES];
-	for (size_t i = 0; i < ML_AGENT_THREADS; i++) {
-		const struct ml_agent_thread *thread = thread_at(books, i);
-
-		out->untracked_frees += thread ? thread->untracked_frees : 0;
-	}
+	each_thread(books, add_untracked, &out->untracked_frees);
 }
 
 /* ---- books of those that ended ----------------------------------------------------------------
  */
 
-static void add_frozen(const struct ml_snapshot *frozen, const struct ml_snapshot_filter *filter,
+static void add_frozen(const struct ml_agent_books *books, const struct ml_snapshot_filter *filter,
 		       struct ml_snapshot *out)
 {
+	const struct ml_snapshot *frozen = &books->frozen;
 	size_t first = out->sites.count, at = 0;
 
 	/* Blocks stand in the order of their sites. */
@@ -226,7 +307,10 @@ static void add_frozen(const struct ml_snapshot *frozen, const struct ml_snapsho
 		for (; at < frozen->blocks.count &&
 		       frozen->blocks.items[at].stack == out->sites.items[i].stack;
 		     at++)
-			show_block(filter, &out->sites.items[i], &frozen->blocks.items[at], out);
+			show_block(filter, &out->sites.items[i], &frozen->blocks.items[at],
+				   books->frozen_mean, out);
+	for (size_t i = first; books->frozen_mean && i < out->sites.count; i++)
+		out->sites.items[i].shown_count = whole(out->sites.items[i].shown_count);
 	for (size_t i = 0; i < ML_COUNTER_COUNT; i++)
 		out->counters[i] += frozen->counters[i];
 	out->allocs += frozen->allocs;
@@ -257,6 +341,7 @@ void ml_agent_books_freeze(struct ml_agent_books *books)
 		return;
 	ml_agent_books_snapshot(books, &everything, frozen);
 	books->frozen_events = ml_agent_books_events(books);
+	books->frozen_mean = books->memory->config.sample_bytes;
 	books->memory = NULL;
 	if (frozen->blocks.count)
 		qsort(frozen->blocks.items, frozen->blocks.count, sizeof(*frozen->blocks.items),
@@ -278,15 +363,21 @@ void ml_agent_books_snapshot(const struct ml_agent_books *books,
 {
 	struct reading reading = {.books = books, .filter = filter, .out = out};
 
-	add_frozen(&books->frozen, filter, out);
+	add_frozen(books, filter, out);
 	if (!books->memory)
 		return;
+
+	size_t first = out->sites.count;
 
 	ML_FREE_CLEANUP uint32_t *index = ml_alloc(sizeof(*index) * ML_AGENT_STACKS);
 
 	reading.index = index;
+	reading.mean_bytes = books->memory->config.sample_bytes;
 	read_blocks(&reading);
 	read_sites(&reading);
+	each_thread(books, read_traces, &reading);
+	for (size_t i = first; i < out->sites.count; i++)
+		finish_site(&reading, &out->sites.items[i]);
 	read_counters(books, out);
 }
 
@@ -303,7 +394,7 @@ bool ml_agent_books_stack(const struct ml_agent_books *books, uint64_t id,
 		return false;
 
 	const struct ml_agent_stack *stack = &memory->stacks[number];
-	uint32_t count = __atomic_load_n(&stack->count, __ATOMIC_ACQUIRE), first = stack->first;
+	uint32_t count = stack->count, first = stack->first;
 
 	if (!count || count > ML_STACK_DEPTH || first > ML_AGENT_WORDS - count)
 		return false;
@@ -316,17 +407,10 @@ void ml_agent_books_each_stack(const struct ml_agent_books *books,
 			       void (*visit)(void *context, uint64_t id), void *context)
 {
 	const struct ml_agent_memory *memory = books->memory;
-	size_t offset = offsetof(struct ml_agent_memory, stacks);
-	struct extent part = {.end = offset};
 
-	while (memory && next_extent(books, &part, offset + sizeof(memory->stacks))) {
-		size_t first, end;
-
-		items_in(&part, offset, sizeof(memory->stacks[0]), &first, &end);
-		for (size_t i = first; i < end; i++)
-			if (memory->stacks[i].hash)
-				visit(context, id_of(books, (uint32_t)i));
-	}
+	for (uint32_t i = 1; memory && i <= memory->stack_count && i < ML_AGENT_STACKS; i++)
+		if (memory->stacks[i].count)
+			visit(context, id_of(books, i));
 }
 
 bool ml_agent_books_next_map(struct ml_agent_books *books, struct ml_map_event *out)

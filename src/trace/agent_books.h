@@ -14,6 +14,7 @@ struct ml_agent_books {
 	uint32_t index;                 /**< of the process: the upper half of its stacks' ids */
 	struct ml_snapshot frozen;      /**< all sites and blocks of a process that has ended */
 	uint64_t frozen_events;         /**< its calls */
+	uint64_t frozen_mean;           /**< the mean distance of its samples in bytes, or 0 */
 };
 
 /** Adds what the books say now to @p out. The agent may be at work. */

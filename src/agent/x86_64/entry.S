@@ -7,9 +7,9 @@
  * registers the psABI calls clobbered when caller and callee are in one file, as within libc. Vector
  * registers are never touched. Below rsp nothing lives at a function's first instruction.
  *
- * struct call in agent.c is what these pushes build.
+ * struct call in agent.c is what the pushes of the long way build.
  */
-#define CALL_BYTES 96
+#include "agent/x86_64/offsets.h"
 
 	.section .header, "a"
 	.globl image_header
@@ -23,8 +23,71 @@ image_header:
 	.text
 	.globl ml_agent_entry
 	.hidden ml_agent_entry
+	.p2align 6
 ml_agent_entry:
-	push	%rbp
+	push	%rax
+	push	%rcx
+	mov	ml_agent_data(%rip), %rax
+	test	%rax, %rax
+	je	pass		/* a forked child */
+	cmpq	$0, MEMORY_ALWAYS(%rax)
+	je	long_way
+	cmpl	$MODE_ON, MEMORY_MODE(%rax)
+	jne	pass
+
+	/* Sampling by bytes: most calls need no more than this. */
+	mov	16(%rsp), %rcx
+	mov	DESCRIPTOR_ROLE(%rcx), %ecx
+	cmp	$ROLE_FREE, %ecx
+	jne	1f
+	mov	%rdi, %rcx
+	shr	$4, %rcx
+	imul	$0x9e3779b1, %ecx, %ecx
+	shr	$16, %ecx
+	cmpb	$0, MEMORY_FILTER(%rax, %rcx)
+	jne	long_way
+	jmp	pass
+
+1:	cmp	$ROLE_MALLOC, %ecx
+	jne	long_way
+	test	%rdi, %rdi
+	je	long_way	/* malloc(0) uses up one byte */
+	cmp	MEMORY_ALWAYS(%rax), %rdi
+	jae	long_way
+	push	%rdx
+	mov	%fs:0, %rcx
+	movabs	$0x9e3779b97f4a7c15, %rdx
+	imul	%rcx, %rdx
+	shr	$THREAD_HASH_SHIFT, %rdx
+	shl	$THREAD_SHIFT, %rdx
+	lea	MEMORY_THREADS(%rax, %rdx), %rdx
+	cmp	%rcx, (%rdx)
+	jne	long_way_rdx
+	mov	THREAD_BUDGET(%rdx), %rcx
+	cmp	%rdi, %rcx
+	jbe	long_way_rdx
+	incq	THREAD_EVENTS(%rdx)
+	testl	$HEARTBEAT_MASK, THREAD_EVENTS(%rdx)
+	je	long_way_rdx
+	sub	%rdi, %rcx
+	mov	%rcx, THREAD_BUDGET(%rdx)
+	pop	%rdx
+
+pass:	pop	%rcx
+	mov	8(%rsp), %rax
+	mov	(%rax), %rax
+	mov	%rax, 8(%rsp)
+	pop	%rax
+	lea	8(%rsp), %rsp
+	/* The red zone keeps this word from signal handlers. */
+	jmp	*-8(%rsp)
+
+long_way_rdx:
+	pop	%rdx
+long_way:
+	pop	%rcx
+	mov	(%rsp), %rax
+	mov	%rbp, (%rsp)
 	mov	%rsp, %rbp
 	push	%rax
 	push	%rcx
@@ -48,18 +111,19 @@ ml_agent_entry:
 	mov	-56(%rbp), %r9
 	mov	-64(%rbp), %r10
 	mov	-72(%rbp), %r11
-	jnz	1f
+	jnz	2f
 	mov	%rbp, %rsp
 	pop	%rbp
 	lea	8(%rsp), %rsp
-	/* The red zone keeps this word from signal handlers. */
 	jmp	*-8(%rsp)
 
-1:	call	*8(%rbp)
+2:	call	*8(%rbp)
 	.globl ml_agent_returned
 	.hidden ml_agent_returned
 ml_agent_returned:
 	mov	%rax, -8(%rbp)
+	cmpl	$0, CALL_SUBSTITUTED(%rsp)
+	jne	3f		/* then registers are to be as they were before */
 	mov	%rcx, -16(%rbp)
 	mov	%rdx, -24(%rbp)
 	mov	%rsi, -32(%rbp)
@@ -68,8 +132,9 @@ ml_agent_returned:
 	mov	%r9, -56(%rbp)
 	mov	%r10, -64(%rbp)
 	mov	%r11, -72(%rbp)
-	mov	%rsp, %rdi
+3:	mov	%rsp, %rdi
 	call	ml_agent_after
+	test	%eax, %eax
 	mov	-8(%rbp), %rax
 	mov	-16(%rbp), %rcx
 	mov	-24(%rbp), %rdx
@@ -82,6 +147,8 @@ ml_agent_returned:
 	mov	%rbp, %rsp
 	pop	%rbp
 	lea	8(%rsp), %rsp
+	jnz	4f
 	ret
+4:	jmp	*-8(%rsp)
 
 	.section .note.GNU-stack, "", @progbits

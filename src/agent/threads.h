@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/** The agent's threads and its heartbeat, part of agent.c. */
+
+#define THREAD_PROBES 16u
+/* Calls of a thread after which it looks whether the tool lives. */
+#define HEARTBEAT_CALLS 16384u
+/* Where C libraries keep a thread's tid is looked for in so many bytes behind the pointer. */
+#define TID_REACH 1024u
+
+static uint32_t *tid_at(uint64_t pointer, uint32_t offset)
+{
+	return (uint32_t *)(pointer + offset);
+}
+
+/* glibc and musl keep the tid in their struct pthread, each version elsewhere. Within the pointer's
+ * page memory is there. */
+static uint32_t find_tid(uint64_t pointer, uint32_t tid)
+{
+	uint64_t end = (pointer | (ML_AGENT_PAGE - 1)) + 1;
+
+	for (uint32_t i = 16; i < TID_REACH && pointer + i + 4 <= end; i += 4)
+		if (*tid_at(pointer, i) == tid)
+			return i;
+	return 0;
+}
+
+static void number_tid(struct ml_agent_memory *memory, struct ml_agent_thread *thread, uint32_t tid)
+{
+	uint32_t number = __atomic_add_fetch(&memory->tid_count, 1, __ATOMIC_RELAXED);
+
+	thread->tid = tid;
+	thread->tid_number = number < ML_AGENT_TIDS ? number : 0;
+	if (thread->tid_number)
+		memory->tids[number] = tid;
+}
+
+static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread, uint64_t old,
+		  uint64_t pointer)
+{
+	uint32_t tid;
+
+	if (!__atomic_compare_exchange_n(&thread->pointer, &old, pointer, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
+		return false;
+	tid = (uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0);
+	thread->call = 0;
+	thread->walker = 0;
+	thread->stack.size = 0;
+	thread->random = pointer ^ (uint64_t)tid << 32 ^ LOAD(memory->now_ns);
+	thread->tid_offset = find_tid(pointer, tid);
+	thread->memo = &memory->memos[thread - memory->threads];
+	thread->own_key = ML_AGENT_KEY_OF((uint32_t)(thread - memory->threads));
+	number_tid(memory, thread, tid);
+	return true;
+}
+
+/* A place for a new thread, if need be that of one that has ended. */
+RARE static struct ml_agent_thread *thread_new(struct ml_agent_memory *memory, uint64_t pointer,
+					       uint32_t first)
+{
+	for (uint32_t i = 0; i < THREAD_PROBES; i++) {
+		struct ml_agent_thread *thread =
+			&memory->threads[(first + i) & (ML_AGENT_THREADS - 1)];
+
+		if (LOAD(thread->pointer) == pointer)
+			return thread;
+	}
+
+	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
+
+	for (uint32_t i = 0; i < THREAD_PROBES; i++) {
+		struct ml_agent_thread *thread =
+			&memory->threads[(first + i) & (ML_AGENT_THREADS - 1)];
+		uint64_t old = LOAD(thread->pointer);
+
+		if (old && system_call(SYS_TGKILL, pid, thread->tid, 0, 0, 0, 0) == 0)
+			continue;
+		if (claim(memory, thread, old, pointer))
+			return thread;
+	}
+	return NULL;
+}
+
+static inline uint32_t thread_first(uint64_t pointer)
+{
+	return (uint32_t)((pointer * GOLDEN) >> 52) & (ML_AGENT_THREADS - 1);
+}
+
+/* The calling thread's place; NULL when there is none. */
+static struct ml_agent_thread *thread_of(struct ml_agent_memory *memory)
+{
+	uint64_t pointer = thread_pointer();
+	struct ml_agent_thread *thread = &memory->threads[thread_first(pointer)];
+
+	if (LOAD(thread->pointer) == pointer)
+		return thread;
+	return thread_new(memory, pointer, thread_first(pointer));
+}
+
+/* The same, as long as the thread stands where it is looked for first. */
+static inline struct ml_agent_thread *thread_at_once(struct ml_agent_memory *memory)
+{
+	uint64_t pointer = thread_pointer();
+	struct ml_agent_thread *thread = &memory->threads[thread_first(pointer)];
+
+	return LIKELY(LOAD(thread->pointer) == pointer) ? thread : NULL;
+}
+
+RARE static void look_at_tid(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			     uint32_t tid)
+{
+	if ((uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0) == tid)
+		number_tid(memory, thread, tid);
+	else
+		thread->tid_offset = 0;
+}
+
+/* The number of the thread's tid. A new thread may have got the memory of one that ended, and so
+ * its pointer. */
+static inline uint32_t tid_number(struct ml_agent_memory *memory, struct ml_agent_thread *thread)
+{
+	if (LIKELY(thread->tid_offset)) {
+		uint32_t tid = *tid_at(thread->pointer, thread->tid_offset);
+
+		if (UNLIKELY(tid != thread->tid))
+			look_at_tid(memory, thread, tid);
+	}
+	return thread->tid_number;
+}
+
+RARE static void check_heartbeat(struct ml_agent_memory *memory)
+{
+	struct {
+		long seconds, ns;
+	} now;
+
+	if (system_call(SYS_CLOCK_GETTIME, 1, (long)&now, 0, 0, 0, 0))
+		return;
+	if ((uint64_t)now.seconds * 1000000000u + (uint64_t)now.ns >
+	    LOAD(memory->now_ns) + ML_AGENT_LAPSE_NS)
+		__atomic_store_n(&memory->header.mode, ML_AGENT_LAPSED, __ATOMIC_RELAXED);
+}
+
+static void feel_heartbeat(struct ml_agent_memory *memory, struct ml_agent_thread *thread)
+{
+	add_local(&thread->events, 1);
+	if (UNLIKELY(thread->events % HEARTBEAT_CALLS == 0))
+		check_heartbeat(memory);
+}
