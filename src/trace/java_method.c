@@ -183,11 +183,12 @@ void ml_java_method_deinit(struct ml_java_method *method)
 
 int ml_java_method_line(const struct ml_java_method *method, uint32_t version, uint32_t bci)
 {
-	struct ml_cursor cursor = {.at = method->lines, .end = method->lines + method->lines_size};
+	struct ml_cursor cursor = {.at = method->lines};
 	uint32_t at = 0, line = 0, best_at = 0, best = 0;
 
 	if (!method->lines_size || bci >= method->identity.code_size)
 		return 0;
+	cursor.end = method->lines + method->lines_size;
 	/* compressedStream.hpp: a byte has both steps (5 bits of bytecode, 3 of lines), 0 ends the
 	 * table, 255 is followed by the steps as numbers. Not sorted by bytecode. */
 	for (;;) {

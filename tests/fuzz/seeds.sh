@@ -6,7 +6,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
-mkdir -p cfi code demangle dwarf elf mini_debug_info options perf_map proc split suppressions walk
+mkdir -p cfi code demangle dwarf elf java mini_debug_info options perf_map proc split suppressions walk
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -167,3 +167,49 @@ head -c 512 dwarf/gcc-5 >walk/bytes
 		printf "\\0${word}0\\0\\100\\0\\0\\0\\0\\0"
 	done
 } >walk/stack
+
+# The tables of a JVM: the variables that lead to them, an entry a wish, what the static ones hold.
+python3 - "$here/../../src/trace/java_tables.h" >java/tables <<'END'
+import re, struct, sys
+base, fields, types = 0x7f0000000000, [], []
+header = open(sys.argv[1], encoding="utf-8").read()
+wishes = re.findall(r'X\(\w+, "([^"]+)", "(_[^"]+)"\)', header)
+memory = bytearray(0x5000)
+texts = 0x3000
+def text(content):
+    global texts
+    at = texts
+    memory[at:at + len(content) + 1] = content.encode() + b"\0"
+    texts += len(content) + 1
+    return base + at
+def word(at, value):
+    memory[at:at + 8] = struct.pack("<Q", value & (1 << 64) - 1)
+statics = {"_heaps": 0x4800, "_code": 0x4810, "_vm_major_version": 0x4820}
+ints = ("_len", "_log2_segment_size", "_buffer_limit", "_frame_size", "_frame_complete_offset",
+        "_code_offset", "_compile_id")
+wishes = [wish for wish in wishes if wish[1] not in ("_heap", "_code_begin")]
+for number, (kind, name) in enumerate(wishes):
+    at = 0x100 + number * 56
+    word(at, text(kind))
+    word(at + 8, text(name))
+    word(at + 16, text("int" if name in ints else "address"))
+    if kind in ("CodeCache", "AbstractInterpreter", "Abstract_VM_Version"):
+        word(at + 24, 1)
+        word(at + 40, base + statics[name])
+    else:
+        word(at + 32, {"_data": 8, "_segmap": 32, "_memory": 8, "_high_boundary": 8}.get(name, 0))
+for number, kind in enumerate(("HeapBlock", "ConstMethod")):
+    word(0x2800 + number * 40, text(kind))
+    word(0x2800 + number * 40 + 32, 8)
+for number, value in enumerate((base + 0x100, 0, 8, 16, 24, 32, 40, 56, base + 0x2800, 0, 32, 40)):
+    word(number * 8, value)
+word(0x4800, base + 0x4900)              # the list of heaps: one, at 0x4a00
+word(0x4900, 1)
+word(0x4908, base + 0x4910)
+word(0x4910, base + 0x4a00)
+for at, value in ((0, 7), (8, base), (16, base + 0x10000), (32, base), (40, base + 0x1000)):
+    word(0x4a00 + at, value)
+word(0x4810, base + 0x4b00)
+sys.stdout.buffer.write(b"\0" + bytes(memory))
+END
+printf '\001\0\0\2\1\3\7\0\1' >java/patches
