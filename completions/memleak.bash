@@ -69,7 +69,7 @@ _memleak() {
 		--symbols-prefix --alloc-fn --free-fn --percpu --wa-missing-free --older
 		--min-size --max-size --sample-rate --sample-bytes --top --sort --show-allocs
 		--combined-only --trace --json --format --output --color --live --fail-on-leak --suppressions
-		--baseline --since-mark --at --from --to
+		--wrapper --baseline --since-mark --at --from --to
 		--backend --max-overhead --repair --stack-storage-size --perf-max-stack-depth --max-blocks --verbose
 		--help --version -- doctor report diff' -- "$current")
 }

@@ -32,3 +32,34 @@ const char *ml_human_duration(uint64_t seconds, char text[ML_HUMAN_TEXT])
 		 rest / 60 % 60, rest % 60);
 	return text;
 }
+
+const char *ml_human_rate(double bytes_per_s, char text[ML_HUMAN_TEXT])
+{
+	static const struct {
+		const char *name;
+		double seconds;
+	} units[] = {{"s", 1}, {"min", 60}, {"h", 3600}, {"day", 86400}};
+	char size[ML_HUMAN_TEXT];
+	size_t unit = 0;
+
+	while (unit < 3 && bytes_per_s * units[unit].seconds < 1)
+		unit++;
+	ml_human_bytes(bytes_per_s * units[unit].seconds, size);
+	snprintf(text, ML_HUMAN_TEXT, "%.24s/%s", size, units[unit].name);
+	return text;
+}
+
+const char *ml_human_time(double seconds, char text[ML_HUMAN_TEXT])
+{
+	if (seconds < 10)
+		snprintf(text, ML_HUMAN_TEXT, "%.1f s", seconds);
+	else if (seconds < 180)
+		snprintf(text, ML_HUMAN_TEXT, "%.0f s", seconds);
+	else if (seconds < 3 * 3600)
+		snprintf(text, ML_HUMAN_TEXT, "%.0f min", seconds / 60);
+	else if (seconds < 72 * 3600)
+		snprintf(text, ML_HUMAN_TEXT, "%.1f h", seconds / 3600);
+	else
+		snprintf(text, ML_HUMAN_TEXT, "%.1f days", seconds / 86400);
+	return text;
+}

@@ -193,6 +193,10 @@ const struct ml_option ml_option_table[ML_OPTION_COUNT] = {
 		{"suppressions", 0, ML_ARGUMENT_TEXT, "FILE", MEMBER(suppressions),
 		 .help = "leave out stacks that match (LeakSanitizer's leak:PATTERN\n"
 			 "lines)"},
+	[ML_OPTION_WRAPPER] =
+		{"wrapper", 0, ML_ARGUMENT_LIST, "PATTERN", MEMBER(wrappers),
+		 .help = "functions like this only allocate for others: look further out\n"
+			 "for where a leak comes from (repeatable; * and ? as in a shell)"},
 	[ML_OPTION_BASELINE] = {"baseline", 0, ML_ARGUMENT_TEXT, "FILE.ml", MEMBER(baseline),
 				.help = "leave out stacks that are known in this recording"},
 	[ML_OPTION_SINCE_MARK] =

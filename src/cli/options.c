@@ -37,6 +37,7 @@ bool ml_options_records(const struct ml_options *options)
 void ml_options_deinit(struct ml_options *options)
 {
 	ml_array_free(&options->alloc_fns);
+	ml_array_free(&options->wrappers);
 	ml_array_free(&options->free_fns);
 }
 

@@ -44,6 +44,7 @@ enum ml_option_id {
 	ML_OPTION_LIVE,
 	ML_OPTION_FAIL_ON_LEAK,
 	ML_OPTION_SUPPRESSIONS,
+	ML_OPTION_WRAPPER,
 	ML_OPTION_BASELINE,
 	ML_OPTION_SINCE_MARK,
 	ML_OPTION_AT,
@@ -111,6 +112,7 @@ struct ml_options {
 	bool live; /**< a full-screen view; reports only at the end */
 	bool fail_on_leak;
 	const char *suppressions;
+	ml_option_words wrappers;
 	const char *baseline;     /**< a recording */
 	uint64_t since_mark;      /**< 0 = the last one; when given */
 	struct ml_point from, to; /**< when given; --at is to */

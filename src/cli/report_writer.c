@@ -3,6 +3,8 @@
 
 #include "cli/note.h"
 #include "cli/trace_command.h"
+#include "report/owner.h"
+#include "report/summary.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,10 +33,12 @@ void ml_report_writer_choose(const struct ml_report_writer *writer, struct ml_re
 {
 	struct ml_suppressed gone = {0};
 
-	if (!writer->suppressions)
-		return;
-	ml_suppressions_apply(writer->suppressions, report, &gone);
-	tell_left_out(writer, report, "suppressions", &gone);
+	if (writer->suppressions) {
+		ml_suppressions_apply(writer->suppressions, report, &gone);
+		tell_left_out(writer, report, "suppressions", &gone);
+	}
+	ml_owners_find(report, writer->options->wrappers.items);
+	ml_summary_make(report);
 }
 
 static struct ml_leak_summary sum_up(const struct ml_report *report)

@@ -30,7 +30,7 @@ struct ml_report_writer {
 /** True when every site of a report needs its frames, shown or not. */
 bool ml_report_writer_needs_names(const struct ml_report_writer *writer);
 
-/** Leaves out of @p report what the user does not want to see. */
+/** Leaves out of @p report what the user does not want to see, and sums up the rest. */
 void ml_report_writer_choose(const struct ml_report_writer *writer, struct ml_report *report);
 
 /** Leaves sites out of @p report, and writes it in the format of the options. */

@@ -215,6 +215,7 @@ static void describe(const struct ml_reporter *reporter, const struct ml_moment 
 	report->utc_offset_s = (int)local.tm_gmtoff;
 	fill_target(reporter, report);
 	fill_sampling(options, report);
+	ml_memory_limit_find(report->is_kernel ? 0 : report->pid, &report->limit);
 	note_since(reporter, report);
 }
 

@@ -2,6 +2,7 @@
 #include "model/verdict.h"
 
 #include "base/clock.h"
+#include "base/human.h"
 #include "model/residue.h"
 #include "model/trend.h"
 
@@ -65,51 +66,6 @@ decide(struct ml_verdict *out, enum ml_verdict_class class, double confidence, c
 	va_end(args);
 }
 
-/** "8.0 KiB" of @p bytes into @p text; gives @p text. */
-static const char *size_text(double bytes, char text[24])
-{
-	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-	size_t unit = 0;
-
-	for (; bytes >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-		bytes /= 1024;
-	snprintf(text, 24, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
-	return text;
-}
-
-/** "8.0 KiB/s"; what is less than a byte a second by the minute, the hour or the day. */
-static const char *rate_text(double bytes_per_s, char text[24])
-{
-	static const struct {
-		const char *name;
-		double seconds;
-	} units[] = {{"s", 1}, {"min", 60}, {"h", 3600}, {"day", 86400}};
-	size_t unit = 0;
-	char size[24];
-
-	while (unit < 3 && bytes_per_s * units[unit].seconds < 1)
-		unit++;
-	snprintf(text, 24, "%s/%s", size_text(bytes_per_s * units[unit].seconds, size),
-		 units[unit].name);
-	return text;
-}
-
-/** "12 s" or "3 min" or "5.0 h" or "4.2 days"; gives @p text. */
-static const char *time_text(double seconds, char text[24])
-{
-	if (seconds < 10)
-		snprintf(text, 24, "%.1f s", seconds);
-	else if (seconds < 180)
-		snprintf(text, 24, "%.0f s", seconds);
-	else if (seconds < 3 * 3600)
-		snprintf(text, 24, "%.0f min", seconds / 60);
-	else if (seconds < 72 * 3600)
-		snprintf(text, 24, "%.1f h", seconds / 3600);
-	else
-		snprintf(text, 24, "%.1f days", seconds / 86400);
-	return text;
-}
-
 /** How far @p count points over @p span_s seconds can be trusted, 0.35 … 0.99. */
 static double evidence(size_t count, double span_s)
 {
@@ -158,7 +114,7 @@ static size_t last_active(const struct history *site, size_t *steps)
 static bool judge_quiet(const struct history *site, struct ml_verdict *out)
 {
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
-	char text[3][24];
+	char text[3][ML_HUMAN_TEXT];
 	size_t steps, active = last_active(site, &steps);
 	uint64_t begin_ns = site->points[0].allocs ? site->start_ns : site->points[0].time_ns;
 	double active_s = seconds_between(begin_ns, site->points[active].time_ns);
@@ -175,12 +131,12 @@ static bool judge_quiet(const struct history *site, struct ml_verdict *out)
 	if (steps <= 2 || active_s < 0.1 * (active_s + quiet_s))
 		decide(out, ML_VERDICT_STARTUP, confidence,
 		       "%" PRIu64 " blocks allocated within %s, nothing new for %s", last->allocs,
-		       time_text(active_s, text[0]), time_text(quiet_s, text[1]));
+		       ml_human_time(active_s, text[0]), ml_human_time(quiet_s, text[1]));
 	else
 		decide(out, ML_VERDICT_CACHE, 0.8 * confidence,
 		       "grew to %s in %s, nothing new for %s",
-		       size_text((double)last->live_bytes, text[2]), time_text(active_s, text[0]),
-		       time_text(quiet_s, text[1]));
+		       ml_human_bytes((double)last->live_bytes, text[2]),
+		       ml_human_time(active_s, text[0]), ml_human_time(quiet_s, text[1]));
 	return true;
 }
 
@@ -272,10 +228,10 @@ static void judge_straight(const struct history *site, size_t from, const struct
 	uint64_t allocs = last->allocs - first->allocs, frees = last->frees - first->frees;
 	double freed = allocs ? fmin((double)frees / (double)allocs, 1) : 1;
 	double sure = evidence(site->count - from, trend->span_s);
-	char rate[24], time[24];
+	char rate[ML_HUMAN_TEXT], time[ML_HUMAN_TEXT];
 
-	rate_text(trend->slope, rate);
-	time_text(trend->span_s, time);
+	ml_human_rate(trend->slope, rate);
+	ml_human_time(trend->span_s, time);
 	if (site->residue.shape != ML_RESIDUE_NONE)
 		judge_unconfirmed(site, freed, sure, rate, time, out);
 	else if (!frees)
@@ -310,17 +266,17 @@ static void judge_growth(const struct history *site, size_t from, const struct m
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
 	uint64_t allocs = last->allocs - first->allocs;
 	double sure = evidence(site->count - from, trend->span_s);
-	char rate[24], time[24];
+	char rate[ML_HUMAN_TEXT], time[ML_HUMAN_TEXT];
 
-	rate_text(trend->slope, rate);
-	time_text(trend->span_s, time);
+	ml_human_rate(trend->slope, rate);
+	ml_human_time(trend->span_s, time);
 	if (trend->straightness < SLOWING)
 		decide(out, site->has_grown ? ML_VERDICT_CACHE : ML_VERDICT_GROWING, 0.6 * sure,
 		       "grows ever slower, by %s in the last %s", rate, time);
 	else if (site->has_grown && (double)allocs < 0.02 * (double)last->live_count)
 		decide(out, ML_VERDICT_CACHE, 0.7 * sure,
 		       "grew to %s and has hardly grown in the last %s",
-		       size_text((double)last->live_bytes, rate), time);
+		       ml_human_bytes((double)last->live_bytes, rate), time);
 	else if (site->has_grown &&
 		 (allocs < FEW_BLOCKS || trend->likely_straightness < PROBABLY_STRAIGHT))
 		decide(out, ML_VERDICT_GROWING, 0.5 * sure,
@@ -344,15 +300,15 @@ static void judge_unfreed(const struct history *site, const struct late_half *la
 {
 	bool has_grown = late->least >= 0.95 * late->most &&
 			 2 * (double)site->points[0].live_bytes < late->least;
-	char high[24], time[24];
+	char high[ML_HUMAN_TEXT], time[ML_HUMAN_TEXT];
 	size_t steps;
 
-	time_text(late->span_s, time);
+	ml_human_time(late->span_s, time);
 	last_active(site, &steps);
 	if (site->has_grown || (has_grown && steps > 2))
 		decide(out, ML_VERDICT_CACHE, 0.8 * late->sure,
 		       "grew to %s and has hardly grown in the last %s",
-		       size_text(late->most, high), time);
+		       ml_human_bytes(late->most, high), time);
 	else if (!late->allocs)
 		decide(out, ML_VERDICT_UNKNOWN, 0,
 		       "nothing new for %s: too early to tell, watch %.0f s longer", time,
@@ -388,7 +344,7 @@ static void judge_bounded(const struct history *site, struct ml_verdict *out)
 		.sure = evidence(site->count,
 				 seconds_between(site->points[0].time_ns, last->time_ns)),
 	};
-	char low[24], high[24], time[24];
+	char low[ML_HUMAN_TEXT], high[ML_HUMAN_TEXT], time[ML_HUMAN_TEXT];
 
 	late.least = late.most;
 	for (size_t i = middle; i < site->count; i++)
@@ -405,13 +361,14 @@ static void judge_bounded(const struct history *site, struct ml_verdict *out)
 	if (late.most > 0 && late.least >= 0.75 * late.most && stay_s >= LONG_LIVED_S)
 		decide(out, ML_VERDICT_CACHE, 0.9 * late.sure,
 		       "stays at %s: as much is freed as allocated, a block stays about %s",
-		       size_text(late.most, high), time_text(stay_s, time));
+		       ml_human_bytes(late.most, high), ml_human_time(stay_s, time));
 	else
 		decide(out, ML_VERDICT_STEADY, late.sure,
-		       "%" PRIu64 " blocks allocated and %" PRIu64
+		       "%" PRIu64 " block%s allocated and %" PRIu64
 		       " freed in %s, between %s and %s",
-		       late.allocs, late.frees, time_text(late.span_s, time),
-		       size_text(late.least, low), size_text(late.most, high));
+		       late.allocs, late.allocs == 1 ? "" : "s", late.frees,
+		       ml_human_time(late.span_s, time), ml_human_bytes(late.least, low),
+		       ml_human_bytes(late.most, high));
 }
 
 /**
@@ -529,7 +486,7 @@ static bool has_grown_by(const struct history *site, const struct ml_residue *re
 static bool judge_residue(const struct history *site, struct ml_verdict *out)
 {
 	const struct ml_residue *residue = &site->residue;
-	char rate[24], time[24], settled[24];
+	char rate[ML_HUMAN_TEXT], time[ML_HUMAN_TEXT], settled[ML_HUMAN_TEXT];
 
 	if (residue->shape != ML_RESIDUE_STRAIGHT || !has_grown_by(site, residue))
 		return false;
@@ -538,8 +495,8 @@ static bool judge_residue(const struct history *site, struct ml_verdict *out)
 	double allocs = fmax(residue->allocs, residue->blocks);
 
 	out->growth_bytes_per_s = residue->bytes / residue->span_s;
-	rate_text(out->growth_bytes_per_s, rate);
-	time_text(residue->span_s, time);
+	ml_human_rate(out->growth_bytes_per_s, rate);
+	ml_human_time(residue->span_s, time);
 	if (!site->points[site->count - 1].frees)
 		decide(out, ML_VERDICT_LEAK, sure,
 		       "every one of the %.0f blocks of the last %s is still there; grows by %s "
@@ -550,7 +507,7 @@ static bool judge_residue(const struct history *site, struct ml_verdict *out)
 		       "%.0f of the %.0f blocks of %s stay: what gets older than %s is not freed "
 		       "any more; grows by %s in a straight line",
 		       residue->blocks, allocs, time,
-		       time_text(fmax(residue->settle_s, 0.5), settled), rate);
+		       ml_human_time(fmax(residue->settle_s, 0.5), settled), rate);
 	return true;
 }
 

@@ -46,6 +46,7 @@ enum ml_item {
 	ML_ITEM_END = 13,
 	ML_ITEM_OPTIONAL = 128,
 	ML_ITEM_RESIDUES = 129,
+	ML_ITEM_LIMIT = 130,
 };
 
 /** Entries of one item of sites or blocks. */

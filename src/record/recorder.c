@@ -145,6 +145,17 @@ static void write_moment(struct ml_recorder *recorder, const struct ml_recorded_
 	ml_items_add(&recorder->items, ML_ITEM_MOMENT);
 }
 
+/* What the target's memory runs into, for the moment that follows. */
+static void write_limit(struct ml_recorder *recorder, const struct ml_memory_limit *limit)
+{
+	struct ml_strbuf *item = &recorder->items.item;
+
+	ml_leb_unsigned(item, limit->kind);
+	ml_leb_unsigned(item, limit->limit_bytes);
+	ml_leb_unsigned(item, limit->used_bytes);
+	ml_items_add(&recorder->items, ML_ITEM_LIMIT);
+}
+
 void ml_recorder_add(struct ml_recorder *recorder, const struct ml_recorded_moment *moment,
 		     struct ml_strbuf *out)
 {
@@ -153,6 +164,7 @@ void ml_recorder_add(struct ml_recorder *recorder, const struct ml_recorded_mome
 	ml_books_writer_number(&recorder->books, moment->input->snapshot);
 	write_stacks(recorder, moment->input);
 	ml_books_writer_add(&recorder->books, moment->input->snapshot, moment->input->timeline);
+	write_limit(recorder, &moment->report->limit);
 	write_moment(recorder, moment);
 	ml_items_flush(&recorder->items);
 }

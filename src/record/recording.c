@@ -36,6 +36,7 @@ struct ml_recording {
 	struct ml_books_reader books;
 	/* Items of the books since the last moment: valid only once the next one is complete. */
 	struct ml_strbuf waiting;
+	struct ml_memory_limit limit;
 	struct ml_timeline *timeline; /* NULL before the first moment */
 	struct ml_snapshot snapshot;
 	struct ml_recording_moment moment;
@@ -181,6 +182,19 @@ static void take_notes(struct ml_recording *recording, struct ml_cursor *item)
 	}
 }
 
+static void take_limit(struct ml_recording *recording, struct ml_cursor *item)
+{
+	uint64_t kind = ml_cursor_uleb(item);
+
+	if (kind > ML_LIMIT_MACHINE)
+		ml_cursor_fail(item);
+	recording->limit = (struct ml_memory_limit){
+		.kind = (enum ml_memory_limit_kind)kind,
+		.limit_bytes = ml_cursor_uleb(item),
+		.used_bytes = ml_cursor_uleb(item),
+	};
+}
+
 static void take_moment(struct ml_recording *recording, struct ml_cursor *item)
 {
 	struct ahead *ahead = &recording->ahead;
@@ -189,6 +203,7 @@ static void take_moment(struct ml_recording *recording, struct ml_cursor *item)
 	int64_t seconds, utc_offset_s;
 
 	*ahead = (struct ahead){.report = recording->target, .sort = recording->sort};
+	report->limit = recording->limit;
 	ahead->mark = ml_cursor_uleb(item);
 	report->is_final = flags & ML_MOMENT_FINAL;
 	report->now_ns = ml_cursor_uleb(item);
@@ -315,6 +330,8 @@ static struct ml_error *take_item(struct ml_recording *recording)
 		take_target(recording, &item);
 	else if (kind == ML_ITEM_MOMENT)
 		take_moment(recording, &item);
+	else if (kind == ML_ITEM_LIMIT)
+		take_limit(recording, &item);
 	else if (kind == ML_ITEM_END)
 		recording->has_end = true;
 	else if (kind && kind < ML_ITEM_END)

@@ -147,6 +147,27 @@ static void write_verdict(struct ml_json *json, const struct ml_verdict *verdict
 	ml_json_string(json, "why", verdict->why);
 }
 
+/** Where to look. */
+static void write_owner(struct ml_json *json, const struct ml_report_site *site)
+{
+	const struct ml_report_frame *frame;
+
+	if (!site->owner) {
+		ml_json_null(json, "owner");
+		return;
+	}
+	frame = &site->frames.items[site->owner - 1];
+	ml_json_object_begin(json, "owner");
+	ml_json_u64(json, "index", site->owner - 1);
+	ml_json_string(json, "symbol", frame->symbol);
+	ml_json_string(json, "file", frame->file);
+	if (frame->line > 0)
+		ml_json_i64(json, "line", frame->line);
+	else
+		ml_json_null(json, "line");
+	ml_json_object_end(json);
+}
+
 /** How the stack ended, by the names of the contract; NULL when it is not known. */
 static const char *stack_end_name(const struct ml_report_site *site)
 {
@@ -181,6 +202,7 @@ static void write_site(struct ml_json *json, const struct ml_report *report,
 	write_age(json, "oldest_ms", site->oldest_ms);
 	write_age(json, "newest_ms", site->newest_ms);
 	write_verdict(json, &site->verdict);
+	write_owner(json, site);
 	ml_json_string(json, "stack_end", stack_end_name(site));
 	ml_json_array_begin(json, "frames");
 	ml_array_each (frame, &site->frames)
@@ -225,6 +247,43 @@ static void write_sites(struct ml_json *json, const struct ml_report *report)
 	ml_json_object_end(json);
 }
 
+static void write_limit(struct ml_json *json, const struct ml_memory_limit *limit)
+{
+	static const char *const kinds[] = {
+		[ML_LIMIT_CGROUP] = "cgroup",
+		[ML_LIMIT_ADDRESS] = "address_space",
+		[ML_LIMIT_DATA] = "data",
+		[ML_LIMIT_MACHINE] = "machine",
+	};
+
+	if (limit->kind == ML_LIMIT_NONE) {
+		ml_json_null(json, "limit");
+		return;
+	}
+	ml_json_object_begin(json, "limit");
+	ml_json_string(json, "kind", kinds[limit->kind]);
+	ml_json_u64(json, "limit_bytes", limit->limit_bytes);
+	ml_json_u64(json, "used_bytes", limit->used_bytes);
+	ml_json_object_end(json);
+}
+
+static void write_summary(struct ml_json *json, const struct ml_report *report)
+{
+	const struct ml_summary *summary = &report->summary;
+
+	ml_json_object_begin(json, "summary");
+	ml_json_string(json, "text", summary->text);
+	ml_json_double(json, "leak_bytes_per_s", summary->leak_bytes_per_s);
+	ml_json_double(json, "growing_bytes_per_s", summary->growing_bytes_per_s);
+	write_known(json, "eta_s", summary->eta_s, summary->eta_s >= 0);
+	write_limit(json, &report->limit);
+	ml_json_object_begin(json, "sites");
+	for (size_t i = 0; i <= ML_VERDICT_STARTUP; i++)
+		ml_json_u64(json, ml_verdict_name((enum ml_verdict_class)i), summary->sites[i]);
+	ml_json_object_end(json);
+	ml_json_object_end(json);
+}
+
 static void write_json(FILE *out, const struct ml_report *report)
 {
 	struct ml_json json = {.out = out};
@@ -241,6 +300,8 @@ static void write_json(FILE *out, const struct ml_report *report)
 	ml_json_double(&json, "elapsed_s", report->elapsed_s);
 	write_totals(&json, report);
 	write_caveats(&json, report);
+	if (report->summary.text[0])
+		write_summary(&json, report);
 	write_notes(&json, report);
 	write_sites(&json, report);
 	ml_json_object_end(&json);

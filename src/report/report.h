@@ -9,6 +9,7 @@
 #include "model/snapshot.h"
 #include "model/verdict.h"
 #include "symbols/symbolizer.h"
+#include "target/memory_limit.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,6 +47,7 @@ struct ml_report_site {
 	bool is_stack_lost; /**< the tracer could not give the stack: no frames, no `end` */
 	enum ml_walk_end end;
 	ML_ARRAY(struct ml_report_frame) frames;
+	size_t owner; /**< index + 1 in frames of where to look; 0 = not looked for (owner.h) */
 	ML_ARRAY(struct ml_block) blocks; /**< with -a, oldest first */
 	/** Its history, oldest first: live blocks of any age. Empty when nothing is known of it. */
 	ML_ARRAY(struct ml_timeline_point) points;
@@ -60,6 +62,14 @@ struct ml_report_excerpt {
 	int line;         /**< the one that is meant */
 	int first_line;
 	char *text; /**< owned; lines end with '\n', bytes as in the file */
+};
+
+/** What all verdicts together say (summary.h). */
+struct ml_summary {
+	char text[256];                       /**< a sentence for people; "" when none was made */
+	size_t sites[ML_VERDICT_STARTUP + 1]; /**< by verdict */
+	double leak_bytes_per_s, growing_bytes_per_s;
+	double eta_s; /**< until the report's limit is reached at this rate; < 0 never or unknown */
 };
 
 struct ml_report {
@@ -96,8 +106,10 @@ struct ml_report {
 	size_t top;      /**< how many the text report shows */
 	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
-	bool use_colour;          /**< terminal colours in the text report */
-	bool is_many_processes;   /**< name the process of each site */
+	bool use_colour;              /**< terminal colours in the text report */
+	bool is_many_processes;       /**< name the process of each site */
+	struct ml_memory_limit limit; /**< what the target's memory runs into */
+	struct ml_summary summary;
 	ML_ARRAY(char *) notes;   /**< owned; remarks for people on the report, a line each */
 	ML_ARRAY(char *) strings; /**< owned; what frames and sites point to */
 };

@@ -84,6 +84,25 @@ static const char *stack_end_text(const struct ml_report_site *site)
 	return texts[site->end];
 }
 
+/** Where to look, when the front frame is but a wrapper or there is a line to go to. */
+static void add_owner(struct ml_strbuf *text, const struct ml_report_site *site)
+{
+	const struct ml_report_frame *frame;
+
+	if (!site->owner)
+		return;
+	frame = &site->frames.items[site->owner - 1];
+	if (!frame->symbol)
+		return;
+	ml_strbuf_puts(text, "; look at ");
+	ml_strbuf_escaped(text, frame->short_symbol ? frame->short_symbol : frame->symbol);
+	if (frame->file && frame->line > 0) {
+		ml_strbuf_putc(text, ' ');
+		ml_strbuf_escaped(text, base_name(frame->file));
+		ml_strbuf_printf(text, ":%d", frame->line);
+	}
+}
+
 static void add_remarks(struct ml_strbuf *text, const struct ml_report *report,
 			const struct ml_report_site *site)
 {
@@ -107,6 +126,8 @@ static void add_remarks(struct ml_strbuf *text, const struct ml_report *report,
 		ml_strbuf_puts(text, ": ");
 		ml_strbuf_escaped(text, verdict->why);
 	}
+	if (verdict->class == ML_VERDICT_LEAK || verdict->class == ML_VERDICT_GROWING)
+		add_owner(text, site);
 	ml_strbuf_putc(text, '\n');
 }
 
@@ -220,6 +241,8 @@ static void write_text(FILE *out, const struct ml_report *report)
 		ml_strbuf_escaped(&text, *note);
 		ml_strbuf_putc(&text, '\n');
 	}
+	if (report->summary.text[0] && report->sites.count)
+		ml_strbuf_printf(&text, "# %s\n", report->summary.text);
 	if (report->is_final) {
 		ml_strbuf_puts(&text, "# final report");
 		if (report->end_reason) {

@@ -3,7 +3,7 @@
 #ifndef ML_TEST_REPORT_SAMPLES_H
 #define ML_TEST_REPORT_SAMPLES_H
 
-#include "report/report.h"
+#include "report/summary.h"
 
 #include <math.h>
 #include <string.h>
@@ -113,6 +113,8 @@ static inline struct ml_report sample_leak(void)
 	sample_verdict(site, ML_VERDICT_LEAK, 0.93, 8192,
 		       "every one of the 5 blocks of the last 5.0 s is still there; grows by 8.0 "
 		       "KiB/s");
+	site->owner = 1;
+	report.limit = (struct ml_memory_limit){ML_LIMIT_CGROUP, 512 << 20, 40 << 20};
 	for (uint64_t i = 0; i < 2; i++)
 		*ml_array_push(&site->blocks) = (struct ml_block){
 			.address = 0x7f8f70863220 + i * 0x2010,
@@ -126,6 +128,7 @@ static inline struct ml_report sample_leak(void)
 	site->end = ML_WALK_DEPTH;
 	sample_verdict(site, ML_VERDICT_CACHE, 0.5, 0.25, "stays at 8.0 KiB");
 	sample_hostile(&report);
+	ml_summary_make(&report);
 	return report;
 }
 

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/owner.h"
+
+#include "base/u64map.h"
+
+#include <ctype.h>
+#include <fnmatch.h>
+#include <string.h>
+
+/* A function that this many others allocate through … */
+#define MANY_CALLERS 4
+/* … is a wrapper when its call of the allocator is no further than this from its beginning. */
+#define SHORT_CODE 96
+/* Names are looked at up to here: templates can have thousands of bytes. */
+#define NAME_MAX_BYTES 512
+
+#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+	return !strncmp(text, prefix, strlen(prefix));
+}
+
+/* Namespaces whose functions keep things for others. */
+static const char *const namespaces[] = {
+	"std::",
+	"__gnu_cxx::",
+	"alloc::",
+	"core::",
+	"hashbrown::",
+	"<alloc::",
+	"<std::",
+	"<core::",
+	"boost::container::",
+	"boost::pool",
+	"absl::",
+	"folly::fb",
+	"tcmalloc::",
+	"WTF::fastM",
+	"QArrayData::",
+	"QListData::",
+	"operator new",
+	"__cxxabiv1::",
+	"google::protobuf::Arena",
+};
+
+/* "void* std::foo<T>()": a function's template instances are demangled with their result. */
+static const char *skip_result(const char *symbol)
+{
+	size_t depth = 0;
+	const char *name = symbol;
+
+	for (const char *at = symbol; *at && at < symbol + NAME_MAX_BYTES; at++) {
+		if (*at == '<')
+			depth++;
+		else if (*at == '>' && depth)
+			depth--;
+		else if (*at == '(' && !depth)
+			break;
+		else if (*at == ' ' && !depth && has_prefix(at + 1, "operator"))
+			return at + 1;
+		else if (*at == ' ' && !depth && !has_prefix(name, "operator"))
+			name = at + 1;
+	}
+	return name;
+}
+
+static bool is_container_code(const char *symbol)
+{
+	const char *name = skip_result(symbol);
+
+	for (size_t i = 0; i < COUNT(namespaces); i++)
+		if (has_prefix(name, namespaces[i]))
+			return true;
+	return false;
+}
+
+/* The words of an identifier: "sqlite3MemMalloc" is sqlite, mem, malloc. */
+struct words {
+	size_t count;
+	char text[12][24];
+};
+
+static void end_word(struct words *words, size_t *length)
+{
+	if (*length && words->count < COUNT(words->text)) {
+		words->text[words->count][*length] = 0;
+		words->count++;
+	}
+	*length = 0;
+}
+
+/* The last part of a name with namespaces, without arguments, templates and clones' suffixes. */
+static void split(const char *symbol, struct words *words)
+{
+	const char *start = skip_result(symbol), *end = start + strcspn(start, "(<.@ ");
+	size_t length = 0;
+
+	for (const char *at = start; at + 1 < end; at++)
+		if (at[0] == ':' && at[1] == ':')
+			start = at + 2;
+	words->count = 0;
+	for (const char *at = start; at < end && words->count < COUNT(words->text); at++) {
+		bool begins =
+			isupper((unsigned char)*at) && at > start && islower((unsigned char)at[-1]);
+
+		if (!isalpha((unsigned char)*at) || begins)
+			end_word(words, &length);
+		if (isalpha((unsigned char)*at) && length + 1 < sizeof(words->text[0]))
+			words->text[words->count][length++] = (char)tolower((unsigned char)*at);
+	}
+	end_word(words, &length);
+}
+
+static bool is_one_of(const char *word, const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(word, list[i]))
+			return true;
+	return false;
+}
+
+static bool ends_with(const char *word, const char *end)
+{
+	size_t length = strlen(word), tail = strlen(end);
+
+	return length >= tail && !strcmp(word + length - tail, end);
+}
+
+/* malloc, zmalloc, kcalloc, xrealloc, strdup, vasprintf: says that it gives memory to others. */
+static bool is_strong(const char *word)
+{
+	static const char *const ends[] = {"malloc",   "calloc", "realloc",  "zalloc", "palloc",
+					   "memalign", "strdup", "strndup",  "memdup", "wcsdup",
+					   "asprintf", "sbrk",   "reallocf", "allocz"};
+
+	for (size_t i = 0; i < COUNT(ends); i++)
+		if (ends_with(word, ends[i]))
+			return true;
+	return false;
+}
+
+/* What may stand in a wrapper's name behind the word that says so: xmalloc_array, alloc_or_die. */
+static bool is_qualifier(const char *word)
+{
+	static const char *const qualifiers[] = {
+		"array", "n",     "zero",  "zeroed",  "clear",    "or",     "die",     "abort",
+		"fail",  "raw",   "impl",  "inner",   "internal", "ex",     "ext",     "extended",
+		"safe",  "try",   "trace", "debug",   "dbg",      "usable", "aligned", "with",
+		"size",  "flags", "int",   "at",      "generic",  "noprof", "wrap",    "wrapper",
+		"hook",  "func",  "fn",    "bytes",   "mem",      "memory", "small",   "large",
+		"huge",  "slow",  "fast",  "tracked", "checked",  "block",  "chunk",
+	};
+
+	return strlen(word) <= 2 || is_one_of(word, qualifiers, COUNT(qualifiers));
+}
+
+/* What may stand in front of a plain "alloc": mem_alloc, arena_alloc, but not session_alloc. */
+static bool is_place(const char *word)
+{
+	static const char *const places[] = {
+		"mem",      "memory",    "pool",    "arena",   "heap",    "slab",  "slice",
+		"zone",     "my",        "safe",    "checked", "raw",     "do",    "obj",
+		"object",   "chunk",     "block",   "region",  "bump",    "stack", "cache",
+		"freelist", "allocator", "ngx",     "apr",     "av",      "g",     "kmem",
+		"os",       "sys",       "default", "virtual", "context", "set",   "page",
+		"pages",    "buddy",     "vm",      "gc",      "py",      "type",  "generic",
+		"lib",      "util",      "std",     "rust",    "rdl",     "rg",    "exchange",
+		"global",   "impl",
+	};
+
+	return strlen(word) <= 2 || is_one_of(word, places, COUNT(places));
+}
+
+static bool is_plain(const char *word)
+{
+	static const char *const plain[] = {"alloc", "allocate", "mallocx", "rallocx"};
+
+	return is_one_of(word, plain, COUNT(plain));
+}
+
+bool ml_owner_is_wrapper_name(const char *symbol)
+{
+	struct words words;
+	size_t at;
+
+	if (is_container_code(symbol))
+		return true;
+	split(symbol, &words);
+	for (at = words.count; at-- > 0;)
+		if (is_strong(words.text[at]) || is_plain(words.text[at]))
+			break;
+	if (at >= words.count)
+		return false;
+	for (size_t i = at + 1; i < words.count; i++)
+		if (!is_qualifier(words.text[i]))
+			return false;
+	if (is_strong(words.text[at]))
+		return true;
+	for (size_t i = 0; i < at; i++)
+		if (!is_place(words.text[i]) && !is_qualifier(words.text[i]) &&
+		    !is_plain(words.text[i]))
+			return false;
+	return true;
+}
+
+/* Libraries that allocate on behalf of whoever calls them. */
+static bool is_runtime(const char *module)
+{
+	static const char *const names[] = {
+		"libc.so",     "libc-2.",      "ld-linux",    "ld-musl",     "libstdc++.so",
+		"libc++.so",   "libc++abi.so", "libgcc_s.so", "libjemalloc", "libtcmalloc",
+		"libmimalloc", "libsupc++",    "libpthread",  "[vdso]",      "libasan.so",
+	};
+
+	for (size_t i = 0; module && i < COUNT(names); i++)
+		if (has_prefix(module, names[i]))
+			return true;
+	return false;
+}
+
+/* What all sites of a report have in common, to tell wrappers by their callers. */
+struct finder {
+	const char *const *wrappers;
+	struct ml_u64map callers; /* function → how many different ones call it in front */
+	struct ml_u64map pairs;   /* function and caller → 1 */
+};
+
+static bool is_of_user(const struct finder *finder, const struct ml_report_frame *frame)
+{
+	for (const char *const *pattern = finder->wrappers; pattern && *pattern; pattern++)
+		if (!fnmatch(*pattern, frame->symbol, 0) ||
+		    (frame->mangled && !fnmatch(*pattern, frame->mangled, 0)))
+			return true;
+	return false;
+}
+
+/* A key of the function that @frame is in: where it begins. */
+static uint64_t function_key(const struct ml_report_frame *frame)
+{
+	return (frame->ip - frame->offset) * 0x9e3779b97f4a7c15ULL;
+}
+
+static bool is_known_wrapper(const struct finder *finder, const struct ml_report_frame *frame)
+{
+	if (is_runtime(frame->module))
+		return true;
+	return frame->symbol &&
+	       (is_of_user(finder, frame) || ml_owner_is_wrapper_name(frame->symbol));
+}
+
+/* Short code that many allocate through. */
+static bool is_shared(const struct finder *finder, const struct ml_report_frame *frame)
+{
+	const uint64_t *callers;
+
+	if (!frame->symbol || frame->is_inlined || frame->offset > SHORT_CODE ||
+	    frame->kind != ML_FRAME_NATIVE)
+		return false;
+	callers = ml_u64map_get(&finder->callers, function_key(frame));
+	return callers && *callers >= MANY_CALLERS;
+}
+
+/* The first frame of an interpreted language when only the interpreter stands before it. */
+static size_t skip_interpreter(const struct ml_report_site *site, size_t at)
+{
+	const struct ml_report_frame *frames = site->frames.items;
+	const char *interpreter = NULL;
+	size_t i;
+
+	for (i = at; i < site->frames.count; i++)
+		if (frames[i].is_interpreter)
+			interpreter = frames[i].module;
+	if (!interpreter)
+		return at;
+	for (i = at; i < site->frames.count; i++)
+		if (frames[i].kind != ML_FRAME_NATIVE ||
+		    (strcmp(frames[i].module, interpreter) != 0 && !is_runtime(frames[i].module)))
+			return i;
+	return at;
+}
+
+static size_t first_outside(const struct finder *finder, const struct ml_report_site *site)
+{
+	size_t at = 0;
+
+	while (at < site->frames.count && is_known_wrapper(finder, &site->frames.items[at]))
+		at++;
+	return at;
+}
+
+/* Takes down who calls the function in front of @site, wrappers known by name left out. */
+static void add_callers(struct finder *finder, const struct ml_report_site *site)
+{
+	size_t at = first_outside(finder, site);
+	const struct ml_report_frame *frame = &site->frames.items[at];
+	uint64_t function, caller;
+	bool is_new;
+
+	if (at + 1 >= site->frames.count)
+		return;
+	function = function_key(frame);
+	caller = function_key(frame + 1);
+	ml_u64map_put(&finder->pairs, function ^ (caller << 1 | caller >> 63), &is_new);
+	if (is_new)
+		(*ml_u64map_put(&finder->callers, function, NULL))++;
+}
+
+static size_t owner_of(const struct finder *finder, const struct ml_report_site *site)
+{
+	size_t at = first_outside(finder, site);
+
+	while (at + 1 < site->frames.count && is_shared(finder, &site->frames.items[at]) &&
+	       !is_runtime(site->frames.items[at + 1].module))
+		at++;
+	at = skip_interpreter(site, at);
+	/* Nothing but wrappers: the innermost is as good as any. */
+	return at < site->frames.count ? at + 1 : 1;
+}
+
+void ml_owners_find(struct ml_report *report, const char *const *wrappers)
+{
+	struct finder finder = {.wrappers = wrappers};
+
+	ml_array_each (site, &report->sites)
+		if (site->frames.count)
+			add_callers(&finder, site);
+	ml_array_each (site, &report->sites)
+		site->owner = site->frames.count ? owner_of(&finder, site) : 0;
+	ml_u64map_free(&finder.callers);
+	ml_u64map_free(&finder.pairs);
+}

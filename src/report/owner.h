@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * Where to look: the frame of a site that most likely owns its blocks, the first that is not a
+ * wrapper around an allocator (xmalloc, g_malloc, operator new, std::string, strdup, PyMem_Malloc).
+ *
+ * A wrapper is told by its name, by the library it is in (the C and C++ libraries' functions are
+ * never to blame), or by its callers: a short function that many different functions allocate
+ * through. Patterns of the user's add to these.
+ */
+#ifndef ML_REPORT_OWNER_H
+#define ML_REPORT_OWNER_H
+
+#include "report/report.h"
+
+/**
+ * Sets `owner` of every site of @p report that has frames. @p wrappers: shell patterns of functions
+ * (demangled, or as in the file) that are wrappers, too; ends with NULL, may be NULL.
+ */
+void ml_owners_find(struct ml_report *report, const char *const *wrappers);
+
+/** Whether a function called @p symbol is a wrapper by its name. For tests. */
+bool ml_owner_is_wrapper_name(const char *symbol);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/owner.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const char *const wrappers[] = {
+	"xmalloc",
+	"xstrdup",
+	"zmalloc",
+	"ztrycalloc_usable",
+	"je_malloc",
+	"g_malloc0_n",
+	"g_strdup",
+	"g_slice_alloc",
+	"ngx_palloc",
+	"ngx_alloc",
+	"apr_palloc",
+	"av_malloc",
+	"av_mallocz",
+	"OPENSSL_malloc",
+	"CRYPTO_zalloc",
+	"sqlite3Malloc",
+	"sqlite3DbMallocRawNN",
+	"sqlite3MemMalloc",
+	"palloc0",
+	"MemoryContextAlloc",
+	"AllocSetAlloc",
+	"PyMem_Malloc",
+	"PyObject_Malloc",
+	"_PyMem_RawCalloc",
+	"PyType_GenericAlloc",
+	"my_malloc(unsigned long)",
+	"mem_alloc",
+	"safe_realloc",
+	"emalloc",
+	"operator new(unsigned long)",
+	"std::allocator<char>::allocate(unsigned long, void const*)",
+	"std::__cxx11::basic_string<char, std::allocator<char> >::_M_create(unsigned long&)",
+	"void std::vector<int, std::allocator<int> >::_M_realloc_insert<int>(int&&)",
+	"std::enable_if<true, int>::type std::foo()",
+	"__gnu_cxx::new_allocator<char>::allocate(unsigned long)",
+	"alloc::alloc::Global::alloc_impl",
+	"alloc::raw_vec::RawVec<T,A>::allocate_in",
+	"<alloc::vec::Vec<T> as core::clone::Clone>::clone",
+	"__rdl_alloc",
+	"util::Arena::alloc(unsigned long)",
+};
+
+static const char *const owners[] = {
+	"main",
+	"fibonacci",
+	"createStringObject",
+	"session_alloc",
+	"make_node",
+	"allocate_sessions",
+	"alloc_user",
+	"Parser::parse(std::string const&)",
+	"std_lookup",
+	"std::string Reader::next()",
+	"recalloc_is_not_last_here_session",
+	"mallocator_dump",
+	"new_connection",
+	"<app::Server as core::ops::Fn>::call",
+	"balloon_inflate",
+};
+
+static void test_names(void **state)
+{
+	size_t wrong = 0;
+
+	for (size_t i = 0; i < sizeof(wrappers) / sizeof(wrappers[0]); i++)
+		if (!ml_owner_is_wrapper_name(wrappers[i])) {
+			print_error("no wrapper: %s\n", wrappers[i]);
+			wrong++;
+		}
+	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++)
+		if (ml_owner_is_wrapper_name(owners[i])) {
+			print_error("a wrapper: %s\n", owners[i]);
+			wrong++;
+		}
+	assert_int_equal(wrong, 0);
+}
+
+static struct ml_report_site *add_site(struct ml_report *report)
+{
+	struct ml_report_site *site = ml_array_push(&report->sites);
+
+	*site = (struct ml_report_site){.count = 1};
+	return site;
+}
+
+static void add_frame(struct ml_report_site *site, const char *symbol, uint64_t function,
+		      uint64_t offset, const char *module)
+{
+	*ml_array_push(&site->frames) = (struct ml_report_frame){
+		.ip = function + offset,
+		.symbol = symbol,
+		.offset = offset,
+		.module = module,
+	};
+}
+
+static const char *owner_name(const struct ml_report *report, size_t i)
+{
+	const struct ml_report_site *site = &report->sites.items[i];
+
+	return site->owner ? site->frames.items[site->owner - 1].symbol : NULL;
+}
+
+static void test_libraries_are_not_to_blame(void **state)
+{
+	struct ml_report report = {0};
+	struct ml_report_site *site = add_site(&report);
+
+	add_frame(site, "getdelim", 0x1000, 0x80, "libc.so.6");
+	add_frame(site, NULL, 0x2000, 0x80, "libstdc++.so.6");
+	add_frame(site, "read_line", 0x3000, 0x400, "app");
+	add_frame(site, "main", 0x4000, 0x10, "app");
+	site = add_site(&report);
+	add_frame(site, "xmalloc", 0x5000, 0x10, "app");
+	add_site(&report);
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "read_line");
+	/* Nothing but wrappers, and nothing at all. */
+	assert_string_equal(owner_name(&report, 1), "xmalloc");
+	assert_null(owner_name(&report, 2));
+	ml_report_deinit(&report);
+}
+
+static void test_short_code_with_many_callers(void **state)
+{
+	static const char *const callers[] = {"a", "b", "c", "d"};
+	struct ml_report report = {0};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct ml_report_site *site = add_site(&report);
+
+		add_frame(site, "get_chunk", 0x1000, 0x20, "app");
+		add_frame(site, callers[i], 0x2000 + 0x1000 * i, 0x30, "app");
+	}
+	/* Long code, though many call it. */
+	for (size_t i = 0; i < 4; i++) {
+		struct ml_report_site *site = add_site(&report);
+
+		add_frame(site, "load", 0x9000, 0x420, "app");
+		add_frame(site, callers[i], 0x2000 + 0x1000 * i, 0x30, "app");
+	}
+	ml_owners_find(&report, NULL);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(owner_name(&report, i), callers[i]);
+	for (size_t i = 4; i < 8; i++)
+		assert_string_equal(owner_name(&report, i), "load");
+	ml_report_deinit(&report);
+}
+
+static void test_patterns_of_the_user(void **state)
+{
+	const char *const patterns[] = {"obj_*", "Pool::get(*)", NULL};
+	struct ml_report report = {0};
+	struct ml_report_site *site = add_site(&report);
+
+	add_frame(site, "obj_make", 0x1000, 0x420, "app");
+	add_frame(site, "Pool::get(int)", 0x2000, 0x420, "app");
+	add_frame(site, "serve", 0x3000, 0x420, "app");
+	ml_owners_find(&report, patterns);
+	assert_string_equal(owner_name(&report, 0), "serve");
+	ml_report_deinit(&report);
+}
+
+static void test_python(void **state)
+{
+	struct ml_report report = {0};
+	struct ml_report_site *site = add_site(&report);
+
+	add_frame(site, "PyBytes_FromStringAndSize", 0x1000, 0x420, "libpython3.11.so.1.0");
+	add_frame(site, "bytes_new", 0x2000, 0x420, "libpython3.11.so.1.0");
+	add_frame(site, "Cache.fill", 0, 0, "python");
+	site->frames.items[2].kind = ML_FRAME_PYTHON;
+	add_frame(site, "_PyEval_EvalFrameDefault", 0x3000, 0x420, "libpython3.11.so.1.0");
+	site->frames.items[3].is_interpreter = true;
+	/* A native extension is its own owner. */
+	site = add_site(&report);
+	add_frame(site, "parse", 0x4000, 0x420, "_ext.so");
+	add_frame(site, "cfunction_call", 0x5000, 0x420, "libpython3.11.so.1.0");
+	add_frame(site, "_PyEval_EvalFrameDefault", 0x3000, 0x420, "libpython3.11.so.1.0");
+	site->frames.items[2].is_interpreter = true;
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "Cache.fill");
+	assert_string_equal(owner_name(&report, 1), "parse");
+	ml_report_deinit(&report);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_libraries_are_not_to_blame),
+		cmocka_unit_test(test_short_code_with_many_callers),
+		cmocka_unit_test(test_patterns_of_the_user),
+		cmocka_unit_test(test_python),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
