@@ -3,7 +3,6 @@
 
 #include "base/utf8.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -31,38 +30,78 @@ static size_t put_character(FILE *out, const unsigned char *p)
 	return length;
 }
 
+/* Streams are one thread's: the lock of each putc() would be most of the time of a big report. */
+static void put_byte(FILE *out, char c)
+{
+	putc_unlocked(c, out);
+}
+
+static void put_bytes(FILE *out, const char *bytes, size_t length)
+{
+	fwrite_unlocked(bytes, 1, length, out);
+}
+
+/** Bytes at the front of @p text that stand for themselves. */
+static size_t unescaped(const char *text)
+{
+	size_t length = 0;
+
+	while (text[length] >= 0x20 && text[length] < 0x7f && text[length] != '"' &&
+	       text[length] != '\\')
+		length++;
+	return length;
+}
+
 static void put_string(FILE *out, const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
+	put_byte(out, '"');
+	for (;;) {
+		size_t length = unescaped(text);
 
-	putc('"', out);
-	while (*p)
-		p += put_character(out, p);
-	putc('"', out);
+		put_bytes(out, text, length);
+		text += length;
+		if (!*text)
+			break;
+		text += put_character(out, (const unsigned char *)text);
+	}
+	put_byte(out, '"');
+}
+
+/** @p value in @p base, at most 16. */
+static void put_number(FILE *out, uint64_t value, unsigned int base)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value);
+	put_bytes(out, digits + at, sizeof(digits) - at);
 }
 
 /** What stands before every value: the comma and the name. */
 static void begin_value(struct ml_json *json, const char *key)
 {
 	if (json->needs_comma)
-		putc(',', json->out);
+		put_byte(json->out, ',');
 	json->needs_comma = true;
 	if (key) {
 		put_string(json->out, key);
-		putc(':', json->out);
+		put_byte(json->out, ':');
 	}
 }
 
 static void open_scope(struct ml_json *json, const char *key, char bracket)
 {
 	begin_value(json, key);
-	putc(bracket, json->out);
+	put_byte(json->out, bracket);
 	json->needs_comma = false;
 }
 
 static void close_scope(struct ml_json *json, char bracket)
 {
-	putc(bracket, json->out);
+	put_byte(json->out, bracket);
 	json->needs_comma = true;
 }
 
@@ -99,13 +138,16 @@ void ml_json_string(struct ml_json *json, const char *key, const char *value)
 void ml_json_u64(struct ml_json *json, const char *key, uint64_t value)
 {
 	begin_value(json, key);
-	fprintf(json->out, "%" PRIu64, value);
+	put_number(json->out, value, 10);
 }
 
 void ml_json_i64(struct ml_json *json, const char *key, int64_t value)
 {
 	begin_value(json, key);
-	fprintf(json->out, "%" PRId64, value);
+	if (value < 0)
+		put_byte(json->out, '-');
+	/* Negated as unsigned: INT64_MIN has no positive counterpart. */
+	put_number(json->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10);
 }
 
 void ml_json_double(struct ml_json *json, const char *key, double value)
@@ -141,5 +183,13 @@ void ml_json_null(struct ml_json *json, const char *key)
 void ml_json_hex(struct ml_json *json, const char *key, uint64_t value)
 {
 	begin_value(json, key);
-	fprintf(json->out, "\"0x%" PRIx64 "\"", value);
+	fputs("\"0x", json->out);
+	put_number(json->out, value, 16);
+	put_byte(json->out, '"');
+}
+
+void ml_json_raw(struct ml_json *json, const char *key, const char *value, size_t length)
+{
+	begin_value(json, key);
+	put_bytes(json->out, value, length);
 }

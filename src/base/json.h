@@ -32,6 +32,8 @@ void ml_json_i64(struct ml_json *json, const char *key, int64_t value);
 void ml_json_double(struct ml_json *json, const char *key, double value);
 void ml_json_bool(struct ml_json *json, const char *key, bool value);
 void ml_json_null(struct ml_json *json, const char *key);
+/** @p length bytes that are JSON already. */
+void ml_json_raw(struct ml_json *json, const char *key, const char *value, size_t length);
 /** An address: "0x…", a string because most readers keep numbers to 53 bits only. */
 void ml_json_hex(struct ml_json *json, const char *key, uint64_t value);
 

@@ -43,7 +43,14 @@ static bool is_control(const unsigned char *p)
 
 void ml_utf8_clean(struct ml_strbuf *buf, const char *text)
 {
-	while (*text) {
+	for (;;) {
+		size_t plain = ml_utf8_plain(text);
+
+		ml_strbuf_add(buf, text, plain);
+		text += plain;
+		if (!*text)
+			return;
+
 		const unsigned char *p = (const unsigned char *)text;
 		size_t length = ml_utf8_length(text);
 

@@ -13,6 +13,16 @@
  */
 size_t ml_utf8_length(const char *text);
 
+/** How many bytes at the front of @p text are printable ASCII: most of most texts. */
+static inline size_t ml_utf8_plain(const char *text)
+{
+	size_t length = 0;
+
+	while (text[length] >= 0x20 && text[length] < 0x7f)
+		length++;
+	return length;
+}
+
 /**
  * Adds @p text as UTF-8 whatever it holds: control characters as \xNN, bytes that are none (and
  * U+FFFE and U+FFFF, which XML has not) as U+FFFD.

@@ -34,17 +34,25 @@ struct data {
 	struct ml_json json;
 	const struct ml_report *report;
 	struct ml_intern texts, frames;
+	struct ml_u64map known; /**< address of a text → its index: names stand in many frames */
 	struct ml_u64map excerpts; /**< text of the file and line → index + 1 */
 };
 
 static uint64_t text_of(struct data *data, const char *text)
 {
-	ML_STRBUF_CLEANUP struct ml_strbuf clean = {0};
+	bool is_new;
+	uint64_t *index;
 
 	if (!text)
 		return 0;
-	ml_markup_clean(&clean, text);
-	return ml_intern_text(&data->texts, ml_strbuf_text(&clean), NULL);
+	index = ml_u64map_put(&data->known, (uint64_t)(uintptr_t)text, &is_new);
+	if (is_new) {
+		ML_STRBUF_CLEANUP struct ml_strbuf clean = {0};
+
+		ml_markup_clean(&clean, text);
+		*index = ml_intern_text(&data->texts, ml_strbuf_text(&clean), NULL);
+	}
+	return *index;
 }
 
 static uint64_t excerpt_key(uint64_t file, int line)
@@ -297,14 +305,19 @@ void ml_html_data_write(FILE *out, const struct ml_report *report)
 	write_object(&data);
 	if (!fclose(data.json.out)) {
 		/* Only strings hold a '<', and there this is the same character. */
-		for (size_t i = 0; i < length; i++) {
-			if (text[i] == '<')
-				fputs("\\u003c", out);
-			else
-				putc(text[i], out);
+		for (const char *p = text, *next; p < text + length; p = next) {
+			size_t rest = (size_t)(text + length - p);
+
+			next = memchr(p, '<', rest);
+			fwrite(p, 1, next ? (size_t)(next - p) : rest, out);
+			if (!next)
+				break;
+			fputs("\\u003c", out);
+			next++;
 		}
 	}
 	free(text);
+	ml_u64map_free(&data.known);
 	ml_intern_free(&data.texts);
 	ml_intern_free(&data.frames);
 	ml_u64map_free(&data.excerpts);

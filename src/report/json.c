@@ -3,7 +3,7 @@
 #include "report/report.h"
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "report/json_frames.h"
 
 #include <stdlib.h>
 
@@ -91,30 +91,6 @@ static void write_caveats(struct ml_json *json, const struct ml_report *report)
 	ml_json_object_end(json);
 }
 
-static void write_frame(struct ml_json *json, const struct ml_report_frame *frame)
-{
-	static const char *const kinds[] = {
-		[ML_FRAME_NATIVE] = "native", [ML_FRAME_JIT] = "jit",
-		[ML_FRAME_KERNEL] = "kernel", [ML_FRAME_PYTHON] = "python",
-		[ML_FRAME_JAVA] = "java",
-	};
-
-	ml_json_object_begin(json, NULL);
-	ml_json_hex(json, "ip", frame->ip);
-	ml_json_string(json, "symbol", frame->symbol);
-	ml_json_u64(json, "offset", frame->offset);
-	ml_json_string(json, "module", frame->module);
-	ml_json_string(json, "build_id", frame->build_id);
-	ml_json_string(json, "file", frame->file);
-	if (frame->line > 0)
-		ml_json_i64(json, "line", frame->line);
-	else
-		ml_json_null(json, "line");
-	ml_json_bool(json, "inlined", frame->is_inlined);
-	ml_json_string(json, "kind", kinds[frame->kind]);
-	ml_json_object_end(json);
-}
-
 static void write_block(struct ml_json *json, const struct ml_report *report,
 			const struct ml_block *block)
 {
@@ -184,7 +160,7 @@ static const char *stack_end_name(const struct ml_report_site *site)
 }
 
 static void write_site(struct ml_json *json, const struct ml_report *report,
-		       const struct ml_report_site *site)
+		       const struct ml_report_site *site, struct ml_json_frames *frames)
 {
 	char id[20];
 
@@ -206,7 +182,7 @@ static void write_site(struct ml_json *json, const struct ml_report *report,
 	ml_json_string(json, "stack_end", stack_end_name(site));
 	ml_json_array_begin(json, "frames");
 	ml_array_each (frame, &site->frames)
-		write_frame(json, frame);
+		ml_json_frames_add(frames, json, frame);
 	ml_json_array_end(json);
 	if (report->show_blocks) {
 		ml_json_array_begin(json, "allocations");
@@ -232,11 +208,13 @@ static void write_sites(struct ml_json *json, const struct ml_report *report)
 {
 	size_t listed = ml_report_listed(report);
 	struct ml_report_others others;
+	struct ml_json_frames frames = {0};
 
 	ml_json_array_begin(json, "sites");
 	for (size_t i = 0; i < listed; i++)
-		write_site(json, report, &report->sites.items[i]);
+		write_site(json, report, &report->sites.items[i], &frames);
 	ml_json_array_end(json);
+	ml_json_frames_free(&frames);
 	if (!report->is_limited)
 		return;
 	others = ml_report_others(report);

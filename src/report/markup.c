@@ -32,6 +32,11 @@ void ml_markup_clean(struct ml_strbuf *buf, const char *text)
 
 	ml_utf8_clean(&clean, text);
 	for (const char *p = ml_strbuf_text(&clean); *p; p += length) {
+		length = ml_utf8_plain(p);
+		if (length) {
+			ml_strbuf_add(buf, p, length);
+			continue;
+		}
 		length = ml_utf8_length(p);
 
 		unsigned int c = code_point(p, length);
