@@ -4,7 +4,8 @@
  * id only.
  *
  * Looked at: Docker (config.v2.json), Podman and CRI-O (containers.json of containers/storage),
- * containerd with Kubernetes or nerdctl (the annotations in the bundle's config.json).
+ * both also without root, below /home; containerd with Kubernetes or nerdctl (the annotations in
+ * the bundle's config.json).
  */
 #ifndef ML_CLI_CONTAINER_IDS_H
 #define ML_CLI_CONTAINER_IDS_H

@@ -281,7 +281,8 @@ static int wait_ms(const struct ml_session *session)
 	uint64_t now_ns = ml_monotonic_ns();
 
 	if (!session->deadline_ns)
-		return -1;
+		return session->options->container ? (int)(ML_SESSION_MEMBERS_NS / ML_NS_PER_MS)
+						   : -1;
 	return session->deadline_ns > now_ns
 		       ? (int)((session->deadline_ns - now_ns) / ML_NS_PER_MS) + 1
 		       : 0;
@@ -299,6 +300,8 @@ static void loop(struct ml_session *session)
 		}
 		for (int i = 0; i < count && !session->end; i++)
 			handle(session, (enum source)events[i].data.u64);
+		if (session->options->container && !session->end)
+			ml_session_look_for_members(session);
 		check_end(session);
 	}
 }
@@ -429,6 +432,7 @@ void ml_session_deinit(struct ml_session *session)
 	ml_targets_deinit(&session->targets);
 	ml_call_printer_deinit(&session->calls);
 	ml_u64map_free(&session->members_seen);
+	ml_members_deinit(&session->members);
 	ml_error_free(session->problem);
 	ml_fd_close(&session->signal_fd);
 	ml_fd_close(&session->timer_fd);

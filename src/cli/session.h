@@ -5,11 +5,13 @@
 #ifndef ML_CLI_SESSION_H
 #define ML_CLI_SESSION_H
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/strbuf.h"
 #include "base/u64map.h"
 #include "cli/call_printer.h"
 #include "cli/command.h"
+#include "cli/members.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/reporter.h"
@@ -43,7 +45,9 @@ struct ml_session {
 	struct ml_follow *follow; /**< NULL without --follow */
 	struct ml_call_printer calls;
 	struct ml_live *live;          /**< with --live, while it runs */
-	struct ml_u64map members_seen; /**< pids of a container that were tried */
+	struct ml_members members;     /**< of a container */
+	uint64_t members_look_ns;      /**< when new ones were looked for last */
+	struct ml_u64map members_seen; /**< pid → start time of those that were tried */
 	int epoll_fd, timer_fd, signal_fd;
 	uint64_t intervals;    /**< that have passed */
 	uint64_t last_look_ns; /**< when the targets' images were last compared */
@@ -64,8 +68,13 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 /** Takes @p process over (also on failure) and attaches to it. */
 struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process);
 
+/** How often processes that joined the container are looked for. */
+#define ML_SESSION_MEMBERS_NS (100 * ML_NS_PER_MS)
+
 /** Attaches to every process of the container; those already tried are left alone. */
 struct ml_error *ml_session_add_members(struct ml_session *session);
+/** Attaches to those that have joined it, when it is time to look for them. */
+void ml_session_look_for_members(struct ml_session *session);
 
 /** Lets a followed process go for a moment in which the tracer stops it (@p begins), or takes it
  * back. False when it cannot be let go now: it is in its start-up. */

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** Processes that join a session: a container's, and the children of those followed. */
 #include "base/clock.h"
-#include "cli/members.h"
+#include "base/file.h"
 #include "cli/note.h"
 #include "cli/session.h"
+#include "target/proc.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define WALKS_MAX 16 /* bounds a tree that grows while it is walked */
+#define STAT_LIMIT 4096
+#define WALKS_MAX  16 /* bounds a tree that grows while it is walked */
 
 /* A process that cannot be opened is told about and left alone: the others matter as well. */
 static struct ml_target *open_target(struct ml_session *session, pid_t pid)
@@ -25,14 +29,31 @@ static struct ml_target *open_target(struct ml_session *session, pid_t pid)
 	return error ? NULL : ml_targets_find(&session->targets, pid);
 }
 
+/* When the process with that pid started, in the kernel's ticks; 0 when it is gone. */
+static uint64_t start_time(pid_t pid)
+{
+	ML_FREE_CLEANUP char *text = NULL;
+	struct ml_proc_stat stat = {0};
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	ML_ERROR_CLEANUP struct ml_error *error =
+		ml_file_read(AT_FDCWD, path, STAT_LIMIT, &text, NULL);
+
+	return !error && ml_proc_stat_parse(text, &stat) ? stat.start_time : 0;
+}
+
 static void visit_member(void *context, pid_t pid)
 {
 	struct ml_session *session = context;
-	bool is_new;
+	uint64_t *seen = ml_u64map_put(&session->members_seen, (uint64_t)pid, NULL);
+	uint64_t started = start_time(pid);
 
-	ml_u64map_put(&session->members_seen, (uint64_t)pid, &is_new);
-	if (!is_new || ml_targets_find(&session->targets, pid))
+	/* Pids are given out again. */
+	if (!started || *seen == started || ml_targets_find(&session->targets, pid))
 		return;
+	*seen = started;
+
 	struct ml_target *target = open_target(session, pid);
 
 	if (target)
@@ -41,7 +62,16 @@ static void visit_member(void *context, pid_t pid)
 
 struct ml_error *ml_session_add_members(struct ml_session *session)
 {
-	return ml_members_scan(session->options->container, visit_member, session);
+	session->members.name = session->options->container;
+	return ml_members_scan(&session->members, visit_member, session);
+}
+
+void ml_session_look_for_members(struct ml_session *session)
+{
+	if (ml_monotonic_ns() - session->members_look_ns < ML_SESSION_MEMBERS_NS)
+		return;
+	ml_members_scan_new(&session->members, visit_member, session);
+	session->members_look_ns = ml_monotonic_ns();
 }
 
 bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins)

@@ -154,3 +154,111 @@ def test_container_by_id(bench, cgroup):
     assert report.site("leak_big") == (2 * 10485760, 20)
     for target in inside + [outside]:
         target.finish()
+
+
+def opened_by(run, pid):
+    """Whether memleak holds a pidfd of process @pid: it has noticed it."""
+    folder = "/proc/%d/fdinfo" % run.pid
+    for name in os.listdir(folder):
+        try:
+            with open(os.path.join(folder, name), encoding="ascii") as info:
+                if re.search(r"^Pid:\s+%d$" % pid, info.read(), re.MULTILINE):
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def test_process_that_joins_a_container(bench, cgroup):
+    """It is noticed long before the next report, put into the cgroup only after its start."""
+    directory, container_id = cgroup
+    first = bench.target("big")
+    outside = bench.program([bench.programs["app"]])
+
+    def join(pid):
+        with open(os.path.join(directory, "cgroup.procs"), "w", encoding="ascii") as procs:
+            procs.write(str(pid))
+    join(first.pid)
+    run = bench.memleak("--json", "-o", "0", "--container", container_id[:12], "300")
+    run.wait_attached()
+    young = bench.program([bench.programs["app"]])
+    join(young.pid)
+    helpers.wait_for(lambda: opened_by(run, young.pid), helpers.START_S, "the new one is noticed")
+    bench.pause(2.5)
+    run.interrupt()
+    report = run.final()
+    pids = {site["pid"] for site in report.sites_of("fibonacci")}
+    assert pids == {young.pid}, (pids, outside.pid)
+    for program in (young, outside):
+        program.kill()
+    first.kill()
+
+
+ROOTLESS = r"""
+set -eu
+root=$1 program=$2 debug=$3 id=$4
+mount -t tmpfs tmpfs "$root"
+mkdir "$root/lower" "$root/upper" "$root/work" "$root/merged" "$root/bound"
+{ ldd "$program" | grep -oE '/[^ ]+'; } | while read -r library; do
+	mkdir -p "$root/lower$(dirname "$library")"
+	cp -L "$library" "$root/lower$library"
+done
+cp "$program" "$root/bound/app"
+mount -t overlay -o "lowerdir=$root/lower,upperdir=$root/upper,workdir=$root/work" \
+	overlay "$root/merged"
+mkdir "$root/merged/opt"
+mount --bind "$root/bound" "$root/merged/opt"
+mkdir -p "$root/merged/usr/lib/debug/.build-id/${id%"${id#??}"}"
+cp "$debug" "$root/merged/usr/lib/debug/.build-id/${id%"${id#??}"}/${id#??}.debug"
+exec unshare --mount chroot "$root/merged" /opt/app
+"""
+
+
+def child_called(pid, name):
+    """The descendant of @pid called @name, or None."""
+    for entry in os.listdir("/proc"):
+        try:
+            with open("/proc/%s/stat" % entry, encoding="ascii", errors="replace") as stat:
+                text = stat.read()
+        except (OSError, ValueError):
+            continue
+        if int(text.rpartition(")")[2].split()[1]) != pid:
+            continue
+        if "(%s)" % name in text:
+            return int(entry)
+        found = child_called(int(entry), name)
+        if found:
+            return found
+    return None
+
+
+def test_rootless_container(bench, tmp_path):
+    """Own user, mount (twice) and pid namespace, chroot into an overlayfs, the program on a bind
+    mount, and its debug file nowhere else."""
+    whole, stripped, debug = (str(tmp_path / name) for name in ("whole", "stripped", "debug"))
+    subprocess.run(["gcc", "-g", "-O0", "-pthread", "-Wl,--build-id=sha1", "-o", whole,
+                    os.path.join(helpers.ROOT, "examples", "app.c")], check=True, timeout=60)
+    subprocess.run(["objcopy", "--only-keep-debug", whole, debug], check=True, timeout=20)
+    subprocess.run(["strip", whole, "-o", stripped], check=True, timeout=20)
+    notes = subprocess.run(["readelf", "-n", whole], check=True, timeout=20, capture_output=True,
+                           text=True).stdout
+    root = tmp_path / "root"
+    root.mkdir()
+    shell = bench.program(["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork",
+                           "--kill-child", "sh", "-c", ROOTLESS, "sh", root, stripped, debug,
+                           re.search(r"Build ID: (\S+)", notes).group(1)])
+
+    def find():
+        assert shell.is_running(), shell.err()
+        return child_called(shell.pid, "app")
+    pid = helpers.wait_for(find, helpers.START_S, "the program runs")
+    run = bench.attach(pid, interval="300")
+    bench.pause(2.5)
+    # Its namespaces are gone before the report is made.
+    os.kill(pid, 9)
+    run.wait()
+    report = run.final()
+    frames = frames_of(report, "fibonacci")
+    assert [frame["symbol"] for frame in frames[:2]] == ["fibonacci", "child"]
+    assert frames[0]["file"].endswith("app.c") and frames[0]["line"] > 0
+    assert report.sites_of("fibonacci")[0]["stack_end"] == "complete"

@@ -46,6 +46,15 @@ static int set_up(void **state)
 	put("/run/containerd/io.containerd.runtime.v2.task/k8s.io/" ID("2") "/config.json",
 	    "{\"annotations\":{\"io.kubernetes.cri.container-name\":\"web\","
 	    "\"io.kubernetes.cri.sandbox-name\":\"shop-7d9\"}}");
+	put("/home/user/.local/share/docker/containers/" ID("6") "/config.v2.json",
+	    "{\n  \"Config\": {\"Env\": [\"Name\", \"/web\"]},\n  \"Name\" : "
+	    "\"\\/root\\u006cess\"\n}\n");
+	put("/var/lib/docker/containers/" ID("7") "/config.v2.json",
+	    "{\"Name\":\"/k8s_cache_store-0_default_0f3_0\"}");
+	put("/home/user/.local/share/containers/storage/vfs-containers/volatile-containers.json",
+	    "[ { \"names\" : [ \"podless\" ], \"metadata\": {\"id\": \"x\"}, \"id\": \"" ID(
+		    "8") "\" } ]");
+	put("/var/lib/docker/containers/" ID("9") "/config.v2.json", "{\"Name\": \"/cut");
 	put("/var/lib/containers/storage/overlay-containers/containers.json",
 	    "[{\"id\":\"" ID("3") "\",\"names\":[\"other\"]},{\"id\":\"" ID(
 		    "4") "\",\"names\":[\"pod_1\",\"alias\"]},{\"id\":\"" ID("5") "\"}]");
@@ -77,6 +86,13 @@ static void every_runtime(void **state)
 	expect("web", ID("2"));
 	expect("shop-7d9", ID("2"));
 	expect("alias", ID("4"));
+	expect("rootless", ID("6"));
+	expect("cache", ID("7"));
+	expect("store-0", ID("7"));
+	expect("podless", ID("8"));
+	expect("/redis-1", NULL);
+	expect("default", NULL);
+	expect("cut", NULL);
 	expect("redis", NULL);
 	expect("names", NULL);
 	expect("", NULL);
@@ -88,6 +104,14 @@ static void cgroups_match(void **state)
 	assert_true(ml_members_matches("0::/system.slice/docker-" ID("0") ".scope\n", ID("0")));
 	assert_true(ml_members_matches("4:memory:/docker/" ID("0") "\n1:cpu:/\n", "0123456789ab"));
 	assert_true(ml_members_matches("0::/machine.slice/crun-web.scope\n", "web"));
+	assert_true(ml_members_matches("0::/system.slice/runc-web.scope\n", "web"));
+	assert_true(ml_members_matches("0::/a/nerdctl-" ID("0") ".scope/x\n", ID("0")));
+	assert_true(ml_members_matches("0::/k.slice:cri-containerd:" ID("0") "\n", ID("0")));
+	assert_true(ml_members_matches("0::/machine.slice/systemd-nspawn@web.service/payload\n",
+				       "web"));
+	assert_true(
+		ml_members_matches("0::/user.slice/libpod-" ID("0") ".scope/container\n", ID("0")));
+	assert_false(ml_members_matches("0::/libpod-conmon-" ID("0") ".scope\n", ID("0")));
 	assert_false(ml_members_matches("0::/system.slice/docker-" ID("0") ".scope\n", ID("1")));
 	assert_false(ml_members_matches("0::/user.slice\n", "user"));
 }
