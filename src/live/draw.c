@@ -170,7 +170,10 @@ static void draw_title(struct ml_canvas *canvas, const struct ml_view *view)
 	const struct ml_report *report = view->report;
 	ML_STRBUF_CLEANUP struct ml_strbuf title = {0};
 	char elapsed[ML_HUMAN_TEXT];
+	size_t caveats = 0;
 
+	for (size_t i = 0; i < ML_COUNTER_COUNT; i++)
+		caveats += report->counters[i] != 0;
 	ml_strbuf_puts(&title, " memleak  ");
 	if (report->is_kernel)
 		ml_strbuf_puts(&title, "kernel");
@@ -181,6 +184,10 @@ static void draw_title(struct ml_canvas *canvas, const struct ml_view *view)
 				 report->comm ? report->comm : "?");
 	ml_strbuf_printf(&title, "  %s  %s", report->backend,
 			 ml_human_duration((uint64_t)report->elapsed_s, elapsed));
+	if (report->sampling != ML_SAMPLING_ALL)
+		ml_strbuf_puts(&title, "  sampled");
+	if (caveats)
+		ml_strbuf_printf(&title, "  %zu caveat%s (?)", caveats, caveats == 1 ? "" : "s");
 	if (view->is_paused)
 		ml_strbuf_puts(&title, "  PAUSED");
 	if (view->filter[0] && !view->is_typing)
@@ -199,25 +206,23 @@ static void draw_totals(struct ml_canvas *canvas, const struct ml_report *report
 			 report->sites.count, report->sites.count == 1 ? "" : "s");
 	ml_page_trend(&line, report->points.items, report->points.count, report,
 		      trend_width(canvas), canvas->is_wide);
+	ml_strbuf_puts(&line, "  ");
+	ml_page_verdicts(&line, report);
 	put_line(canvas, 1, ML_STYLE_PLAIN, line.text);
 }
 
+/* The sentence on all sites; before there is one, how many calls were seen. */
 static void draw_summary(struct ml_canvas *canvas, const struct ml_report *report)
 {
 	ML_STRBUF_CLEANUP struct ml_strbuf line = {0};
-	size_t caveats = 0;
 
-	for (size_t i = 0; i < ML_COUNTER_COUNT; i++)
-		caveats += report->counters[i] != 0;
-	ml_strbuf_putc(&line, ' ');
-	ml_page_verdicts(&line, report);
-	ml_strbuf_printf(&line, "  %" PRIu64 " allocs %" PRIu64 " frees", report->allocs,
-			 report->frees);
-	if (report->sampling != ML_SAMPLING_ALL)
-		ml_strbuf_puts(&line, " (sampled)");
-	if (caveats)
-		ml_strbuf_printf(&line, "  %zu caveat%s (?)", caveats, caveats == 1 ? "" : "s");
-	put_line(canvas, 2, ML_STYLE_PLAIN, line.text);
+	if (report->summary.text[0])
+		ml_strbuf_printf(&line, " %s", report->summary.text);
+	else
+		ml_strbuf_printf(&line, " %" PRIu64 " allocations and %" PRIu64 " frees so far",
+				 report->allocs, report->frees);
+	put_line(canvas, 2, report->summary.sites[ML_VERDICT_LEAK] ? ML_STYLE_LEAK : ML_STYLE_PLAIN,
+		 line.text);
 }
 
 static void draw_footer(struct ml_canvas *canvas, const struct ml_view *view, const char *message)

@@ -74,11 +74,9 @@ void ml_page_verdicts(struct ml_strbuf *text, const struct ml_report *report)
 		ML_VERDICT_LEAK,   ML_VERDICT_GROWING, ML_VERDICT_CACHE,
 		ML_VERDICT_STEADY, ML_VERDICT_STARTUP, ML_VERDICT_UNKNOWN,
 	};
-	size_t counts[ML_VERDICT_STARTUP + 1] = {0};
+	const size_t *counts = report->summary.sites;
 	const char *separator = "";
 
-	ml_array_each (site, &report->sites)
-		counts[site->verdict.class]++;
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		if (!counts[order[i]])
 			continue;
@@ -138,14 +136,16 @@ static void add_stack(struct ml_page *page, const struct ml_report_site *site)
 	struct ml_strbuf line = {0};
 	size_t number = 0;
 
-	ml_strbuf_puts(&line, " Allocated from, the innermost call first:");
+	ml_strbuf_puts(&line, " Allocated from, the innermost call first (> where to look):");
 	add_line(page, ML_STYLE_HEAD, &line);
 	ml_array_each (frame, &site->frames) {
 		if (frame->is_interpreter)
 			continue;
-		ml_strbuf_printf(&line, "  %2zu ", number++);
+		bool is_owner = site->owner == (size_t)(frame - site->frames.items) + 1;
+
+		ml_strbuf_printf(&line, "%s%2zu ", is_owner ? "> " : "  ", number++);
 		ml_page_frame(&line, frame, true);
-		add_line(page, ML_STYLE_PLAIN, &line);
+		add_line(page, is_owner ? ML_STYLE_HEAD : ML_STYLE_PLAIN, &line);
 	}
 	const char *end = site->is_stack_lost                           ? "  (the stack was lost)"
 			  : (unsigned int)site->end < ML_WALK_END_COUNT ? ends[site->end]

@@ -13,6 +13,8 @@ const char *ml_view_sort_name(enum ml_view_sort sort)
 
 const struct ml_report_frame *ml_view_frame(const struct ml_report_site *site)
 {
+	if (site->owner && site->owner <= site->frames.count)
+		return &site->frames.items[site->owner - 1];
 	ml_array_each (frame, &site->frames) {
 		if (!frame->is_interpreter && frame->symbol)
 			return frame;
