@@ -28,6 +28,9 @@ size_t ml_intern_bytes(struct ml_intern *intern, const void *bytes, size_t lengt
 /** The same for a text. */
 size_t ml_intern_text(struct ml_intern *intern, const char *text, bool *is_new);
 
+/** True when @p bytes have a number. */
+bool ml_intern_has(const struct ml_intern *intern, const void *bytes, size_t length);
+
 void ml_intern_free(struct ml_intern *intern);
 
 #define ML_INTERN_CLEANUP __attribute__((cleanup(ml_intern_free)))

@@ -2,30 +2,13 @@
 #include "base/u64map.h"
 
 #include "base/array.h"
+#include "base/hash_seed.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <sys/auxv.h>
-
-/* Another number in each process, so that nobody can choose keys that all meet in one slot. */
-static uint64_t seed(void)
-{
-	static uint64_t value;
-
-	if (!value) {
-		/* 16 random bytes from the kernel, see getauxval(3). */
-		const void *random = (const void *)getauxval(AT_RANDOM);
-
-		if (random)
-			memcpy(&value, random, sizeof(value));
-		value |= 1;
-	}
-	return value;
-}
 
 static size_t slot_of(uint64_t key, size_t capacity)
 {
-	key ^= seed();
+	key ^= ml_hash_seed();
 	key ^= key >> 33;
 	key *= 0xff51afd7ed558ccdULL; /* the finalizer of MurmurHash3 */
 	key ^= key >> 33;

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/file.h"
+#include "cli/diff_command.h"
 #include "cli/doctor_command.h"
 #include "cli/note.h"
 #include "cli/options.h"
@@ -49,7 +50,7 @@ static int run_subcommand(const struct ml_options *options)
 		error = ml_report_command(options, &status);
 		break;
 	case ML_COMMAND_DIFF:
-		error = ml_error_new(ML_ERROR_USAGE, "'diff' is not in this version");
+		error = ml_diff_command(options, &status);
 		break;
 	case ML_COMMAND_TRACE:
 		return ml_trace_command(options);

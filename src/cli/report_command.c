@@ -2,24 +2,9 @@
 #include "cli/report_command.h"
 
 #include "base/clock.h"
+#include "cli/baseline.h"
+#include "cli/replay_file.h"
 #include "cli/report_writer.h"
-#include "record/replay.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-
-struct ml_error *ml_report_command_open(const char *path, struct ml_recording **out)
-{
-	bool is_input = !strcmp(path, "-");
-	int fd = is_input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
-			  : open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return ml_error_errno(errno, "cannot open %s", path);
-	return ml_recording_open(fd, is_input ? "standard input" : path, ML_RECORD_BUDGET, out);
-}
 
 static struct ml_replay replay_of(const struct ml_options *options)
 {
@@ -50,6 +35,7 @@ static struct ml_replay replay_of(const struct ml_options *options)
 struct replaying {
 	struct ml_recording *recording;
 	struct ml_suppressions suppressions;
+	struct ml_baseline baseline;
 	struct ml_output output;
 	struct ml_report report;
 };
@@ -60,13 +46,15 @@ static struct ml_error *write_report(const struct ml_options *options, struct re
 	struct ml_report_writer writer = {
 		.options = options,
 		.suppressions = options->suppressions ? &replaying->suppressions : NULL,
+		.baseline = options->baseline ? &replaying->baseline : NULL,
 		.output = &replaying->output,
 	};
 	struct ml_replay replay = replay_of(options);
 	struct ml_error *error;
 
 	replay.names_top_only = !ml_report_writer_needs_names(&writer);
-	error = ml_replay_report(replaying->recording, &replay, &replaying->report);
+	error = ml_replay_file(options->files[0], &replay, &replaying->recording,
+			       &replaying->report);
 	if (!error)
 		error = ml_output_open(options->output, &replaying->output);
 	if (!error)
@@ -74,7 +62,7 @@ static struct ml_error *write_report(const struct ml_options *options, struct re
 	if (!error)
 		error = ml_output_close(&replaying->output);
 	if (!error)
-		*status = ml_report_writer_verdict(&writer);
+		*status = ml_leak_summary_exit(&writer.summary, options);
 	return error;
 }
 
@@ -85,13 +73,14 @@ struct ml_error *ml_report_command(const struct ml_options *options, int *status
 
 	if (options->suppressions)
 		error = ml_suppressions_read(options->suppressions, &replaying.suppressions);
-	if (!error)
-		error = ml_report_command_open(options->files[0], &replaying.recording);
+	if (!error && options->baseline)
+		error = ml_baseline_read(options->baseline, &replaying.baseline);
 	if (!error)
 		error = write_report(options, &replaying, status);
 	ml_error_free(ml_output_close(&replaying.output));
 	ml_report_deinit(&replaying.report);
 	ml_recording_close(replaying.recording);
+	ml_baseline_deinit(&replaying.baseline);
 	ml_suppressions_deinit(&replaying.suppressions);
 	return error;
 }

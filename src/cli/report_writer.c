@@ -12,31 +12,32 @@
 
 bool ml_report_writer_needs_names(const struct ml_report_writer *writer)
 {
-	return writer->options->format != &ml_report_text || writer->suppressions;
+	return writer->options->format != &ml_report_text || writer->suppressions ||
+	       writer->baseline;
 }
 
 /* A remark on the report; formats that people do not read have it on standard error as well. */
 static void tell_left_out(const struct ml_report_writer *writer, struct ml_report *report,
-			  const char *by, const struct ml_suppressed *gone)
+			  const char *by, struct ml_report_others gone)
 {
-	if (!gone->sites)
+	if (!gone.sites)
 		return;
 	ml_report_note(report,
 		       "left out by the %s: %" PRIu64 " bytes in %" PRIu64 " blocks, %" PRIu64
 		       " stack%s",
-		       by, gone->bytes, gone->count, gone->sites, gone->sites == 1 ? "" : "s");
+		       by, gone.bytes, gone.count, gone.sites, gone.sites == 1 ? "" : "s");
 	if (writer->options->format != &ml_report_text)
 		ml_note("%s", report->notes.items[report->notes.count - 1]);
 }
 
 void ml_report_writer_choose(const struct ml_report_writer *writer, struct ml_report *report)
 {
-	struct ml_suppressed gone = {0};
-
-	if (writer->suppressions) {
-		ml_suppressions_apply(writer->suppressions, report, &gone);
-		tell_left_out(writer, report, "suppressions", &gone);
-	}
+	if (writer->suppressions)
+		tell_left_out(writer, report, "suppressions",
+			      ml_suppressions_apply(writer->suppressions, report));
+	if (writer->baseline)
+		tell_left_out(writer, report, "baseline",
+			      ml_baseline_apply(writer->baseline, report));
 	ml_owners_find(report, writer->options->wrappers.items);
 	ml_summary_make(report);
 }
@@ -94,11 +95,9 @@ struct ml_error *ml_report_writer_write(struct ml_report_writer *writer, struct 
 	return error;
 }
 
-int ml_report_writer_verdict(const struct ml_report_writer *writer)
+int ml_leak_summary_exit(const struct ml_leak_summary *summary, const struct ml_options *options)
 {
-	const struct ml_leak_summary *summary = &writer->summary;
-
-	if (!writer->options->fail_on_leak)
+	if (!options->fail_on_leak)
 		return ML_EXIT_DONE;
 	fprintf(stderr,
 		"# memleak: verdict=%s leaks=%" PRIu64 " leaked_bytes=%" PRIu64

@@ -4,6 +4,7 @@
 #define ML_CLI_REPORT_WRITER_H
 
 #include "base/error.h"
+#include "cli/baseline.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/suppressions.h"
@@ -21,6 +22,7 @@ struct ml_report_writer {
 	/* borrowed */
 	const struct ml_options *options;
 	const struct ml_suppressions *suppressions; /**< NULL = none */
+	const struct ml_baseline *baseline;         /**< NULL = none */
 	struct ml_output *output;
 
 	struct ml_leak_summary summary;
@@ -40,6 +42,6 @@ struct ml_error *ml_report_writer_write(struct ml_report_writer *writer, struct 
  * With --fail-on-leak: prints the line for machines and returns the exit status. Without it:
  * ML_EXIT_DONE.
  */
-int ml_report_writer_verdict(const struct ml_report_writer *writer);
+int ml_leak_summary_exit(const struct ml_leak_summary *summary, const struct ml_options *options);
 
 #endif

@@ -109,9 +109,10 @@ void ml_suppressions_deinit(struct ml_suppressions *suppressions)
 	ml_array_free(&suppressions->patterns);
 }
 
-static bool site_matches(const struct ml_suppressions *suppressions,
-			 const struct ml_report_site *site)
+static bool site_matches(const void *context, const struct ml_report_site *site)
 {
+	const struct ml_suppressions *suppressions = context;
+
 	ml_array_each (frame, &site->frames) {
 		const char *const names[] = {frame->symbol, frame->file, frame->module};
 
@@ -125,24 +126,8 @@ static bool site_matches(const struct ml_suppressions *suppressions,
 	return false;
 }
 
-void ml_suppressions_apply(const struct ml_suppressions *suppressions, struct ml_report *report,
-			   struct ml_suppressed *out)
+struct ml_report_others ml_suppressions_apply(const struct ml_suppressions *suppressions,
+					      struct ml_report *report)
 {
-	struct ml_suppressed gone = {0};
-	size_t kept = 0;
-
-	ml_array_each (site, &report->sites) {
-		if (!site_matches(suppressions, site)) {
-			report->sites.items[kept++] = *site;
-			continue;
-		}
-		gone.sites++;
-		gone.bytes += site->bytes;
-		gone.count += site->count;
-		ml_report_site_deinit(site);
-	}
-	report->sites.count = kept;
-	report->outstanding_bytes -= gone.bytes;
-	report->outstanding_count -= gone.count;
-	*out = gone;
+	return ml_report_leave_out(report, site_matches, suppressions);
 }

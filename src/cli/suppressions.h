@@ -15,11 +15,6 @@ struct ml_suppressions {
 	ML_ARRAY(char *) patterns; /**< in fnmatch's terms: '*' only; owned */
 };
 
-/** What was taken out of a report. */
-struct ml_suppressed {
-	uint64_t sites, bytes, count;
-};
-
 /** Parses @p text of file @p name. ML_ERROR_USAGE names the line that cannot be taken. */
 struct ml_error *ml_suppressions_parse(const char *text, const char *name,
 				       struct ml_suppressions *out);
@@ -28,8 +23,8 @@ struct ml_error *ml_suppressions_parse(const char *text, const char *name,
 struct ml_error *ml_suppressions_read(const char *path, struct ml_suppressions *out);
 void ml_suppressions_deinit(struct ml_suppressions *suppressions);
 
-/** Takes matching sites out of @p report, also out of its totals of outstanding memory. */
-void ml_suppressions_apply(const struct ml_suppressions *suppressions, struct ml_report *report,
-			   struct ml_suppressed *out);
+/** Takes matching sites out of @p report, also out of its sums; returns theirs. */
+struct ml_report_others ml_suppressions_apply(const struct ml_suppressions *suppressions,
+					      struct ml_report *report);
 
 #endif

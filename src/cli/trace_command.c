@@ -22,6 +22,7 @@ struct run {
 	struct ml_output output;
 	struct ml_record_file record;
 	struct ml_suppressions suppressions;
+	struct ml_baseline baseline;
 	struct ml_command command;
 	bool has_command;
 	struct ml_tracer_options wanted; /* borrowed by the tracer */
@@ -121,6 +122,7 @@ static struct ml_error *create_session(struct run *run)
 	struct ml_report_writer writer = {
 		.options = options,
 		.suppressions = options->suppressions ? &run->suppressions : NULL,
+		.baseline = options->baseline ? &run->baseline : NULL,
 		.output = &run->output,
 	};
 
@@ -268,6 +270,8 @@ static struct ml_error *prepare(struct run *run)
 		error = ml_live_check();
 	if (!error && options->suppressions)
 		error = ml_suppressions_read(options->suppressions, &run->suppressions);
+	if (!error && options->baseline)
+		error = ml_baseline_read(options->baseline, &run->baseline);
 	if (!error && options->pid == (uint64_t)getpid())
 		error = ml_error_new(ML_ERROR_USAGE, "--pid: memleak cannot trace itself");
 	if (!error && options->pid)
@@ -358,7 +362,7 @@ int ml_trace_command(const struct ml_options *options)
 	if (error)
 		status = report_failure(&run, error);
 	else
-		status = ml_report_writer_verdict(&run.session.reporter.writer);
+		status = ml_leak_summary_exit(&run.session.reporter.writer.summary, options);
 	if (run.has_session)
 		ml_session_deinit(&run.session);
 	if (run.has_command)
@@ -366,6 +370,7 @@ int ml_trace_command(const struct ml_options *options)
 	ml_process_close(run.process);
 	ml_error_free(ml_output_close(&run.output));
 	ml_record_file_deinit(&run.record);
+	ml_baseline_deinit(&run.baseline);
 	ml_suppressions_deinit(&run.suppressions);
 	return status;
 }

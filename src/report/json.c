@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** One JSON document a line, schema "memleak/1", kind "trace". docs/FORMAT.md describes it. */
-#include "report/report.h"
+#include "report/json.h"
 
 #include "base/clock.h"
-#include "report/json_frames.h"
 
 #include <stdlib.h>
 
+void ml_report_json_begin(struct ml_json *json, const char *kind)
+{
+	ml_json_string(json, "schema", "memleak/1");
+	ml_json_string(json, "kind", kind);
+}
+
 /** RFC 3339 with milliseconds and the local offset. */
-static void write_time(struct ml_json *json, const struct ml_report *report)
+void ml_report_json_time(struct ml_json *json, const struct ml_report *report)
 {
 	char date[40], text[96];
 	struct tm local = ml_report_local_time(report);
@@ -22,7 +27,7 @@ static void write_time(struct ml_json *json, const struct ml_report *report)
 	ml_json_string(json, "time", text);
 }
 
-static void write_target(struct ml_json *json, const struct ml_report *report)
+void ml_report_json_target(struct ml_json *json, const struct ml_report *report)
 {
 	ml_json_object_begin(json, "target");
 	if (report->is_kernel) {
@@ -91,6 +96,15 @@ static void write_caveats(struct ml_json *json, const struct ml_report *report)
 	ml_json_object_end(json);
 }
 
+void ml_report_json_frames(struct ml_json *json, const struct ml_report_site *site,
+			   struct ml_json_frames *frames)
+{
+	ml_json_array_begin(json, "frames");
+	ml_array_each (frame, &site->frames)
+		ml_json_frames_add(frames, json, frame);
+	ml_json_array_end(json);
+}
+
 static void write_block(struct ml_json *json, const struct ml_report *report,
 			const struct ml_block *block)
 {
@@ -114,7 +128,7 @@ static void write_age(struct ml_json *json, const char *key, int64_t age_ms)
 		ml_json_null(json, key);
 }
 
-static void write_verdict(struct ml_json *json, const struct ml_verdict *verdict)
+void ml_report_json_verdict(struct ml_json *json, const struct ml_verdict *verdict)
 {
 	write_known(json, "growth_bytes_per_s", verdict->growth_bytes_per_s,
 		    verdict->class != ML_VERDICT_UNKNOWN);
@@ -177,13 +191,10 @@ static void write_site(struct ml_json *json, const struct ml_report *report,
 	ml_json_u64(json, "frees", site->frees);
 	write_age(json, "oldest_ms", site->oldest_ms);
 	write_age(json, "newest_ms", site->newest_ms);
-	write_verdict(json, &site->verdict);
+	ml_report_json_verdict(json, &site->verdict);
 	write_owner(json, site);
 	ml_json_string(json, "stack_end", stack_end_name(site));
-	ml_json_array_begin(json, "frames");
-	ml_array_each (frame, &site->frames)
-		ml_json_frames_add(frames, json, frame);
-	ml_json_array_end(json);
+	ml_report_json_frames(json, site, frames);
 	if (report->show_blocks) {
 		ml_json_array_begin(json, "allocations");
 		ml_array_each (block, &site->blocks)
@@ -193,7 +204,7 @@ static void write_site(struct ml_json *json, const struct ml_report *report,
 	ml_json_object_end(json);
 }
 
-static void write_notes(struct ml_json *json, const struct ml_report *report)
+void ml_report_json_notes(struct ml_json *json, const struct ml_report *report)
 {
 	if (!report->notes.count)
 		return;
@@ -267,12 +278,11 @@ static void write_json(FILE *out, const struct ml_report *report)
 	struct ml_json json = {.out = out};
 
 	ml_json_object_begin(&json, NULL);
-	ml_json_string(&json, "schema", "memleak/1");
-	ml_json_string(&json, "kind", "trace");
-	write_time(&json, report);
+	ml_report_json_begin(&json, "trace");
+	ml_report_json_time(&json, report);
 	ml_json_bool(&json, "final", report->is_final);
 	ml_json_string(&json, "end_reason", report->end_reason);
-	write_target(&json, report);
+	ml_report_json_target(&json, report);
 	ml_json_string(&json, "backend", report->backend);
 	write_sampling(&json, report);
 	ml_json_double(&json, "elapsed_s", report->elapsed_s);
@@ -280,7 +290,7 @@ static void write_json(FILE *out, const struct ml_report *report)
 	write_caveats(&json, report);
 	if (report->summary.text[0])
 		write_summary(&json, report);
-	write_notes(&json, report);
+	ml_report_json_notes(&json, report);
 	write_sites(&json, report);
 	ml_json_object_end(&json);
 	putc('\n', out);

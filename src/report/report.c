@@ -25,20 +25,44 @@ size_t ml_report_listed(const struct ml_report *report)
 	return report->sites.count;
 }
 
+static void add_other(struct ml_report_others *others, const struct ml_report_site *site)
+{
+	others->sites++;
+	others->bytes += site->bytes;
+	others->count += site->count;
+	others->allocs += site->allocs;
+	others->alloc_bytes += site->alloc_bytes;
+}
+
 struct ml_report_others ml_report_others(const struct ml_report *report)
 {
-	size_t listed = ml_report_listed(report);
-	struct ml_report_others others = {.sites = report->sites.count - listed};
+	struct ml_report_others others = {0};
 
-	for (size_t i = listed; i < report->sites.count; i++) {
-		const struct ml_report_site *site = &report->sites.items[i];
-
-		others.bytes += site->bytes;
-		others.count += site->count;
-		others.allocs += site->allocs;
-		others.alloc_bytes += site->alloc_bytes;
-	}
+	for (size_t i = ml_report_listed(report); i < report->sites.count; i++)
+		add_other(&others, &report->sites.items[i]);
 	return others;
+}
+
+struct ml_report_others ml_report_leave_out(struct ml_report *report,
+					    bool (*is_out)(const void *context,
+							   const struct ml_report_site *site),
+					    const void *context)
+{
+	struct ml_report_others gone = {0};
+	size_t kept = 0;
+
+	ml_array_each (site, &report->sites) {
+		if (!is_out(context, site)) {
+			report->sites.items[kept++] = *site;
+			continue;
+		}
+		add_other(&gone, site);
+		ml_report_site_deinit(site);
+	}
+	report->sites.count = kept;
+	report->outstanding_bytes -= gone.bytes;
+	report->outstanding_count -= gone.count;
+	return gone;
 }
 
 void ml_report_frame_name(struct ml_strbuf *name, const struct ml_report_frame *frame)

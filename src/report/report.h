@@ -172,11 +172,18 @@ size_t ml_report_listed(const struct ml_report *report);
 /** Adds what @p frame is called where it stands alone, as it is: not escaped. */
 void ml_report_frame_name(struct ml_strbuf *name, const struct ml_report_frame *frame);
 
-/** The sum of the sites that a renderer does not list. */
+/** The sum of sites that are not there to see. */
 struct ml_report_others {
 	uint64_t sites, bytes, count, allocs, alloc_bytes;
 };
+/** Of those that a renderer does not list. */
 struct ml_report_others ml_report_others(const struct ml_report *report);
+
+/** Takes the sites that @p is_out is true of out of @p report and its sums; returns theirs. */
+struct ml_report_others ml_report_leave_out(struct ml_report *report,
+					    bool (*is_out)(const void *context,
+							   const struct ml_report_site *site),
+					    const void *context);
 
 /** What counter @p i means for the figures: the rest of a sentence that begins with its value. */
 const char *ml_report_caveat(size_t i);

@@ -3,9 +3,7 @@
  * The report for people, in the layout of bcc's memleak: scripts that read that one read this one.
  * Lines of ours begin with "→ " below a stack and with "# " below the stacks.
  */
-#include "report/report.h"
-
-#include "base/strbuf.h"
+#include "report/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -103,8 +101,8 @@ static void add_owner(struct ml_strbuf *text, const struct ml_report_site *site)
 	}
 }
 
-static void add_remarks(struct ml_strbuf *text, const struct ml_report *report,
-			const struct ml_report_site *site)
+void ml_text_add_remarks(struct ml_strbuf *text, const struct ml_report *report,
+			 const struct ml_report_site *site)
 {
 	const struct ml_verdict *verdict = &site->verdict;
 	const char *end = stack_end_text(site);
@@ -131,6 +129,16 @@ static void add_remarks(struct ml_strbuf *text, const struct ml_report *report,
 	ml_strbuf_putc(text, '\n');
 }
 
+void ml_text_add_frames(struct ml_strbuf *text, const struct ml_report_site *site)
+{
+	if (site->is_stack_lost)
+		ml_strbuf_puts(text, "\t\t[stack lost: no room for its frames, or they could not "
+				     "be read back]\n");
+	ml_array_each (frame, &site->frames)
+		if (!frame->is_interpreter)
+			add_frame(text, frame);
+}
+
 static void add_site(struct ml_strbuf *text, const struct ml_report *report,
 		     const struct ml_report_site *site)
 {
@@ -143,13 +151,8 @@ static void add_site(struct ml_strbuf *text, const struct ml_report *report,
 			 site->count);
 	end_style(text, report);
 	ml_strbuf_puts(text, " from stack\n");
-	if (site->is_stack_lost)
-		ml_strbuf_puts(text, "\t\t[stack lost: no room for its frames, or they could not "
-				     "be read back]\n");
-	ml_array_each (frame, &site->frames)
-		if (!frame->is_interpreter)
-			add_frame(text, frame);
-	add_remarks(text, report, site);
+	ml_text_add_frames(text, site);
+	ml_text_add_remarks(text, report, site);
 }
 
 static void add_nothing(struct ml_strbuf *text, const struct ml_report *report)
@@ -170,8 +173,7 @@ static void add_nothing(struct ml_strbuf *text, const struct ml_report *report)
 				 (int)report->pid);
 }
 
-/* "1 block", "2 blocks" */
-static void add_number(struct ml_strbuf *text, uint64_t number, const char *noun)
+void ml_text_add_number(struct ml_strbuf *text, uint64_t number, const char *noun)
 {
 	ml_strbuf_printf(text, "%" PRIu64 " %s%s", number, noun, number == 1 ? "" : "s");
 }
@@ -179,19 +181,19 @@ static void add_number(struct ml_strbuf *text, uint64_t number, const char *noun
 static void add_totals(struct ml_strbuf *text, const struct ml_report *report)
 {
 	ml_strbuf_puts(text, "# ");
-	add_number(text, report->outstanding_bytes, "byte");
+	ml_text_add_number(text, report->outstanding_bytes, "byte");
 	ml_strbuf_puts(text, " in ");
-	add_number(text, report->outstanding_count, "block");
+	ml_text_add_number(text, report->outstanding_count, "block");
 	ml_strbuf_puts(text, " outstanding at ");
-	add_number(text, report->sites.count, "site");
+	ml_text_add_number(text, report->sites.count, "site");
 	ml_strbuf_puts(text, "; ");
-	add_number(text, report->allocs, "allocation");
+	ml_text_add_number(text, report->allocs, "allocation");
 	ml_strbuf_puts(text, " and ");
-	add_number(text, report->frees, "free");
+	ml_text_add_number(text, report->frees, "free");
 	ml_strbuf_printf(text, " in %.1f s\n", report->elapsed_s);
 	if (report->untracked_frees) {
 		ml_strbuf_puts(text, "# ");
-		add_number(text, report->untracked_frees, "free");
+		ml_text_add_number(text, report->untracked_frees, "free");
 		/* Blocks from before, and those an allocator made for itself (glibc's tcache). */
 		ml_strbuf_printf(text, " of blocks whose allocation was not seen%s\n",
 				 report->sampling == ML_SAMPLING_ALL ? "" : " or not sampled");

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t length = strlen(text);
 	const char *name = length < size ? text + length + 1 : "malloc";
 	struct ml_suppressions suppressions = {0};
-	struct ml_suppressed gone = {0};
+	struct ml_report_others gone = {0};
 	struct ml_error *error = ml_suppressions_parse(text, "file", &suppressions);
 
 	if (error) {
@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct ml_report report = {0};
 
 		make_report(name, &report);
-		ml_suppressions_apply(&suppressions, &report, &gone);
+		gone = ml_suppressions_apply(&suppressions, &report);
 		FUZZ_CHECK(gone.sites + report.sites.count == 1);
 		FUZZ_CHECK(gone.bytes + report.outstanding_bytes == 100);
 		ml_array_each (site, &report.sites)
