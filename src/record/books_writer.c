@@ -178,6 +178,17 @@ static void write_blocks(struct ml_books_writer *writer, const struct ml_block *
 	free_entries(&added);
 }
 
+/* One block an address: a mapping and an allocator's block within it can have the same. */
+static size_t drop_twins(struct ml_block *blocks, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (!kept || compare_blocks(&blocks[kept - 1], &blocks[i]))
+			blocks[kept++] = blocks[i];
+	return kept;
+}
+
 static void add_blocks(struct ml_books_writer *writer, const struct ml_snapshot *snapshot)
 {
 	struct ml_block *sorted;
@@ -191,6 +202,7 @@ static void add_blocks(struct ml_books_writer *writer, const struct ml_snapshot 
 			sorted[count++] = *block;
 	}
 	qsort(sorted, count, sizeof(*sorted), compare_blocks);
+	count = drop_twins(sorted, count);
 	write_blocks(writer, sorted, count);
 	ml_array_free(&writer->blocks);
 	writer->blocks.items = sorted;

@@ -276,15 +276,16 @@ static void reach(struct ml_recording *recording)
 static struct ml_error *go_ahead(struct ml_recording *recording)
 {
 	struct ml_error *error = apply_waiting(recording);
+	/* Moments without a site cost something as well. */
+	uint64_t work = recording->books.there + 1;
 
 	if (error)
 		return error;
-	if (recording->books.there > recording->limits.work)
+	if (work > recording->limits.work)
 		return ml_error_new(ML_ERROR_FORMAT,
 				    "%s: it has too many moments of too many sites",
 				    recording->name);
-	/* Moments without a site cost something as well. */
-	recording->limits.work -= recording->books.there ? recording->books.there : 1;
+	recording->limits.work -= work;
 	ml_books_reader_fill(&recording->books, &recording->snapshot);
 	reach(recording);
 	if (!recording->timeline)

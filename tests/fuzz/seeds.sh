@@ -6,7 +6,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
-mkdir -p cfi code demangle dwarf elf java mini_debug_info options perf_map proc split suppressions walk
+mkdir -p cfi code demangle dwarf elf java mini_debug_info options perf_map proc record split suppressions walk
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -213,3 +213,4 @@ word(0x4810, base + 0x4b00)
 sys.stdout.buffer.write(b"\0" + bytes(memory))
 END
 printf '\001\0\0\2\1\3\7\0\1' >java/patches
+cp "$here"/seeds/record/* record/
