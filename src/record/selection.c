@@ -15,6 +15,7 @@ void ml_selection_copy_sites(const struct ml_snapshot *from, struct ml_snapshot 
 	*out = *from;
 	out->sites = (__typeof__(out->sites)){0};
 	out->blocks = (__typeof__(out->blocks)){0};
+	out->cohorts = (__typeof__(out->cohorts)){0};
 	ml_array_reserve(&out->sites, from->sites.count);
 	ml_array_each (site, &from->sites)
 		*ml_array_push(&out->sites) = *site;
