@@ -265,6 +265,8 @@ static void add_comments(struct profile *profile, const struct ml_report *report
 		ml_strbuf_printf(&text, "%" PRIu64 " %s", report->counters[i], ml_report_caveat(i));
 		*ml_array_push(&comments) = string_of(profile, text.text);
 	}
+	ml_array_each (note, &report->notes)
+		*ml_array_push(&comments) = string_of(profile, *note);
 	ml_protobuf_packed(&profile->bytes, PROFILE_COMMENT, comments.items, comments.count);
 	ml_array_free(&comments);
 }
@@ -315,11 +317,27 @@ static void write_gzip(FILE *out, const struct ml_strbuf *bytes)
 	deflateEnd(&stream);
 }
 
+/** The first mapping is the program: pprof takes the profile's name and build-id from it. */
+static void add_program(struct profile *profile, const struct ml_report *report)
+{
+	if (!report->exe)
+		return;
+	ml_array_each (site, &report->sites) {
+		ml_array_each (frame, &site->frames) {
+			if (!frame->module_path || strcmp(frame->module_path, report->exe))
+				continue;
+			mapping_of(profile, frame);
+			return;
+		}
+	}
+}
+
 static void write_pprof(FILE *out, const struct ml_report *report)
 {
 	struct profile profile = {0};
 
 	add_header(&profile, report);
+	add_program(&profile, report);
 	for (size_t i = 0; i < ml_report_listed(report); i++)
 		add_site(&profile, report, &report->sites.items[i]);
 	add_others(&profile, report);

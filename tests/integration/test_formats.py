@@ -126,6 +126,7 @@ def test_pprof_mappings(written):
     files = {profile.text(mapping, 5): mapping for mapping in profile.mappings.values()}
     program = next(mapping for file, mapping in files.items() if file.endswith("/big"))
     assert len(profile.text(program, 6)) == 40, "a build-id of 20 bytes"
+    assert program[1] == [1], "pprof names the profile by the first mapping"
     for location in profile.locations.values():
         mapping = profile.mappings[location[2][0]]
         assert mapping.get(2, [0])[0] <= location[3][0] < mapping[3][0]
