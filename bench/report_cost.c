@@ -8,7 +8,8 @@
  */
 #include "base/clock.h"
 #include "fakes.h"
-#include "report/report.h"
+#include "report/owner.h"
+#include "report/summary.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -172,6 +173,8 @@ static void build(struct world *world, size_t named)
 		.top = 10,
 	};
 	ml_report_build(&input, &world->report);
+	ml_owners_find(&world->report, NULL);
+	ml_summary_make(&world->report);
 }
 
 static int compare_doubles(const void *left, const void *right)

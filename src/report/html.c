@@ -9,7 +9,9 @@
 #include "report/html_data.h"
 #include "report/markup.h"
 
+#include <ctype.h>
 #include <inttypes.h>
+#include <string.h>
 
 static const struct ml_asset_script *const scripts[] = {
 	&ml_asset_flamegraph_js, &ml_asset_data_js, &ml_asset_chart_js,
@@ -17,28 +19,19 @@ static const struct ml_asset_script *const scripts[] = {
 };
 #define SCRIPT_COUNT (sizeof(scripts) / sizeof(scripts[0]))
 
-/** What the sites of one verdict sum up to. */
-struct verdict_sum {
-	size_t sites;
-	uint64_t bytes;
-	double growth_bytes_per_s;
-	const struct ml_report_site *first; /**< the one that grows most, else the biggest */
-};
-
-static struct verdict_sum sum_of(const struct ml_report *report, enum ml_verdict_class class)
+/** The site of verdict @p class that grows most; NULL when there is none. */
+static const struct ml_report_site *fastest_of(const struct ml_report *report,
+					       enum ml_verdict_class class)
 {
-	struct verdict_sum sum = {0};
+	const struct ml_report_site *fastest = NULL;
 
 	ml_array_each (site, &report->sites) {
-		if (site->verdict.class != class)
-			continue;
-		if (!sum.sites++ ||
-		    site->verdict.growth_bytes_per_s > sum.first->verdict.growth_bytes_per_s)
-			sum.first = site;
-		sum.bytes += site->bytes;
-		sum.growth_bytes_per_s += site->verdict.growth_bytes_per_s;
+		if (site->verdict.class == class &&
+		    (!fastest ||
+		     site->verdict.growth_bytes_per_s > fastest->verdict.growth_bytes_per_s))
+			fastest = site;
 	}
-	return sum;
+	return fastest;
 }
 
 static void put_target(FILE *out, const struct ml_report *report)
@@ -117,18 +110,11 @@ static void put_header(FILE *out, const struct ml_report *report)
 	      out);
 }
 
-/** "3 sites leak 8.0 KiB/s together" */
-static void put_growth(FILE *out, const struct verdict_sum *sum, const char *one, const char *many)
+/** The frame to name for a site: its owner, else the first one written by people. */
+static const struct ml_report_frame *frame_to_name(const struct ml_report_site *site)
 {
-	ml_markup_count(out, sum->sites, "site");
-	fprintf(out, " %s ", sum->sites == 1 ? one : many);
-	ml_markup_bytes(out, sum->growth_bytes_per_s);
-	fprintf(out, "/s%s", sum->sites == 1 ? "" : " together");
-}
-
-/** The frame to name for a site: the first one written by people. */
-static const struct ml_report_frame *front_frame(const struct ml_report_site *site)
-{
+	if (site->owner)
+		return &site->frames.items[site->owner - 1];
 	ml_array_each (frame, &site->frames) {
 		if (!frame->is_interpreter)
 			return frame;
@@ -138,7 +124,7 @@ static const struct ml_report_frame *front_frame(const struct ml_report_site *si
 
 static void put_evidence(FILE *out, const struct ml_report_site *site)
 {
-	const struct ml_report_frame *frame = front_frame(site);
+	const struct ml_report_frame *frame = frame_to_name(site);
 
 	fputs("<p>", out);
 	if (frame) {
@@ -159,41 +145,53 @@ static void put_evidence(FILE *out, const struct ml_report_site *site)
 	fputs(".</p>\n", out);
 }
 
-/** The verdict on all in a sentence, and the evidence of the site that carries it. */
+/** The verdict on all as a heading; what follows its first clause stands below. */
+static void put_summary(FILE *out, const struct ml_report *report)
+{
+	const char *text = report->summary.text, *rest;
+
+	if (!text[0])
+		text = "memory outstanding";
+	rest = strstr(text, "; ");
+
+	fprintf(out, "<h1>%c%.*s</h1>\n", toupper((unsigned char)text[0]),
+		rest ? (int)(rest - text) - 1 : (int)strlen(text + 1), text + 1);
+	if (rest)
+		fprintf(out, "<p class=\"lead\">%c%s.</p>\n", toupper((unsigned char)rest[2]),
+			rest + 3);
+}
+
+static void put_nothing(FILE *out, const struct ml_report *report)
+{
+	fputs("<h1>Nothing is outstanding</h1>\n<p>", out);
+	fputs(report->allocs ? "Every block allocated since tracing began was freed, or is younger "
+			       "than the age limit (--older)."
+			     : "No allocation was seen.",
+	      out);
+	fputs("</p>\n", out);
+}
+
+/** The verdict on all, and the evidence of the site that carries it. */
 static void put_verdict(FILE *out, const struct ml_report *report)
 {
-	struct verdict_sum leaks = sum_of(report, ML_VERDICT_LEAK);
-	struct verdict_sum growing = sum_of(report, ML_VERDICT_GROWING);
-	struct verdict_sum unknown = sum_of(report, ML_VERDICT_UNKNOWN);
+	static const enum ml_verdict_class worst_first[] = {ML_VERDICT_LEAK, ML_VERDICT_GROWING,
+							    ML_VERDICT_UNKNOWN};
+	enum ml_verdict_class class = ML_VERDICT_STEADY;
+	size_t i = 0;
 
-	if (leaks.sites) {
-		fputs("<section class=\"verdict leak\">\n<h1>", out);
-		put_growth(out, &leaks, "leaks", "leak");
-		fputs("</h1>\n", out);
-		put_evidence(out, leaks.first);
-	} else if (growing.sites) {
-		fputs("<section class=\"verdict growing\">\n<h1>No leak found, but ", out);
-		put_growth(out, &growing, "grows by", "grow by");
-		fputs("</h1>\n", out);
-		put_evidence(out, growing.first);
-	} else if (!report->sites.count) {
-		fputs("<section class=\"verdict steady\">\n<h1>Nothing is outstanding</h1>\n<p>",
-		      out);
-		fputs(report->allocs ? "Every block allocated since tracing began was freed, or is "
-				       "younger than the age limit (--older)."
-				     : "No allocation was seen.",
-		      out);
-		fputs("</p>\n", out);
-	} else if (unknown.bytes > report->outstanding_bytes / 2) {
-		fputs("<section class=\"verdict unknown\">\n<h1>Too early to tell</h1>\n", out);
-		put_evidence(out, unknown.first);
-	} else {
-		fputs("<section class=\"verdict steady\">\n<h1>No leak found</h1>\n<p>No site "
-		      "keeps "
-		      "growing: what is outstanding are caches, start-up tables and blocks in "
-		      "use.</p>\n",
-		      out);
+	while (i < 3 && !report->summary.sites[worst_first[i]])
+		i++;
+	/* That some sites are not clear yet does not make all of it unclear. */
+	if (i < 2 || (i == 2 && report->summary.sites[ML_VERDICT_UNKNOWN] == report->sites.count))
+		class = worst_first[i];
+	fprintf(out, "<section class=\"verdict %s\">\n", ml_verdict_name(class));
+	if (!report->sites.count) {
+		put_nothing(out, report);
+		return;
 	}
+	put_summary(out, report);
+	if (class != ML_VERDICT_STEADY)
+		put_evidence(out, fastest_of(report, class));
 }
 
 static void put_figure_begin(FILE *out, const char *name)

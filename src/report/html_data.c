@@ -162,6 +162,7 @@ static void write_site(struct data *data, const struct ml_report_site *site, boo
 	ml_json_array_end(json);
 	write_points(data, site, is_fine ? 1 : COARSE_STEP);
 	write_blocks(data, site);
+	ml_json_u64(json, NULL, site->owner);
 	ml_json_array_end(json);
 }
 

@@ -53,7 +53,8 @@ const memleak = (function () {
 			})
 		};
 		site.front = site.frames.find(function (frame) { return !frame.isInterpreter; }) || null;
-		site.name = site.front ? site.front.name : "[stack lost]";
+		site.owner = row[17] ? site.frames[row[17] - 1] : site.front;
+		site.name = site.owner ? site.owner.name : "[stack lost]";
 		return site;
 	});
 

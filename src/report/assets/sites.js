@@ -33,9 +33,8 @@ memleak.table = function (parent) {
 	}
 
 	function placeOf(frame) {
-		const place = element("span", { "class": "place soft", title: frame.place },
+		return element("span", { "class": "place soft", title: frame.place },
 			[frame.shortPlace, frame.module].filter(Boolean).join(" \u00b7 "));
-		return place;
 	}
 
 	function tags(frame) {
@@ -59,26 +58,27 @@ memleak.table = function (parent) {
 		return code;
 	}
 
-	function frameItem(frame, isFirst) {
+	function frameItem(frame, isOwner, isOpen) {
 		const item = element("li", {}, element("code", { "class": "name", title: frame.symbol || "" }, frame.symbol ? frame.name :
 			"0x".concat(frame.offset.replace(/^0x/, ""))));
+		if (isOwner)
+			item.append(" ", element("span", { "class": "tag owner" }, "look here"));
 		tags(frame).forEach(function (tag) { item.append(" ", tag); });
 		item.append(" ", element("span", { "class": "place soft" }, [frame.place, frame.module].filter(Boolean).join(" \u00b7 ")));
 		if (!frame.excerpt)
 			return item;
-		const details = element("details", isFirst ? { open: "" } : {}, element("summary", {}, "source"), excerptOf(frame));
+		const details = element("details", isOpen ? { open: "" } : {}, element("summary", {}, "source"), excerptOf(frame));
 		item.append(details);
 		return item;
 	}
 
 	function stackOf(site) {
 		const list = element("ol", { "class": "stack" });
-		let isFirst = true;
+		const open = site.owner && site.owner.excerpt ? site.owner :
+			site.frames.find(function (frame) { return frame.excerpt !== null; });
 		site.frames.forEach(function (frame) {
-			if (frame.isInterpreter)
-				return;
-			list.append(frameItem(frame, isFirst && frame.excerpt !== null));
-			isFirst = isFirst && frame.excerpt === null;
+			if (!frame.isInterpreter)
+				list.append(frameItem(frame, frame === site.owner, frame === open));
 		});
 		if (site.end)
 			list.append(element("li", { "class": "end soft" }, site.end));
@@ -156,8 +156,10 @@ memleak.table = function (parent) {
 			"aria-controls": "details-" + site.id }, element("code", { "class": "name" }, site.name));
 		const where = element("td", { "class": "where" }, button);
 		const bar = element("span", { "class": "bar " + site.verdict });
-		if (site.front)
-			where.append(placeOf(site.front));
+		if (site.owner)
+			where.append(placeOf(site.owner));
+		if (site.owner !== site.front)
+			where.append(element("span", { "class": "place soft" }, "through " + site.front.name));
 		if (memleak.isManyProcesses)
 			where.append(element("span", { "class": "place soft" }, (site.comm || "?") + " (" + site.pid + ")"));
 		bar.style.width = (100 * site.bytes / most).toFixed(1) + "%";

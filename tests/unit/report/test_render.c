@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** Every format against its golden file; see tests/golden/README.md. */
 #include "base/file.h"
+#include "report/summary.h"
 #include "samples.h"
 
 #include <fcntl.h>
@@ -211,6 +212,8 @@ static void test_html(void **state)
 					   .line = 9,
 					   .first_line = 8,
 					   .text = ml_strdup("{\n\tp = \"</script>\x07\";\n")};
+	ml_summary_make(&report);
+
 	ML_FREE_CLEANUP char *text = render(&ml_report_html, &report, &length);
 
 	assert_int_equal(strlen(text), length);
@@ -242,9 +245,10 @@ static void test_html_verdicts(void **state)
 	} cases[] = {
 		{ML_VERDICT_LEAK, "<h1>2 sites leak 2.0 KiB/s together</h1>"},
 		{ML_VERDICT_GROWING,
-		 "<h1>No leak found, but 2 sites grow by 2.0 KiB/s together</h1>"},
-		{ML_VERDICT_CACHE, "<h1>No leak found</h1>"},
-		{ML_VERDICT_UNKNOWN, "<h1>Too early to tell</h1>"},
+		 "<h1>No leak seen in 10 s, but 2 sites grow by 2.0 KiB/s together</h1>"},
+		{ML_VERDICT_CACHE,
+		 "<h1>No leak seen in 10 s</h1>\n<p class=\"lead\">2 are caches.</p>"},
+		{ML_VERDICT_UNKNOWN, "<h1>Too early to say what leaks: 10 s watched</h1>"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -254,6 +258,8 @@ static void test_html_verdicts(void **state)
 		for (uint64_t id = 0; id < 2; id++)
 			sample_verdict(sample_site(&report, id + 1, 1000, 1), cases[i].class, 0.5,
 				       1024, "");
+		ml_summary_make(&report);
+
 		ML_FREE_CLEANUP char *text = render(&ml_report_html, &report, &length);
 
 		assert_non_null(strstr(text, cases[i].words));
