@@ -94,6 +94,17 @@ static int checked(int fd, const char *path, const struct wanted *wanted)
 	return fd;
 }
 
+/* Opens @p path, which is below DEBUG_ROOT, in the target's root or else on this machine. */
+static int find_below_root(struct ml_module *module, const struct ml_file_opener *opener,
+			   const struct wanted *wanted, const char *path)
+{
+	int fd = checked(ml_debug_file_open(module, opener, path), path, wanted);
+
+	if (fd < 0 && opener->open)
+		fd = checked(open_here(path), path, wanted);
+	return fd;
+}
+
 static int find_by_build_id(struct ml_module *module, const struct ml_file_opener *opener,
 			    const struct wanted *wanted, struct ml_strbuf *path)
 {
@@ -102,12 +113,7 @@ static int find_by_build_id(struct ml_module *module, const struct ml_file_opene
 	if (wanted->build_id.size < 2)
 		return -1;
 	ml_strbuf_printf(path, DEBUG_ROOT "/.build-id/%.2s/%s.debug", hex, hex + 2);
-
-	int fd = checked(ml_debug_file_open(module, opener, path->text), path->text, wanted);
-
-	if (fd < 0 && opener->open)
-		fd = checked(open_here(path->text), path->text, wanted);
-	return fd;
+	return find_below_root(module, opener, wanted, path->text);
 }
 
 static int find_on_servers(const struct ml_file_opener *opener, const struct wanted *wanted,
@@ -139,9 +145,7 @@ static bool read_debuglink(struct ml_module *module, char **name, uint32_t *crc)
 static int find_by_debuglink(struct ml_module *module, const struct ml_file_opener *opener,
 			     struct wanted *wanted, struct ml_strbuf *path)
 {
-	static const struct {
-		const char *root, *folder;
-	} places[] = {{"", ""}, {"", "/.debug"}, {DEBUG_ROOT, ""}};
+	static const char *const folders[] = {"", "/.debug"};
 	ML_FREE_CLEANUP char *name = NULL;
 	const char *module_path = ml_module_path(module);
 	const char *slash = strrchr(module_path, '/');
@@ -149,10 +153,10 @@ static int find_by_debuglink(struct ml_module *module, const struct ml_file_open
 	if (!slash || !read_debuglink(module, &name, &wanted->crc))
 		return -1;
 	wanted->has_crc = true;
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
 		ml_strbuf_clear(path);
-		ml_strbuf_printf(path, "%s%.*s%s/%s", places[i].root, (int)(slash - module_path),
-				 module_path, places[i].folder, name);
+		ml_strbuf_printf(path, "%.*s%s/%s", (int)(slash - module_path), module_path,
+				 folders[i], name);
 
 		int fd =
 			checked(ml_debug_file_open(module, opener, path->text), path->text, wanted);
@@ -160,7 +164,9 @@ static int find_by_debuglink(struct ml_module *module, const struct ml_file_open
 		if (fd >= 0)
 			return fd;
 	}
-	return -1;
+	ml_strbuf_clear(path);
+	ml_strbuf_printf(path, DEBUG_ROOT "%.*s/%s", (int)(slash - module_path), module_path, name);
+	return find_below_root(module, opener, wanted, path->text);
 }
 
 int ml_debug_file_find(struct ml_module *module, const struct ml_file_opener *opener, char **path)
@@ -214,12 +220,7 @@ static int find_by_altlink(struct ml_module *module, const struct ml_file_opener
 		return -1;
 	ml_strbuf_clear(path);
 	ml_strbuf_printf(path, DEBUG_ROOT "/%s", name);
-
-	int fd = checked(ml_debug_file_open(module, opener, path->text), path->text, wanted);
-
-	if (fd < 0 && opener->open)
-		fd = checked(open_here(path->text), path->text, wanted);
-	return fd;
+	return find_below_root(module, opener, wanted, path->text);
 }
 
 int ml_debug_file_find_alternate(struct ml_module *module, const struct ml_image *image,

@@ -22,9 +22,9 @@ int ml_debug_file_open(struct ml_module *module, const struct ml_file_opener *op
 
 /**
  * The separate debug file of @p module, checked to belong to it: by build-id below /usr/lib/debug
- * of the target's root and then of this machine, by .gnu_debuglink beside the module, in .debug
- * and below /usr/lib/debug, from a server. Returns a descriptor (the caller's) or -1; @p path
- * (free() it) is what the file is called.
+ * of the target's root and then of this machine, by .gnu_debuglink beside the module and in .debug
+ * (of the target's root), and below /usr/lib/debug (of both), from a server. Returns a descriptor
+ * (the caller's) or -1; @p path (free() it) is what the file is called.
  */
 int ml_debug_file_find(struct ml_module *module, const struct ml_file_opener *opener, char **path);
 

@@ -9,8 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIBRARY     "libdebuginfod.so.1"
-#define FILE_MAX_NS (60 * ML_NS_PER_SECOND)
+#define LIBRARY "libdebuginfod.so.1"
+/* Without a byte more; for one file; for all of a run. */
+#define SILENCE_MAX_NS (5 * ML_NS_PER_SECOND)
+#define FILE_MAX_NS    (60 * ML_NS_PER_SECOND)
+#define TOTAL_MAX_NS   (120 * ML_NS_PER_SECOND)
+/* While no server has said how much is to come, the library counts the times it calls us instead of
+ * bytes (elfutils 0.178 to 0.188): steps of one. */
+#define STEP_LEAST 64
 
 /* As in debuginfod_find_debuginfo(3) of elfutils 0.178 and later: memleak is built without the
  * library's header. */
@@ -23,7 +29,10 @@ struct ml_debuginfod {
 	void (*end)(struct client *client);
 	int (*find)(struct client *client, const unsigned char *build_id, int size, char **path);
 	void (*set_progress)(struct client *client, check_progress *check);
-	uint64_t deadline_ns;
+	uint64_t deadline_ns; /**< of the file */
+	uint64_t silent_ns;   /**< since when nothing came */
+	uint64_t total_ns;    /**< waited so far */
+	long done;            /**< bytes when something came last */
 	bool gave_up;
 };
 
@@ -33,7 +42,14 @@ static _Thread_local struct ml_debuginfod *asking;
 /* Called while a transfer goes on; other than 0 ends it. */
 static int check_time(struct client *client, long done, long total)
 {
-	asking->gave_up |= ml_monotonic_ns() > asking->deadline_ns;
+	uint64_t now_ns = ml_monotonic_ns();
+
+	if (done >= asking->done + STEP_LEAST || (total > 0 && done > asking->done)) {
+		asking->done = done;
+		asking->silent_ns = now_ns;
+	}
+	asking->gave_up |=
+		now_ns > asking->deadline_ns || now_ns - asking->silent_ns > SILENCE_MAX_NS;
 	return asking->gave_up;
 }
 
@@ -82,11 +98,18 @@ int ml_debuginfod_find(struct ml_debuginfod *servers, const struct ml_build_id *
 {
 	if (!servers || servers->gave_up || build_id->size == 0)
 		return -1;
+
+	uint64_t start_ns = ml_monotonic_ns();
+
 	asking = servers;
-	servers->deadline_ns = ml_monotonic_ns() + FILE_MAX_NS;
+	servers->deadline_ns = start_ns + FILE_MAX_NS;
+	servers->silent_ns = start_ns;
+	servers->done = 0;
 
 	int fd = servers->find(servers->client, build_id->bytes, (int)build_id->size, NULL);
 
 	asking = NULL;
+	servers->total_ns += ml_monotonic_ns() - start_ns;
+	servers->gave_up |= servers->total_ns > TOTAL_MAX_NS;
 	return fd < 0 ? -1 : fd;
 }

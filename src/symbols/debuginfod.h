@@ -18,7 +18,8 @@ void ml_debuginfod_destroy(struct ml_debuginfod *servers);
 
 /**
  * The debug file of @p build_id, from the library's cache or a server: a descriptor (the caller's)
- * or -1. Waits at most a minute for a file, and does not ask again once that was too short.
+ * or -1. Waits at most 5 seconds in which nothing comes, a minute for a file and two for all,
+ * and does not ask again once one of these was too short.
  */
 int ml_debuginfod_find(struct ml_debuginfod *servers, const struct ml_build_id *build_id);
 

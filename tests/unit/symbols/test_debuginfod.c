@@ -2,10 +2,13 @@
 /* Debug files from a server, which here is Python's on this machine. */
 #include "../elf/fixture.h"
 
+#include "base/clock.h"
 #include "symbols/symbolizer.h"
 
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 /** A running server. */
@@ -121,6 +124,30 @@ static void goes_on_without_an_answer(void **state)
 	assert_int_equal(find_line_on("crc"), 0);
 }
 
+/* One that takes connections and never says a word holds up the report once, and not for long. */
+static void gives_silent_servers_up(void **state)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint64_t start_ns = ml_monotonic_ns();
+	char url[64], cache[128];
+
+	need_library();
+	assert_int_equal(bind(silent, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(silent, 8), 0);
+	assert_int_equal(getsockname(silent, (struct sockaddr *)&address, &size), 0);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", ntohs(address.sin_port));
+	snprintf(cache, sizeof(cache), "%s/cache-silent", fixture_folder);
+	setenv("DEBUGINFOD_URLS", url, 1);
+	setenv("DEBUGINFOD_CACHE_PATH", cache, 1);
+	assert_int_equal(find_line(), 0);
+	assert_true(ml_monotonic_ns() - start_ns < 20 * ML_NS_PER_SECOND);
+	unsetenv("DEBUGINFOD_URLS");
+	close(silent);
+}
+
 static int build(void **state)
 {
 	return fixture_build(SYMBOLS_FIXTURES);
@@ -133,6 +160,7 @@ int main(void)
 		cmocka_unit_test(gets_debug_files_from_a_server),
 		cmocka_unit_test(takes_no_file_of_another_build),
 		cmocka_unit_test(goes_on_without_an_answer),
+		cmocka_unit_test(gives_silent_servers_up),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
