@@ -309,9 +309,11 @@ static struct ml_error *open_all(struct ml_process *process)
 		error = check_permission(process);
 	if (!error)
 		error = check_class(process);
-	if (!error)
+	if (!error) {
 		process->root_fd =
 			openat(process->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		set_text(&process->root, read_link(process, "root"));
+	}
 	return error;
 }
 
@@ -337,6 +339,7 @@ void ml_process_close(struct ml_process *process)
 	ml_fd_close(&process->proc_fd);
 	ml_fd_close(&process->root_fd);
 	ml_fd_close(&process->pidfd);
+	free(process->root);
 	free(process->comm);
 	free(process->exe);
 	free(process->container);

@@ -49,20 +49,42 @@ static struct ml_error *reopen_regular(int path_fd, const char *path, int *fd)
 	return NULL;
 }
 
-struct ml_error *ml_process_open_file(const struct ml_process *process, const char *path, int *fd)
+/*
+ * A path of a mapping as the process sees it. The kernel prints it from the reader's root, which
+ * shows the whole way into a chroot.
+ */
+static const char *path_in_root(const struct ml_process *process, const char *path)
+{
+	size_t length = process->root ? strlen(process->root) : 0;
+
+	if (length > 1 && !strncmp(path, process->root, length) && path[length] == '/')
+		return path + length;
+	return path;
+}
+
+static int open_in_root(const struct ml_process *process, const char *path)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_CLOEXEC,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
+
+	return (int)syscall(SYS_openat2, process->root_fd, path, &how, sizeof(how));
+}
+
+struct ml_error *ml_process_open_file(const struct ml_process *process, const char *path, int *fd)
+{
+	const char *inside = path_in_root(process, path);
 	ML_FREE_CLEANUP char *shown = escaped(path);
 
 	if (process->root_fd < 0)
 		return ml_process_denied(process);
 
-	ML_FD_CLEANUP int path_fd =
-		(int)syscall(SYS_openat2, process->root_fd, path, &how, sizeof(how));
+	ML_FD_CLEANUP int path_fd = open_in_root(process, path);
 
+	/* What lies beside a mapped file is called the way the mapping is. */
+	if (path_fd < 0 && errno == ENOENT && inside != path)
+		path_fd = open_in_root(process, inside);
 	if (path_fd < 0 && errno == ENOSYS)
 		return ml_error_new(ML_ERROR_UNSUPPORTED,
 				    "cannot open %s safely: openat2() needs Linux 5.6", shown);
@@ -164,21 +186,6 @@ static bool open_by_address(const struct ml_process *process, const struct ml_ma
 	return !error;
 }
 
-/*
- * The mapping's path as the process sees it. The kernel prints it from the reader's root, which
- * shows the whole way into a chroot.
- */
-static const char *path_in_root(const struct ml_process *process, const char *path)
-{
-	char root[PATH_MAX];
-	ssize_t length = readlinkat(process->proc_fd, "root", root, sizeof(root));
-
-	if (length > 1 && length < (ssize_t)sizeof(root) && !strncmp(path, root, (size_t)length) &&
-	    path[length] == '/')
-		return path + length;
-	return path;
-}
-
 struct ml_error *ml_process_open_mapping(const struct ml_process *process,
 					 const struct ml_mapping *mapping, int *fd)
 {
@@ -194,8 +201,7 @@ struct ml_error *ml_process_open_mapping(const struct ml_process *process,
 				    shown);
 
 	ML_FD_CLEANUP int opened = -1;
-	struct ml_error *error =
-		ml_process_open_file(process, path_in_root(process, mapping->path), &opened);
+	struct ml_error *error = ml_process_open_file(process, mapping->path, &opened);
 
 	if (error && mapping->is_deleted)
 		return ml_error_wrap(error, "deleted file: only root can open it");

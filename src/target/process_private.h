@@ -13,6 +13,7 @@ struct ml_process {
 	int proc_fd; /**< /proc/PID: stays this process's, whoever has the number later; owned */
 	int root_fd; /**< its root directory (O_PATH), so that it can be searched after its end;
 		      * owned, -1 when we may not */
+	char *root;  /**< what we call that directory; "" when it is not known; owned */
 	int pidfd;   /**< owned, -1 when the kernel has none */
 	uint64_t start_time;
 	char *comm; /**< owned */
