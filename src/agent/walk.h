@@ -226,22 +226,22 @@ static void depend(struct walk *walk, struct word word)
 /* Whether a step by @row looks at rbp, and whether one of the words it reads is the saved rbp. */
 static bool uses_bp(struct ml_unwind_row row)
 {
-	uint32_t rule = row.rules & 15;
+	uint32_t rule = ML_ROW_CFA(row.rules);
 
 	return rule == ML_CFA_RBP || rule == ML_CFA_DEREF_RBP || rule == ML_CFA_NONE ||
-	       row.rules >> 4 == ML_RBP_RBP;
+	       ML_ROW_RBP(row.rules) == ML_RBP_RBP;
 }
 
 /* Which of the words read by a step by @row is the saved rbp; -1: none. */
 static int saved_bp_of(struct ml_unwind_row row)
 {
-	uint32_t rule = row.rules & 15, bp_rule = row.rules >> 4;
+	uint32_t rule = ML_ROW_CFA(row.rules), bp_rule = ML_ROW_RBP(row.rules);
 
 	if (rule == ML_CFA_SIGNAL || rule == ML_CFA_NONE)
 		return 0;
 	if (bp_rule != ML_RBP_CFA && bp_rule != ML_RBP_RBP)
 		return -1;
-	return rule == ML_CFA_DEREF_RBP || rule == ML_CFA_DEREF_RSP;
+	return rule == ML_CFA_DEREF_RBP || rule == ML_CFA_DEREF_RSP || rule == ML_CFA_RBX;
 }
 
 /* The stack of the walk in the memo's ip[], its length; *@end says why it ended. */
@@ -280,7 +280,7 @@ static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 			is_first_bp = false;
 		}
 		/* Lost: what it was before does not matter any more. */
-		if (row.rules >> 4 == ML_RBP_UNDEF)
+		if (ML_ROW_RBP(row.rules) == ML_RBP_UNDEF)
 			saved.address = 0;
 	}
 	return n;
@@ -486,6 +486,8 @@ static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread 
 		.ip = call->return_address,
 		.sp = (uint64_t)(&call->return_address + 1),
 		.bp = call->rbp,
+		.bx_at =
+			ML_UNWIND_LOST, /* not kept at the entry; callers say where they saved it */
 		.is_call = 1,
 	};
 	struct ml_agent_trace *ways = ways_of(thread, regs.ip, regs.sp);

@@ -233,7 +233,7 @@ static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 	struct walk walk = {
 		.thread = thread,
 		.maps = bpf_map_lookup_elem(&processes, &process),
-		.regs = {.ip = ctx->ip, .sp = ctx->sp, .bp = ctx->bp, .is_call = 1},
+		.regs = {.ip = ctx->ip, .sp = ctx->sp, .bp = ctx->bp, .bx = ctx->bx, .is_call = 1},
 		.hash = process,
 		.depth = cfg->depth,
 		.end = ML_WALK_NO_UNWIND_INFO,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /**
- * The compiled unwind table: what remains of .eh_frame when only rip, rsp and rbp matter.
+ * The compiled unwind table: what remains of .eh_frame when only rip, rsp and rbp matter, and rbx,
+ * which a few functions (_dl_runtime_resolve of glibc) find their frame by.
  *
  * Rows are sorted by pc; a row holds from its pc to the next row's. A page index gives, for every
  * KiB of text, the rows that start in it, so that a search is at most a few probes.
- * The rules are those of the x86-64 psABI (DWARF register 7 = rsp, 6 = rbp, 16 = return address).
+ * The rules are those of the x86-64 psABI (DWARF register 7 = rsp, 6 = rbp, 3 = rbx, 16 = return
+ * address).
  */
 #ifndef ML_SHARED_UNWIND_ROWS_H
 #define ML_SHARED_UNWIND_ROWS_H
@@ -23,28 +25,43 @@
 #define ML_CFA_END       6u /* the return address is undefined: the outermost frame */
 #define ML_CFA_BAD       7u /* a rule these rows cannot tell */
 #define ML_CFA_DEREF_RSP 8u /* *(rsp + 8 * offset) + 8 * addend: OpenSSL's assembly */
+#define ML_CFA_RBX       9u /* rbx + 8 * cfa_words */
+#define ML_CFA_COUNT     10u
 
 /* cfa_words of the two DEREF rules holds both numbers, each of 8 bits with a sign. */
 #define ML_DEREF_WORDS(offset, addend) ((int16_t)((addend)*256 + ((offset)&255)))
 #define ML_DEREF_OFFSET(cfa_words)     ((int8_t)((cfa_words)&255))
 #define ML_DEREF_ADDEND(cfa_words)     ((int8_t)((cfa_words) >> 8))
 
-/* Where the caller's rbp is: high 4 bits of ml_unwind_row.rules. */
+/* Where the caller's rbp is: bits 4 and 5 of ml_unwind_row.rules. */
 #define ML_RBP_SAME  0u /* unchanged */
 #define ML_RBP_CFA   1u /* at CFA + 8 * rbp_words */
 #define ML_RBP_RBP   2u /* at rbp + 8 * rbp_words */
 #define ML_RBP_UNDEF 3u /* lost */
 
+/* Where the caller's rbx is: bits 6 and 7. Compilers save it last, so that one number does for both
+ * registers nearly always. */
+#define ML_RBX_SAME                 0u /* unchanged */
+#define ML_RBX_BELOW_RBP            1u /* in the word below the saved rbp (ML_RBP_CFA) */
+#define ML_RBX_CFA                  2u /* at CFA + 8 * rbp_words; rbp, where it is ML_RBP_CFA, at CFA - 16 */
+#define ML_RBX_LOST                 3u
+
+#define ML_ROW_CFA(rules)           ((rules)&15u)
+#define ML_ROW_RBP(rules)           ((rules) >> 4 & 3u)
+#define ML_ROW_RBX(rules)           ((rules) >> 6 & 3u)
+#define ML_ROW_RULES(cfa, rbp, rbx) ((uint8_t)((cfa) | (rbp) << 4 | (rbx) << 6))
+
 /* Offsets in struct ucontext_t of the x86-64 Linux signal frame, from the rsp at __restore_rt. */
 #define ML_SIGNAL_RBP 120
+#define ML_SIGNAL_RBX 128
 #define ML_SIGNAL_RSP 160
 #define ML_SIGNAL_RIP 168
 
 struct ml_unwind_row {
 	uint32_t pc;       /**< ELF address relative to the table's base */
 	int16_t cfa_words; /**< offset of the CFA rule, in 8-byte words */
-	uint8_t rules;     /**< ML_CFA_* | ML_RBP_* << 4 */
-	int8_t rbp_words;  /**< offset of the rbp rule, in 8-byte words */
+	uint8_t rules;     /**< ML_ROW_RULES(ML_CFA_*, ML_RBP_*, ML_RBX_*) */
+	int8_t rbp_words;  /**< offset of the rbp and rbx rules, in 8-byte words */
 };
 
 _Static_assert(sizeof(struct ml_unwind_row) == 8, "rows fill a BPF array of 64-bit values");

@@ -16,9 +16,14 @@ struct ml_unwind_regs {
 	uint64_t ip;
 	uint64_t sp;
 	uint64_t bp;
+	uint64_t bx;      /**< as the innermost frame has it … */
+	uint64_t bx_at;   /**< … when this is 0; else where it is saved: few walks ever need it */
 	uint32_t is_call; /**< ip is a return address: the call is in the instruction before it */
 	uint32_t reserved;
 };
+
+/* ml_unwind_regs.bx_at of an rbx that cannot be told: no address of a word. */
+#define ML_UNWIND_LOST 1
 
 /* A frame pointer further away than this is not one. */
 #define ML_FRAME_POINTER_REACH (1u << 20)
@@ -39,6 +44,7 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_frame_pointer(struct ml_unwind_re
 	if (!ra)
 		return ML_WALK_NO_UNWIND_INFO;
 	regs->bp = saved;
+	regs->bx_at = ML_UNWIND_LOST;
 	regs->sp = bp + 16;
 	regs->ip = ra;
 	regs->is_call = 1;
@@ -55,6 +61,7 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_signal(struct ml_unwind_regs *regs, 
 	    ML_UNWIND_READ(memory, base + ML_SIGNAL_RIP, &ip))
 		return ML_WALK_FAULT;
 	regs->bp = bp;
+	regs->bx_at = base + ML_SIGNAL_RBX;
 	regs->sp = sp;
 	regs->ip = ip;
 	regs->is_call = 0;
@@ -70,7 +77,7 @@ ML_ALWAYS_INLINE uint64_t ml_unwind_cfa(struct ml_unwind_row row, const struct m
 	int64_t plain = (int64_t)row.cfa_words * 8;
 	uint64_t cfa = 0;
 
-	switch (row.rules & 15) {
+	switch (ML_ROW_CFA(row.rules)) {
 	case ML_CFA_RSP:
 		return regs->sp + plain;
 	case ML_CFA_RBP:
@@ -83,16 +90,36 @@ ML_ALWAYS_INLINE uint64_t ml_unwind_cfa(struct ml_unwind_row row, const struct m
 	case ML_CFA_DEREF_RSP:
 		*fault = ML_UNWIND_READ(memory, regs->sp + offset, &cfa);
 		return cfa + addend;
+	case ML_CFA_RBX:
+		if (regs->bx_at == ML_UNWIND_LOST)
+			return 0;
+		cfa = regs->bx;
+		if (regs->bx_at)
+			*fault = ML_UNWIND_READ(memory, regs->bx_at, &cfa);
+		return cfa + plain;
 	default:
 		return 0;
 	}
+}
+
+/** Where the caller's rbx is: for ml_unwind_regs.bx_at. */
+ML_ALWAYS_INLINE uint64_t ml_unwind_rbx(struct ml_unwind_row row, uint64_t cfa, uint64_t bx_at)
+{
+	uint32_t rule = ML_ROW_RBX(row.rules);
+
+	if (rule == ML_RBX_SAME)
+		return bx_at;
+	if (rule == ML_RBX_LOST)
+		return ML_UNWIND_LOST;
+	return cfa + (int64_t)row.rbp_words * 8 - (rule == ML_RBX_BELOW_RBP ? 8 : 0);
 }
 
 /** Goes to the caller's frame by @p row, the row in effect at regs->ip - regs->is_call. */
 ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_row(struct ml_unwind_row row,
 						   struct ml_unwind_regs *regs, void *memory)
 {
-	uint32_t rule = row.rules & 15, rbp_rule = row.rules >> 4;
+	uint32_t rule = ML_ROW_CFA(row.rules), rbp_rule = ML_ROW_RBP(row.rules);
+	int64_t rbp_offset = ML_ROW_RBX(row.rules) == ML_RBX_CFA ? -16 : row.rbp_words * 8;
 	int fault = 0;
 
 	if (rule == ML_CFA_SIGNAL)
@@ -114,7 +141,7 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_row(struct ml_unwind_row row,
 	if (cfa <= regs->sp || (cfa & 7))
 		return ML_WALK_NO_UNWIND_INFO;
 	if (rbp_rule == ML_RBP_CFA)
-		fault = ML_UNWIND_READ(memory, cfa + (int64_t)row.rbp_words * 8, &bp);
+		fault = ML_UNWIND_READ(memory, cfa + rbp_offset, &bp);
 	else if (rbp_rule == ML_RBP_RBP)
 		fault = ML_UNWIND_READ(memory, regs->bp + (int64_t)row.rbp_words * 8, &bp);
 	else if (rbp_rule == ML_RBP_UNDEF)
@@ -124,6 +151,7 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_row(struct ml_unwind_row row,
 	if (!ra)
 		return ML_WALK_COMPLETE;
 	regs->bp = bp;
+	regs->bx_at = ml_unwind_rbx(row, cfa, regs->bx_at);
 	regs->sp = cfa;
 	regs->ip = ra;
 	regs->is_call = 1;

@@ -324,8 +324,9 @@ static struct ml_unwind_row row_of(const struct state *state)
 		row.rules = ML_CFA_BAD;
 		return row;
 	}
+	row.rules |= ML_ROW_RULES(0, 0, ML_RBX_LOST);
 	if (state->rbp_saved) {
-		row.rules |= ML_RBP_CFA << 4;
+		row.rules |= ML_ROW_RULES(0, ML_RBP_CFA, 0);
 		row.rbp_words = (int8_t)-state->rbp_words;
 	}
 	return row;

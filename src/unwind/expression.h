@@ -5,6 +5,7 @@
 
 #include "base/cursor.h"
 
+#define ML_DWARF_RBX 3
 #define ML_DWARF_RBP 6
 #define ML_DWARF_RSP 7
 

@@ -53,16 +53,24 @@ static bool advance(struct machine *m, uint64_t delta)
 	return move_to(m, pc);
 }
 
+/** Where @p frame keeps what it knows of register @p reg; NULL for those that do not matter. */
+static struct ml_frame_saved *saved_of(struct ml_frame *frame, uint64_t reg)
+{
+	if (reg == ML_DWARF_RBP)
+		return &frame->rbp;
+	return reg == ML_DWARF_RBX ? &frame->rbx : NULL;
+}
+
 /** Register @p reg is saved at CFA + @p factored * data_align. */
 static bool set_offset(struct machine *m, uint64_t reg, int64_t factored)
 {
+	struct ml_frame_saved *saved = saved_of(m->frame, reg);
 	int64_t offset;
 
 	if (__builtin_mul_overflow(factored, m->program->cie->data_align, &offset))
 		return false;
-	if (reg == ML_DWARF_RBP) {
-		m->frame->rbp_rule = ML_RBP_CFA;
-		m->frame->rbp_offset = offset;
+	if (saved) {
+		*saved = (struct ml_frame_saved){.rule = ML_RBP_CFA, .offset = offset};
 	} else if (reg == m->program->cie->ra_register) {
 		m->frame->ra = ML_RA_CFA;
 		m->frame->ra_offset = offset;
@@ -71,10 +79,12 @@ static bool set_offset(struct machine *m, uint64_t reg, int64_t factored)
 }
 
 /** Register @p reg has one of the rules without an operand that matters. */
-static void set_rule(struct machine *m, uint64_t reg, uint8_t rbp_rule, enum ml_frame_ra ra)
+static void set_rule(struct machine *m, uint64_t reg, uint8_t rule, enum ml_frame_ra ra)
 {
-	if (reg == ML_DWARF_RBP)
-		m->frame->rbp_rule = rbp_rule;
+	struct ml_frame_saved *saved = saved_of(m->frame, reg);
+
+	if (saved)
+		saved->rule = rule;
 	else if (reg == m->program->cie->ra_register)
 		m->frame->ra = ra;
 }
@@ -86,8 +96,9 @@ static bool restore(struct machine *m, uint64_t reg)
 	if (!initial)
 		return false;
 	if (reg == ML_DWARF_RBP) {
-		m->frame->rbp_rule = initial->rbp_rule;
-		m->frame->rbp_offset = initial->rbp_offset;
+		m->frame->rbp = initial->rbp;
+	} else if (reg == ML_DWARF_RBX) {
+		m->frame->rbx = initial->rbx;
 	} else if (reg == m->program->cie->ra_register) {
 		m->frame->ra = initial->ra;
 		m->frame->ra_offset = initial->ra_offset;
@@ -142,8 +153,8 @@ static void set_expression(struct machine *m, uint64_t reg, struct ml_cursor byt
 	set_rule(m, reg, ML_RBP_UNDEF, ML_RA_OTHER);
 	if (reg == ML_DWARF_RBP && !is_value && expression.kind == ML_EXPRESSION_REGISTER &&
 	    expression.reg == ML_DWARF_RBP) {
-		m->frame->rbp_rule = ML_RBP_RBP;
-		m->frame->rbp_offset = expression.offset;
+		m->frame->rbp =
+			(struct ml_frame_saved){.rule = ML_RBP_RBP, .offset = expression.offset};
 	}
 }
 
@@ -319,15 +330,40 @@ static uint8_t cfa_of(const struct ml_frame *frame, int *words)
 		return ML_CFA_BAD;
 	if (frame->cfa_register == ML_DWARF_RSP)
 		return ML_CFA_RSP;
+	if (frame->cfa_register == ML_DWARF_RBX)
+		return ML_CFA_RBX;
 	return frame->cfa_register == ML_DWARF_RBP ? ML_CFA_RBP : ML_CFA_BAD;
+}
+
+/** Adds to @p row the rules for rbp and rbx, which share one number. */
+static void saved_add(const struct ml_frame *frame, struct ml_unwind_row *row)
+{
+	uint8_t rbp = frame->rbp.rule, rbx = ML_RBX_LOST;
+	bool rbx_at_cfa = frame->rbx.rule == ML_RBP_CFA;
+	int words = 0, rbx_words = 0;
+
+	if ((rbp == ML_RBP_CFA || rbp == ML_RBP_RBP) && !words_of(frame->rbp.offset, 8, &words))
+		rbp = ML_RBP_UNDEF;
+	if (rbx_at_cfa && !words_of(frame->rbx.offset, 8, &rbx_words))
+		rbx_at_cfa = false;
+	if (frame->rbx.rule == ML_RBP_SAME) {
+		rbx = ML_RBX_SAME;
+	} else if (rbx_at_cfa && rbp == ML_RBP_CFA && rbx_words == words - 1) {
+		rbx = ML_RBX_BELOW_RBP;
+	} else if (rbx_at_cfa && (rbp == ML_RBP_SAME || rbp == ML_RBP_UNDEF ||
+				  (rbp == ML_RBP_CFA && words == -2))) {
+		rbx = ML_RBX_CFA;
+		words = rbx_words;
+	}
+	row->rbp_words = (int8_t)words;
+	row->rules |= ML_ROW_RULES(0, rbp, rbx);
 }
 
 struct ml_unwind_row ml_frame_row(const struct ml_frame *frame)
 {
 	struct ml_unwind_row row = {0};
-	int cfa_words, rbp_words = 0;
+	int cfa_words;
 	uint8_t cfa = cfa_of(frame, &cfa_words);
-	uint8_t rbp = frame->rbp_rule;
 
 	/* __restore_rt of glibc (sysdeps/unix/sysv/linux/x86_64/libc_sigaction.c): the CFA is
 	 * the saved rsp of the ucontext, the return address is not below it. */
@@ -338,10 +374,8 @@ struct ml_unwind_row ml_frame_row(const struct ml_frame *frame)
 		return (struct ml_unwind_row){.rules = ML_CFA_END};
 	if (cfa == ML_CFA_BAD || frame->ra != ML_RA_CFA || frame->ra_offset != -8)
 		return (struct ml_unwind_row){.rules = ML_CFA_BAD};
-	if ((rbp == ML_RBP_CFA || rbp == ML_RBP_RBP) && !words_of(frame->rbp_offset, 8, &rbp_words))
-		rbp = ML_RBP_UNDEF;
 	row.cfa_words = (int16_t)cfa_words;
-	row.rbp_words = (int8_t)rbp_words;
-	row.rules = (uint8_t)(cfa | rbp << 4);
+	row.rules = cfa;
+	saved_add(frame, &row);
 	return row;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** The interpreter of call frame instructions, as far as rip, rsp and rbp go. */
+/** The interpreter of call frame instructions, as far as rip, rsp, rbp and rbx go. */
 #ifndef ML_UNWIND_FRAME_H
 #define ML_UNWIND_FRAME_H
 
@@ -13,16 +13,22 @@ enum ml_frame_ra {
 	ML_RA_UNDEFINED, /**< there is none: the outermost frame */
 };
 
+/** Where the caller's value of a register is. */
+struct ml_frame_saved {
+	uint8_t rule; /**< ML_RBP_* */
+	int64_t offset;
+};
+
 /** The rules in effect at one pc. */
 struct ml_frame {
 	uint8_t cfa_rule;      /**< 0: cfa_register + cfa_offset; else an expression: ML_CFA_* */
-	uint8_t rbp_rule;      /**< ML_RBP_* */
 	enum ml_frame_ra ra;   /**< of the return address */
 	int16_t cfa_words;     /**< of the expression, as in struct ml_unwind_row */
 	uint64_t cfa_register; /**< DWARF number */
 	int64_t cfa_offset;
-	int64_t rbp_offset;
 	int64_t ra_offset;
+	struct ml_frame_saved rbp;
+	struct ml_frame_saved rbx;
 };
 
 /** What a run of instructions needs to know, and whom it tells. */

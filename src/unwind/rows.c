@@ -122,7 +122,7 @@ static void rows_finish(struct ml_unwind_rows *rows)
 	if (exact)
 		rows->rows = exact;
 	for (size_t i = 0; i < rows->count; i++)
-		rows->bad_count += (rows->rows[i].rules & 15) == ML_CFA_BAD;
+		rows->bad_count += ML_ROW_CFA(rows->rows[i].rules) == ML_CFA_BAD;
 	pages_index(rows);
 }
 

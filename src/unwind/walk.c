@@ -35,6 +35,7 @@ size_t ml_walk(const struct ml_walk_module *modules, size_t module_count,
 		.ip = start->ip,
 		.sp = start->sp,
 		.bp = start->bp,
+		.bx = start->bx,
 		.is_call = start->is_call,
 	};
 	size_t count = 0;

@@ -26,6 +26,7 @@ struct ml_walk_start {
 	uint64_t ip;
 	uint64_t sp;
 	uint64_t bp;
+	uint64_t bx;
 	bool is_call; /**< ip is a return address */
 };
 

@@ -54,7 +54,7 @@ static void assert_table_is_sound(const struct ml_unwind_rows *rows)
 
 		assert_true(row.pc <= CFI_TEXT_SIZE);
 		assert_true(!i || rows->rows[i - 1].pc < row.pc);
-		assert_true((row.rules & 15) <= ML_CFA_DEREF_RSP);
+		assert_true(ML_ROW_CFA(row.rules) < ML_CFA_COUNT);
 		assert_memory_equal(&(struct ml_unwind_row[]){ml_unwind_rows_find(rows, row.pc)},
 				    &row, sizeof(row));
 	}

@@ -147,9 +147,26 @@ static void test_register_rules(void **state)
 	assert_rules(BYTES(DW_CFA_val_offset_sf, 6, 3), lost, 1, 0);
 	assert_rules(BYTES(DW_CFA_val_expression, 6, 2, DW_OP_breg6, 0), lost, 1, 0);
 	/* what says nothing about rbp or the return address */
-	assert_rules(BYTES(DW_CFA_offset | 3, 2, DW_CFA_GNU_args_size, 0x90, 1, DW_CFA_nop,
+	assert_rules(BYTES(DW_CFA_offset | 12, 2, DW_CFA_GNU_args_size, 0x90, 1, DW_CFA_nop,
 			   DW_CFA_GNU_window_save),
 		     ML_CFA_RSP, 1, 0);
+}
+
+/** One number tells where both rbp and rbx are, or rbx is lost. */
+static void test_rbx(void **state)
+{
+	assert_rules(BYTES(DW_CFA_def_cfa, 3, 32), ML_CFA_RBX, 4, 0);
+	assert_rules(BYTES(DW_CFA_offset | 3, 4), ML_ROW_RULES(ML_CFA_RSP, ML_RBP_SAME, ML_RBX_CFA),
+		     1, -4);
+	assert_rules(BYTES(DW_CFA_offset | 6, 6, DW_CFA_offset | 3, 7),
+		     ML_ROW_RULES(ML_CFA_RSP, ML_RBP_CFA, ML_RBX_BELOW_RBP), 1, -6);
+	assert_rules(BYTES(DW_CFA_offset | 6, 2, DW_CFA_offset | 3, 7),
+		     ML_ROW_RULES(ML_CFA_RSP, ML_RBP_CFA, ML_RBX_CFA), 1, -7);
+	assert_rules(BYTES(DW_CFA_offset | 6, 5, DW_CFA_offset | 3, 7),
+		     ML_ROW_RULES(ML_CFA_RSP, ML_RBP_CFA, ML_RBX_LOST), 1, -5);
+	assert_rules(BYTES(DW_CFA_undefined, 3), ML_ROW_RULES(ML_CFA_RSP, ML_RBP_SAME, ML_RBX_LOST),
+		     1, 0);
+	assert_rules(BYTES(DW_CFA_offset | 3, 4, DW_CFA_restore | 3), ML_CFA_RSP, 1, 0);
 }
 
 static void test_state_is_remembered(void **state)
@@ -166,7 +183,7 @@ static void test_state_is_remembered(void **state)
 
 static void test_what_rows_cannot_tell(void **state)
 {
-	assert_rules(BYTES(DW_CFA_def_cfa_register, 3), ML_CFA_BAD, 0, 0);
+	assert_rules(BYTES(DW_CFA_def_cfa_register, 0), ML_CFA_BAD, 0, 0);
 	assert_rules(BYTES(DW_CFA_def_cfa_offset, 9), ML_CFA_BAD, 0, 0);
 	assert_rules(BYTES(DW_CFA_offset | 16, 2), ML_CFA_BAD, 0, 0);
 	assert_rules(BYTES(DW_CFA_def_cfa_expression, 1, DW_OP_lit0), ML_CFA_BAD, 0, 0);
@@ -362,7 +379,10 @@ static void test_code_without_cfi(void **state)
 					  0x89, 0xc5, 0xeb, 0x01, 0x90,
 					  /* 3e: add $24,%rsp; pop %rbp; pop %rbx; ret */
 					  0x48, 0x83, 0xc4, 0x18, 0x5d, 0x5b, 0xc3};
-	const uint32_t saved = ML_RBP_CFA;
+	/* whether rbx is changed is not followed */
+	const uint32_t by_rsp = ML_ROW_RULES(ML_CFA_RSP, ML_RBP_SAME, ML_RBX_LOST);
+	const uint32_t saved = ML_ROW_RULES(ML_CFA_RSP, ML_RBP_CFA, ML_RBX_LOST);
+	const uint32_t framed = ML_ROW_RULES(ML_CFA_RBP, ML_RBP_CFA, ML_RBX_LOST);
 	uint8_t code[CFI_TEXT_SIZE] = {0};
 	struct cfi_bytes cfi = {.code = code, .code_size = sizeof(code)};
 	struct ml_unwind_rows rows;
@@ -376,19 +396,19 @@ static void test_code_without_cfi(void **state)
 
 	assert_null(ml_unwind_rows_build(module, &rows));
 	assert_row(&rows, 0x804, ML_CFA_END, 0, 0);
-	assert_row(&rows, 0x10, ML_CFA_RSP, 1, 0);
-	assert_row(&rows, 0x11, RULES(ML_CFA_RSP, saved), 2, -2);
-	assert_row(&rows, 0x14, RULES(ML_CFA_RBP, saved), 2, -2);
-	assert_row(&rows, 0x1c, RULES(ML_CFA_RBP, saved), 2, -2);
-	assert_row(&rows, 0x1e, ML_CFA_RSP, 1, 0);
-	assert_row(&rows, 0x30, ML_CFA_RSP, 1, 0);
-	assert_row(&rows, 0x31, ML_CFA_RSP, 2, 0);
-	assert_row(&rows, 0x32, RULES(ML_CFA_RSP, saved), 3, -3);
-	assert_row(&rows, 0x36, RULES(ML_CFA_RSP, saved), 6, -3);
-	assert_row(&rows, 0x3e, RULES(ML_CFA_RSP, saved), 6, -3);
-	assert_row(&rows, 0x42, RULES(ML_CFA_RSP, saved), 3, -3);
-	assert_row(&rows, 0x43, ML_CFA_RSP, 2, 0);
-	assert_row(&rows, 0x44, ML_CFA_RSP, 1, 0);
+	assert_row(&rows, 0x10, by_rsp, 1, 0);
+	assert_row(&rows, 0x11, saved, 2, -2);
+	assert_row(&rows, 0x14, framed, 2, -2);
+	assert_row(&rows, 0x1c, framed, 2, -2);
+	assert_row(&rows, 0x1e, by_rsp, 1, 0);
+	assert_row(&rows, 0x30, by_rsp, 1, 0);
+	assert_row(&rows, 0x31, by_rsp, 2, 0);
+	assert_row(&rows, 0x32, saved, 3, -3);
+	assert_row(&rows, 0x36, saved, 6, -3);
+	assert_row(&rows, 0x3e, saved, 6, -3);
+	assert_row(&rows, 0x42, saved, 3, -3);
+	assert_row(&rows, 0x43, by_rsp, 2, 0);
+	assert_row(&rows, 0x44, by_rsp, 1, 0);
 	assert_row(&rows, 0x100, ML_CFA_NONE, 0, 0);
 	ml_unwind_rows_deinit(&rows);
 	ml_module_unref(module);
@@ -403,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_expressions),
 		cmocka_unit_test(test_signal_frame),
 		cmocka_unit_test(test_register_rules),
+		cmocka_unit_test(test_rbx),
 		cmocka_unit_test(test_state_is_remembered),
 		cmocka_unit_test(test_what_rows_cannot_tell),
 		cmocka_unit_test(test_damage_ends_a_function),

@@ -123,6 +123,39 @@ static void test_rbp_rules(void **state)
 	rbp_check(ML_RBP_UNDEF, 0, 0, ML_WALK_NO_UNWIND_INFO);
 }
 
+/** A frame found by rbx, which its callee saved (or not) in the ways a row can tell. */
+static void rbx_check(struct ml_unwind_row callee, size_t word, enum ml_walk_end expected)
+{
+	struct scene scene = {
+		.rows = {callee, {.rules = ML_CFA_RBX, .cfa_words = 2}, {.rules = ML_CFA_END}},
+		.count = 3};
+
+	scene.stack.words[4 - 1] = in_row(1);
+	scene.stack.words[word] = at(20);
+	scene.stack.words[22 - 1] = in_row(2);
+	assert_int_equal(walk(&scene, at(0), 0, 16), expected);
+	assert_int_equal(scene.frame_count, expected == ML_WALK_COMPLETE ? 3 : 2);
+}
+
+static void test_frame_found_by_rbx(void **state)
+{
+	struct ml_unwind_row row = {.cfa_words = 4};
+
+	row.rbp_words = -3;
+	row.rules = ML_ROW_RULES(ML_CFA_RSP, ML_RBP_SAME, ML_RBX_CFA);
+	rbx_check(row, 1, ML_WALK_COMPLETE);
+	row.rules = ML_ROW_RULES(ML_CFA_RSP, ML_RBP_CFA, ML_RBX_BELOW_RBP);
+	rbx_check(row, 0, ML_WALK_COMPLETE);
+	row.rbp_words = -4;
+	row.rules = ML_ROW_RULES(ML_CFA_RSP, ML_RBP_CFA, ML_RBX_CFA);
+	rbx_check(row, 0, ML_WALK_COMPLETE);
+	row.rules = ML_ROW_RULES(ML_CFA_RSP, ML_RBP_SAME, ML_RBX_LOST);
+	rbx_check(row, 0, ML_WALK_NO_UNWIND_INFO);
+	/* never saved: the register itself, which is 0 here */
+	row.rules = ML_CFA_RSP;
+	rbx_check(row, 0, ML_WALK_NO_UNWIND_INFO);
+}
+
 static void test_return_address_zero_is_the_end(void **state)
 {
 	struct scene scene = {.rows = {{.rules = ML_CFA_RSP, .cfa_words = 1}}, .count = 1};
@@ -219,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_rule_reaches_the_caller),
 		cmocka_unit_test(test_rbp_rules),
+		cmocka_unit_test(test_frame_found_by_rbx),
 		cmocka_unit_test(test_return_address_zero_is_the_end),
 		cmocka_unit_test(test_signal_frame),
 		cmocka_unit_test(test_a_call_that_ends_a_function_belongs_to_it),
