@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** Leaks below what runtimes do with stacks: C++20 coroutines, vfork, the vDSO, .cold parts. */
+/** Leaks below what runtimes do with stacks: C++20 coroutines, vfork, the vDSO, late loading. */
 #include "leak.h"
 
 #include <coroutine>
@@ -111,21 +111,6 @@ static NOINLINE void vforked()
 	AFTER;
 }
 
-__attribute__((cold, noinline)) static void rare(int number)
-{
-	leak_here(number > 100 ? "called from a .cold part" : "");
-	AFTER;
-}
-
-static NOINLINE int mostly_hot(int number)
-{
-	if (__builtin_expect(number > 100, 0)) {
-		rare(number);
-		number /= 3;
-	}
-	return number * 7;
-}
-
 static NOINLINE int descend(int depth)
 {
 	if (!depth) {
@@ -159,7 +144,6 @@ int main(int argc, char **argv)
 	outer().handle.resume();
 	vforked();
 	read_clock();
-	mostly_hot(argc * 1000);
 	descend(10000);
 	if (argc > 1)
 		load(argv[1]);

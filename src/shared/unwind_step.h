@@ -68,6 +68,17 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_signal(struct ml_unwind_regs *regs, 
 	return ML_WALK_MORE;
 }
 
+/** The CFA of asmcgocall(), called on the stack it left. */
+ML_ALWAYS_INLINE uint64_t ml_unwind_go_stack(uint64_t sp, void *memory, int *fault)
+{
+	uint64_t depth = 0, routine = 0, top = 0;
+
+	*fault = ML_UNWIND_READ(memory, sp + ML_GO_DEPTH, &depth) ||
+		 ML_UNWIND_READ(memory, sp + ML_GO_ROUTINE, &routine) ||
+		 ML_UNWIND_READ(memory, routine + ML_GO_STACK_TOP, &top);
+	return top - depth + 8;
+}
+
 /** The CFA of @p row; 0 when it cannot be told (never a real CFA). Sets *@p fault on a fault. */
 ML_ALWAYS_INLINE uint64_t ml_unwind_cfa(struct ml_unwind_row row, const struct ml_unwind_regs *regs,
 					void *memory, int *fault)
@@ -97,6 +108,8 @@ ML_ALWAYS_INLINE uint64_t ml_unwind_cfa(struct ml_unwind_row row, const struct m
 		if (regs->bx_at)
 			*fault = ML_UNWIND_READ(memory, regs->bx_at, &cfa);
 		return cfa + plain;
+	case ML_CFA_GO_STACK:
+		return ml_unwind_go_stack(regs->sp, memory, fault);
 	default:
 		return 0;
 	}
@@ -137,8 +150,8 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_unwind_by_row(struct ml_unwind_row row,
 	if (fault)
 		return ML_WALK_FAULT;
 	/* The stack grows down and in words: a CFA that does not rise is a wrong one, and would let
-	 * the walk go round in circles. */
-	if (cfa <= regs->sp || (cfa & 7))
+	 * the walk go round in circles. Another stack may lie anywhere. */
+	if ((cfa <= regs->sp && rule != ML_CFA_GO_STACK) || (cfa & 7))
 		return ML_WALK_NO_UNWIND_INFO;
 	if (rbp_rule == ML_RBP_CFA)
 		fault = ML_UNWIND_READ(memory, cfa + rbp_offset, &bp);

@@ -79,16 +79,22 @@ void ml_functions_add_section(struct ml_functions *functions, const struct ml_te
 	ml_u64map_free(&by_offset);
 }
 
-void ml_functions_add_row(struct ml_functions *functions, const struct ml_text *text,
-			  uint64_t start, uint64_t size, struct ml_unwind_row row)
+void ml_functions_replace_row(struct ml_functions *functions, const struct ml_text *text,
+			      uint64_t start, uint64_t size, struct ml_unwind_row row)
 {
 	struct ml_function function = {.cie = ML_FUNCTION_ROW};
 
 	function.record = (uint16_t)row.cfa_words | (uint32_t)row.rules << 16 |
 			  (uint32_t)(uint8_t)row.rbp_words << 24;
-	if (ml_text_clip(text, start, size, &function.pc, &function.end) &&
-	    !covered(functions, function.pc))
+	if (ml_text_clip(text, start, size, &function.pc, &function.end))
 		*ml_array_push(&functions->list) = function;
+}
+
+void ml_functions_add_row(struct ml_functions *functions, const struct ml_text *text,
+			  uint64_t start, uint64_t size, struct ml_unwind_row row)
+{
+	if (!ml_functions_cover(functions, text, start))
+		ml_functions_replace_row(functions, text, start, size, row);
 }
 
 struct ml_unwind_row ml_function_row(const struct ml_function *function)

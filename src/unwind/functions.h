@@ -46,6 +46,10 @@ void ml_functions_add_section(struct ml_functions *functions, const struct ml_te
 void ml_functions_add_row(struct ml_functions *functions, const struct ml_text *text,
 			  uint64_t start, uint64_t size, struct ml_unwind_row row);
 
+/** The same also where a function is: @p row holds there, whatever its CFI says. */
+void ml_functions_replace_row(struct ml_functions *functions, const struct ml_text *text,
+			      uint64_t start, uint64_t size, struct ml_unwind_row row);
+
 /** The row of a function that was added with one. */
 struct ml_unwind_row ml_function_row(const struct ml_function *function);
 

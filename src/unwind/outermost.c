@@ -21,7 +21,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /**
- * Code where a stack begins. musl is built without CFI (its configure adds
+ * Code where a stack begins or goes on elsewhere. musl is built without CFI (its configure adds
  * -fno-asynchronous-unwind-tables), and without local symbols when it is installed.
  */
 struct pattern {
@@ -29,11 +29,16 @@ struct pattern {
 	size_t size;
 	const char *callee; /**< function called right after the bytes; NULL: any code */
 	uint8_t cfa;        /**< ML_CFA_* of the mark */
+	uint8_t marked; /**< of a call's bytes only so many are marked, even where there is CFI */
 };
 
 #define PATTERN(bytes, callee, cfa)                                                                \
 	{                                                                                          \
-		bytes, sizeof(bytes) - 1, callee, cfa                                              \
+		bytes, sizeof(bytes) - 1, callee, cfa, 0                                           \
+	}
+#define CALL_PATTERN(bytes, call_size, cfa)                                                        \
+	{                                                                                          \
+		bytes, sizeof(bytes) - 1, NULL, cfa, call_size                                     \
 	}
 
 static const struct pattern musl_patterns[] = {
@@ -56,6 +61,15 @@ static const struct pattern musl_patterns[] = {
  */
 static const struct pattern glibc_patterns[] = {
 	PATTERN("\x48\x89\xdc\x48\x8b\x3c\x24\x48\x85\xff\x74", NULL, ML_CFA_END),
+};
+
+/**
+ * asmcgocall() in Go's runtime/asm_amd64.s: call *%rax on the thread's stack; then mov
+ * 48(%rsp),%rdi; mov 8(%rdi),%rsi; sub 40(%rsp),%rsi. Its CFI knows nothing of the switch.
+ */
+static const struct pattern go_patterns[] = {
+	CALL_PATTERN("\xff\xd0\x48\x8b\x7c\x24\x30\x48\x8b\x77\x08\x48\x2b\x74\x24\x28", 2,
+		     ML_CFA_GO_STACK),
 };
 
 static bool calls(const uint8_t *at, const uint8_t *end, uint64_t address, uint64_t callee)
@@ -83,12 +97,17 @@ static void pattern_mark(const struct pattern *pattern, const uint8_t *bytes, si
 		at += pattern->size;
 		if (pattern->callee && !calls(at, end, start + pattern->size, callee))
 			continue;
+		marks++;
+		if (pattern->marked) {
+			ml_functions_replace_row(functions, text, start, pattern->marked,
+						 (struct ml_unwind_row){.rules = pattern->cfa});
+			continue;
+		}
 		/* From one byte before on: a return address is looked up in the call before it. And
 		 * the call that follows: what atexit() and thread-specific data run at the end. */
 		ml_functions_add_row(functions, text, start - 1,
 				     pattern->size + 1 + (pattern->callee ? CALL_SIZE : 0),
 				     (struct ml_unwind_row){.rules = pattern->cfa});
-		marks++;
 	}
 }
 
@@ -124,6 +143,16 @@ static void patterns_mark(struct ml_module *module, const struct ml_text *text,
 		segment_mark(module, text, i, patterns, count, functions);
 }
 
+static void name_mark(struct ml_module *module, const struct ml_text *text, const char *name,
+		      struct ml_functions *functions)
+{
+	struct ml_symbol symbol;
+
+	if (ml_module_function_named(module, name, &symbol) && symbol.size)
+		ml_functions_add_row(functions, text, symbol.address, symbol.size,
+				     (struct ml_unwind_row){.rules = ML_CFA_END});
+}
+
 /** The entry point and what else is known by name. */
 static void names_mark(struct ml_module *module, const struct ml_text *text,
 		       struct ml_functions *functions)
@@ -137,9 +166,27 @@ static void names_mark(struct ml_module *module, const struct ml_text *text,
 	    symbol.size)
 		size = symbol.size;
 	ml_functions_add_row(functions, text, text->entry, size, end);
+	for (size_t i = 0; i < COUNT(names); i++)
+		name_mark(module, text, names[i], functions);
+}
+
+/**
+ * Where a goroutine that called C goes on below the Go code that C calls back: gosave_systemstack_
+ * switch() leaves the start of systemstack_switch() as the return address, with nothing pushed.
+ */
+static void go_mark(struct ml_module *module, const struct ml_text *text,
+		    struct ml_functions *functions)
+{
+	static const char *const names[] = {"runtime.systemstack_switch",
+					    "runtime.systemstack_switch.abi0"};
+	struct ml_symbol symbol;
+
+	patterns_mark(module, text, go_patterns, COUNT(go_patterns), functions);
 	for (size_t i = 0; i < COUNT(names); i++) {
-		if (ml_module_function_named(module, names[i], &symbol) && symbol.size)
-			ml_functions_add_row(functions, text, symbol.address, symbol.size, end);
+		if (ml_module_function_named(module, names[i], &symbol))
+			ml_functions_replace_row(
+				functions, text, symbol.address - 1, 1,
+				(struct ml_unwind_row){.rules = ML_CFA_RSP, .cfa_words = 1});
 	}
 }
 
@@ -153,5 +200,9 @@ void ml_outermost_mark(struct ml_module *module, const struct ml_text *text,
 		   !strncmp(ml_module_name(module), "libc.so", strlen("libc.so"))) {
 		patterns_mark(module, text, glibc_patterns, COUNT(glibc_patterns), functions);
 	}
+	if (ml_text_section_address(module, ".note.go.buildid"))
+		go_mark(module, text, functions);
+	/* Boost.Context: a fiber's first function returns into it, to exit. */
+	name_mark(module, text, "make_fcontext", functions);
 	ml_functions_sort(functions);
 }

@@ -156,6 +156,22 @@ static void test_frame_found_by_rbx(void **state)
 	rbx_check(row, 0, ML_WALK_NO_UNWIND_INFO);
 }
 
+/** asmcgocall(): from the thread's stack back to a goroutine's, which may lie below. */
+static void test_stack_of_a_goroutine(void **state)
+{
+	struct scene scene = {.rows = {{.rules = ML_CFA_GO_STACK}, {.rules = ML_CFA_END}},
+			      .count = 2};
+
+	scene.stack.words[40 + ML_GO_DEPTH / 8] = 8 * 6; /* six words are in use … */
+	scene.stack.words[40 + ML_GO_ROUTINE / 8] = at(20);
+	scene.stack.words[20 + ML_GO_STACK_TOP / 8] = at(16); /* … below word 16 */
+	scene.stack.words[10] = in_row(1);
+	assert_int_equal(walk(&scene, at(40), 0, 16), ML_WALK_COMPLETE);
+	assert_int_equal(scene.frame_count, 2);
+	scene.stack.words[40 + ML_GO_ROUTINE / 8] = 0;
+	assert_int_equal(walk(&scene, at(40), 0, 16), ML_WALK_FAULT);
+}
+
 static void test_return_address_zero_is_the_end(void **state)
 {
 	struct scene scene = {.rows = {{.rules = ML_CFA_RSP, .cfa_words = 1}}, .count = 1};
@@ -253,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_each_rule_reaches_the_caller),
 		cmocka_unit_test(test_rbp_rules),
 		cmocka_unit_test(test_frame_found_by_rbx),
+		cmocka_unit_test(test_stack_of_a_goroutine),
 		cmocka_unit_test(test_return_address_zero_is_the_end),
 		cmocka_unit_test(test_signal_frame),
 		cmocka_unit_test(test_a_call_that_ends_a_function_belongs_to_it),
