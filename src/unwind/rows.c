@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "unwind/rows.h"
 
+#include "base/file.h"
 #include "unwind/derive.h"
+#include "unwind/eh_frame.h"
 #include "unwind/functions.h"
 #include "unwind/outermost.h"
 
@@ -145,16 +147,39 @@ static bool section_find(struct ml_module *module, const char *name, struct ml_c
 	return true;
 }
 
+/**
+ * Whether so much of the code is without CFI that it was built without: it is read itself then. The
+ * start-up files of a program without CFI may have some, and hand-written functions of others none.
+ */
+static bool lacks_cfi(const struct ml_functions *functions, const struct ml_text *text)
+{
+	uint64_t covered = 0, all = 0;
+
+	if (!functions->list.count ||
+	    (text->entry && !ml_functions_cover(functions, text, text->entry)))
+		return true;
+	ml_array_each (function, &functions->list)
+		covered += function->end - function->pc;
+	for (size_t i = 0; i < text->count; i++)
+		all += text->segments[i].end - text->segments[i].start;
+	return text->entry && covered < all / 2;
+}
+
 struct ml_error *ml_unwind_rows_build(struct ml_module *module, struct ml_unwind_rows *out)
 {
 	struct ml_functions functions = {0};
 	struct ml_cfi_section eh_frame, debug_frame;
+	ML_FREE_CLEANUP void *read_bytes = NULL;
 	struct ml_error *error = NULL;
 	struct ml_text text;
 	struct builder builder = {.text = &text};
 
 	ml_text_read(module, &text);
 	if (section_find(module, ".eh_frame", &eh_frame)) {
+		ml_functions_add_section(&functions, &text, &eh_frame);
+		ml_functions_sort(&functions);
+	} else if (ml_eh_frame_read(module, &eh_frame)) {
+		read_bytes = (void *)eh_frame.bytes;
 		ml_functions_add_section(&functions, &text, &eh_frame);
 		ml_functions_sort(&functions);
 	}
@@ -169,11 +194,10 @@ struct ml_error *ml_unwind_rows_build(struct ml_module *module, struct ml_unwind
 				     "stacks are followed by frame pointers there",
 				     ml_module_path(module));
 	if (!error) {
-		bool lacks_cfi = !functions.list.count ||
-				 (text.entry && !ml_functions_cover(&functions, &text, text.entry));
+		bool is_derived = lacks_cfi(&functions, &text);
 
 		ml_outermost_mark(module, &text, &functions);
-		if (lacks_cfi)
+		if (is_derived)
 			ml_derive_functions(module, &text, &functions);
 		builder.out.base = text.base;
 		functions_add(&builder, &functions);
