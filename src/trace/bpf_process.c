@@ -181,6 +181,16 @@ static struct ml_error *probe_module(struct ml_bpf_process *process,
 	return error;
 }
 
+/* By its usual names: looking into every module for one function would take long. musl's C library
+ * is its own loader. */
+static bool is_loader(const struct ml_module *module)
+{
+	const char *name = ml_module_name(module);
+
+	return !strncmp(name, "ld-", 3) || !strncmp(name, "ld.so", 5) ||
+	       !strncmp(name, "libc.so", 7) || !strncmp(name, "libc.musl", 9);
+}
+
 /* The function the dynamic loader calls for debuggers: there it waits until the tool has looked. A
  * convenience, so that a refusal is no error. */
 static void probe_loader(struct ml_bpf_process *process, const struct ml_bpf_attach *attach)
@@ -196,7 +206,8 @@ static void probe_loader(struct ml_bpf_process *process, const struct ml_bpf_att
 		struct ml_module *module = process->code.list.items[i].module;
 		struct ml_symbol symbol;
 
-		if (!module || !ml_module_function_named(module, "_dl_debug_state", &symbol) ||
+		if (!module || !is_loader(module) ||
+		    !ml_module_function_named(module, "_dl_debug_state", &symbol) ||
 		    !ml_module_offset_of_address(module, symbol.address, &offset))
 			continue;
 		set.file_fd = ml_module_fd(module);

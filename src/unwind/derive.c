@@ -321,8 +321,7 @@ static struct ml_unwind_row row_of(const struct state *state)
 		row.rules = ML_CFA_RSP;
 		row.cfa_words = state->depth;
 	} else {
-		row.rules = ML_CFA_BAD;
-		return row;
+		return row; /* it may still have a frame pointer */
 	}
 	row.rules |= ML_ROW_RULES(0, 0, ML_RBX_LOST);
 	if (state->rbp_saved) {

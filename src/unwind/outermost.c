@@ -203,6 +203,7 @@ void ml_outermost_mark(struct ml_module *module, const struct ml_text *text,
 	if (ml_text_section_address(module, ".note.go.buildid"))
 		go_mark(module, text, functions);
 	/* Boost.Context: a fiber's first function returns into it, to exit. */
-	name_mark(module, text, "make_fcontext", functions);
+	if (text->entry || strstr(ml_module_name(module), "context"))
+		name_mark(module, text, "make_fcontext", functions);
 	ml_functions_sort(functions);
 }
