@@ -4,8 +4,8 @@
  * the program has) and the return addresses that the C library's backtrace() sees, innermost first.
  * frames[0] is in leak_here() itself; what a tracer says must agree from frames[1] on.
  *
- * bench/stacks.py runs the program and compares. Programs begin with leak_ready(), which waits for a
- * line so that tools can attach; nothing here allocates besides.
+ * bench/stacks.py runs the program and compares. Programs begin with leak_ready(), which waits for
+ * a line so that tools can attach; nothing here allocates besides.
  */
 #ifndef LEAK_H
 #define LEAK_H

@@ -16,18 +16,19 @@
 #define ML_UNWIND_PAGE_SHIFT 10
 
 /* How the CFA (the caller's rsp) is found: low 4 bits of ml_unwind_row.rules. */
-#define ML_CFA_NONE      0u  /* no unwind information here */
-#define ML_CFA_RSP       1u  /* rsp + 8 * cfa_words */
-#define ML_CFA_RBP       2u  /* rbp + 8 * cfa_words */
-#define ML_CFA_DEREF_RBP 3u  /* *(rbp + 8 * offset) + 8 * addend: realigned frames */
-#define ML_CFA_PLT       4u  /* rsp + 8, + 8 more from byte cfa_words of each 16-byte entry on */
-#define ML_CFA_SIGNAL    5u  /* a signal frame: registers are in the ucontext at rsp */
-#define ML_CFA_END       6u  /* the return address is undefined: the outermost frame */
-#define ML_CFA_BAD       7u  /* a rule these rows cannot tell */
-#define ML_CFA_DEREF_RSP 8u  /* *(rsp + 8 * offset) + 8 * addend: OpenSSL's assembly */
-#define ML_CFA_RBX       9u  /* rbx + 8 * cfa_words */
-#define ML_CFA_GO_STACK  10u /* a Go routine's stack, which asmcgocall() left for the thread's own \
-			      */
+#define ML_CFA_NONE      0u /* no unwind information here */
+#define ML_CFA_RSP       1u /* rsp + 8 * cfa_words */
+#define ML_CFA_RBP       2u /* rbp + 8 * cfa_words */
+#define ML_CFA_DEREF_RBP 3u /* *(rbp + 8 * offset) + 8 * addend: realigned frames */
+#define ML_CFA_PLT       4u /* rsp + 8, + 8 more from byte cfa_words of each 16-byte entry on */
+#define ML_CFA_SIGNAL    5u /* a signal frame: registers are in the ucontext at rsp */
+#define ML_CFA_END       6u /* the return address is undefined: the outermost frame */
+#define ML_CFA_BAD       7u /* a rule these rows cannot tell */
+#define ML_CFA_DEREF_RSP 8u /* *(rsp + 8 * offset) + 8 * addend: OpenSSL's assembly */
+#define ML_CFA_RBX       9u /* rbx + 8 * cfa_words */
+#define ML_CFA_GO_STACK                                                                            \
+	10u /* a Go routine's stack, which asmcgocall() left for the thread's own                  \
+	     */
 #define ML_CFA_COUNT 11u
 
 /* cfa_words of the two DEREF rules holds both numbers, each of 8 bits with a sign. */

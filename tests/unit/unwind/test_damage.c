@@ -59,7 +59,7 @@ static void assert_table_is_sound(const struct ml_unwind_rows *rows)
 				    &row, sizeof(row));
 	}
 	if (rows->count)
-		assert_int_equal(rows->rows[rows->count - 1].rules & 15, ML_CFA_NONE);
+		assert_int_equal(ML_ROW_CFA(rows->rows[rows->count - 1].rules), ML_CFA_NONE);
 }
 
 static void rounds_run(const char *section, uint64_t seed)
