@@ -16,20 +16,18 @@
 #define ML_UNWIND_PAGE_SHIFT 10
 
 /* How the CFA (the caller's rsp) is found: low 4 bits of ml_unwind_row.rules. */
-#define ML_CFA_NONE      0u /* no unwind information here */
-#define ML_CFA_RSP       1u /* rsp + 8 * cfa_words */
-#define ML_CFA_RBP       2u /* rbp + 8 * cfa_words */
-#define ML_CFA_DEREF_RBP 3u /* *(rbp + 8 * offset) + 8 * addend: realigned frames */
-#define ML_CFA_PLT       4u /* rsp + 8, + 8 more from byte cfa_words of each 16-byte entry on */
-#define ML_CFA_SIGNAL    5u /* a signal frame: registers are in the ucontext at rsp */
-#define ML_CFA_END       6u /* the return address is undefined: the outermost frame */
-#define ML_CFA_BAD       7u /* a rule these rows cannot tell */
-#define ML_CFA_DEREF_RSP 8u /* *(rsp + 8 * offset) + 8 * addend: OpenSSL's assembly */
-#define ML_CFA_RBX       9u /* rbx + 8 * cfa_words */
-#define ML_CFA_GO_STACK                                                                            \
-	10u /* a Go routine's stack, which asmcgocall() left for the thread's own                  \
-	     */
-#define ML_CFA_COUNT 11u
+#define ML_CFA_NONE      0u  /* no unwind information here */
+#define ML_CFA_RSP       1u  /* rsp + 8 * cfa_words */
+#define ML_CFA_RBP       2u  /* rbp + 8 * cfa_words */
+#define ML_CFA_DEREF_RBP 3u  /* *(rbp + 8 * offset) + 8 * addend: realigned frames */
+#define ML_CFA_PLT       4u  /* rsp + 8, + 8 more from byte cfa_words of each 16-byte entry on */
+#define ML_CFA_SIGNAL    5u  /* a signal frame: registers are in the ucontext at rsp */
+#define ML_CFA_END       6u  /* the return address is undefined: the outermost frame */
+#define ML_CFA_BAD       7u  /* a rule these rows cannot tell */
+#define ML_CFA_DEREF_RSP 8u  /* *(rsp + 8 * offset) + 8 * addend: OpenSSL's assembly */
+#define ML_CFA_RBX       9u  /* rbx + 8 * cfa_words */
+#define ML_CFA_GO_STACK  10u /* the goroutine stack that asmcgocall() left */
+#define ML_CFA_COUNT     11u
 
 /* cfa_words of the two DEREF rules holds both numbers, each of 8 bits with a sign. */
 #define ML_DEREF_WORDS(offset, addend) ((int16_t)((addend)*256 + ((offset)&255)))
@@ -46,7 +44,7 @@
  * registers nearly always. */
 #define ML_RBX_SAME                 0u /* unchanged */
 #define ML_RBX_BELOW_RBP            1u /* in the word below the saved rbp (ML_RBP_CFA) */
-#define ML_RBX_CFA                  2u /* at CFA + 8 * rbp_words; rbp, where it is ML_RBP_CFA, at CFA - 16 */
+#define ML_RBX_CFA                  2u /* at CFA + 8 * rbp_words; a saved rbp (ML_RBP_CFA) at CFA - 16 */
 #define ML_RBX_LOST                 3u
 
 #define ML_ROW_CFA(rules)           ((rules)&15u)
