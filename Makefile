@@ -33,6 +33,12 @@ SECONDS ?= 60
 fuzz:
 	@scripts/fuzz.sh $(SECONDS)
 
+# Attaches the agent and kills memleak again and again, programs under load: ten minutes and more.
+CYCLES ?= 1000
+KILLS ?= 200
+torture: all
+	@tests/torture/torture.py $(BUILD)/memleak --cycles $(CYCLES) --kills $(KILLS) --follow
+
 # On Debian's kernels, in a machine that QEMU emulates: some minutes for each.
 vm:
 	@scripts/packages.sh install-if-root build test vm
