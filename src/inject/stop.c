@@ -67,7 +67,7 @@ static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 		int err = errno;
 		pid_t tracer = ml_proc_tracer(tid);
 
-		if (err == ESRCH)
+		if (err == ESRCH || (err == EPERM && !tracer && ml_proc_has_ended(tid)))
 			return NULL;
 		if (tracer)
 			return ml_error_new(ML_ERROR_TARGET,

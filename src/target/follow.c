@@ -326,7 +326,7 @@ static struct ml_error *seize(struct ml_follow *follow, pid_t tid, pid_t tgid, u
 	if (err == EPERM && ml_proc_tracer(tid) == getpid())
 		return NULL;
 	/* A thread may end at any time, but a process that has none left is gone. */
-	if (err == ESRCH && tid != tgid)
+	if (tid != tgid && (err == ESRCH || (err == EPERM && ml_proc_has_ended(tid))))
 		return NULL;
 	return explain_seize(err, tid);
 }

@@ -85,3 +85,17 @@ pid_t ml_proc_tracer(pid_t tid)
 {
 	return (pid_t)thread_number(tid, "TracerPid:");
 }
+
+bool ml_proc_has_ended(pid_t tid)
+{
+	ML_FREE_CLEANUP char *text = NULL;
+	struct ml_proc_stat stat;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+
+	ML_ERROR_CLEANUP struct ml_error *error =
+		ml_file_read(AT_FDCWD, path, STATUS_BYTES_MAX, &text, NULL);
+
+	return error || !ml_proc_stat_parse(text, &stat) || strchr("ZXx", stat.state);
+}

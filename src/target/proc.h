@@ -27,6 +27,10 @@ long ml_proc_status_number(const char *text, const char *key, int index, long mi
 /** The process that thread @p tid belongs to, 0 when there is no such thread. */
 pid_t ml_proc_tgid(pid_t tid);
 
+/** True when thread @p tid has ended or is gone: ptrace then says EPERM (ptrace_attach() in
+ * kernel/ptrace.c). */
+bool ml_proc_has_ended(pid_t tid);
+
 /** pid of the tracer of thread @p tid, 0 when there is none. */
 pid_t ml_proc_tracer(pid_t tid);
 
