@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/options.h"
+#include "cli/session.h"
 #include "trace/tracer.h"
 
 /**
@@ -13,6 +14,15 @@
  */
 struct ml_error *ml_backend_create(const struct ml_options *options,
 				   const struct ml_tracer_options *wanted, struct ml_tracer **out);
+
+/**
+ * With --backend auto, to be called once the targets are attached and before the user is told so:
+ * looks for a moment whether tracing costs busy targets more than --max-overhead, and moves to the
+ * agent then, which is said in one line. What was booked in that moment is forgotten, so that all
+ * the user sees is of one way of tracing. Idle targets stay with bpf, at no delay. @p wanted may be
+ * changed: the agent samples when it would be over the limit too.
+ */
+struct ml_error *ml_backend_settle(struct ml_session *session, struct ml_tracer_options *wanted);
 
 /** What the agent cannot do of what @p options ask, NULL when it can do all. */
 const char *ml_backend_agent_lacks(const struct ml_options *options);

@@ -70,6 +70,22 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 	return error;
 }
 
+struct ml_error *ml_session_change_tracer(struct ml_session *session, struct ml_tracer *tracer)
+{
+	struct ml_error *error = NULL;
+	int old_fd = session->tracer->ops->event_fd(session->tracer);
+
+	if (old_fd >= 0)
+		epoll_ctl(session->epoll_fd, EPOLL_CTL_DEL, old_fd, NULL);
+	session->tracer->ops->detach(session->tracer);
+	session->tracer->ops->destroy(session->tracer);
+	session->tracer = session->targets.tracer = session->reporter.tracer = tracer;
+	session->reporter.start_ns = ml_monotonic_ns();
+	if (tracer->ops->event_fd(tracer) >= 0)
+		error = watch(session, tracer->ops->event_fd(tracer), SOURCE_TRACER);
+	return error ? error : ml_targets_begin(&session->targets);
+}
+
 struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process)
 {
 	pid_t pid = ml_process_pid(process);

@@ -65,6 +65,12 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 				 struct ml_tracer *tracer, const struct ml_report_writer *writer,
 				 struct ml_record_file *record);
 
+/**
+ * Traces with @p tracer (taken over) in place of the present one, whose books are forgotten: the
+ * run begins now. An error when a target cannot be attached to.
+ */
+struct ml_error *ml_session_change_tracer(struct ml_session *session, struct ml_tracer *tracer);
+
 /** Takes @p process over (also on failure) and attaches to it. */
 struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process);
 

@@ -145,6 +145,8 @@ static struct ml_error *attach_pid(struct run *run)
 	struct ml_error *error = ml_session_add(&run->session, run->process);
 
 	run->process = NULL;
+	if (!error)
+		error = ml_backend_settle(&run->session, &run->wanted);
 	if (!error && run->options->follow)
 		error = ml_session_follow(&run->session, pid);
 	return error ? error : announce_pid(run, pid);
@@ -196,7 +198,8 @@ static struct ml_error *attach_container(struct run *run)
 				    "no process that can be traced has '%s' in its cgroup (see "
 				    "/proc/PID/cgroup; container runtimes put the id there)",
 				    name);
-	if (run->options->follow)
+	error = ml_backend_settle(session, &run->wanted);
+	if (!error && run->options->follow)
 		error = follow_all(session);
 	snprintf(what, sizeof(what), "%zu process%s of container %.200s", attached,
 		 attached == 1 ? "" : "es", name);

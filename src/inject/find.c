@@ -44,7 +44,7 @@ static struct ml_error *read_header(const struct ml_process *process,
 		out->kind = is_at_work(process, header) ? ML_INJECTION_AT_WORK : ML_INJECTION_STALE;
 		return NULL;
 	}
-	return ml_error_new(ML_ERROR_UNSUPPORTED,
+	return ml_error_new(ML_ERROR_TARGET,
 			    "process %d has an agent of another version of memleak in it",
 			    ml_process_pid(process));
 }

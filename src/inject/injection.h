@@ -94,7 +94,7 @@ struct ml_injection_left {
 	struct ml_agent_header header; /**< what is needed to take it out */
 };
 
-/** Looks for an agent. ML_ERROR_UNSUPPORTED when it is one of another version. */
+/** Looks for an agent. ML_ERROR_TARGET when it is one of another version. */
 struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_injection_left *out);
 
 /** Takes out what was found, but for one at work. */

@@ -3,12 +3,12 @@
 
 #include "base/file.h"
 #include "shared/sample_weight.h"
+#include "trace/agent_left.h"
 #include "trace/process_allocators.h"
 
 #include <string.h>
 
 #define DEFAULT_STACKS (1u << 16)
-#define STALE_LIMIT    8
 
 /* What is read of a function: to find jumps back to its start. */
 #define FUNCTION_BYTES         8192u
@@ -227,27 +227,6 @@ static struct ml_error *begin(struct ml_agent_attached *attached,
 	return error;
 }
 
-/* What memleaks that were killed left here; two, when the second came at the wrong moment. */
-static struct ml_error *clean_up(struct ml_agent_attached *attached)
-{
-	for (int i = 0; i < STALE_LIMIT; i++) {
-		struct ml_injection_left left;
-		struct ml_error *error = ml_injection_find(attached->process, &left);
-
-		if (!error && left.kind == ML_INJECTION_AT_WORK)
-			error = ml_error_new(ML_ERROR_TARGET,
-					     "another memleak is tracing process %d with the agent",
-					     ml_process_pid(attached->process));
-		if (error || left.kind == ML_INJECTION_NONE)
-			return error;
-		error = ml_injection_remove_left(attached->process, &left);
-		if (error)
-			return error;
-		note(attached, "removed the agent that an earlier memleak left in the process");
-	}
-	return NULL;
-}
-
 static struct ml_error *inject(struct ml_agent_attached *attached,
 			       const struct ml_allocators *allocators)
 {
@@ -263,7 +242,7 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 	else if (!take_turn(attached, true))
 		error = ml_error_new(ML_ERROR_UNSUPPORTED, "process %d is starting", pid);
 	if (!error) {
-		error = clean_up(attached);
+		error = ml_agent_left_clean(attached->process, attached->common->options);
 		if (!error)
 			error = ml_injection_map(attached->process, functions.list.items,
 						 functions.list.count, size, &attached->injection);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/u64map.h"
+#include "trace/agent_left.h"
 #include "trace/bpf_books.h"
 #include "trace/bpf_calls.h"
 #include "trace/bpf_cost.h"
@@ -183,8 +184,13 @@ static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_pro
 	struct bpf_tracer *tracer = self(base);
 	struct ml_bpf_process *process = process_of(tracer, ml_process_pid(target));
 
-	if (!process || process->process != target || !process->is_attached)
+	if (!process || process->process != target || !process->is_attached) {
+		struct ml_error *error = ml_agent_left_clean(target, tracer->options);
+
+		if (error)
+			return error;
 		process = begin_process(tracer, target);
+	}
 	return attach_process(tracer, process);
 }
 
