@@ -26,8 +26,6 @@ const char *ml_backend_agent_lacks(const struct ml_options *options)
 		return "the kernel's allocators";
 	if (options->trace_calls)
 		return "--trace";
-	if (options->sample_bytes)
-		return "--sample-bytes";
 	return NULL;
 }
 
@@ -145,7 +143,9 @@ static struct ml_error *move(struct ml_session *session, struct ml_tracer_option
 
 	if (!error)
 		error = ml_session_change_tracer(session, tracer);
+	session->reporter.sample_bytes = wanted->sample_bytes;
 	if (error) {
+		session->reporter.sample_bytes = session->options->sample_bytes;
 		tell_why_not(share, ml_error_message(error));
 		wanted->sample_bytes = session->options->sample_bytes;
 		return return_to_bpf(session, wanted);

@@ -33,6 +33,7 @@ static int open_source(void *context, const char *file)
 void ml_reporter_start(struct ml_reporter *reporter)
 {
 	reporter->start_ns = ml_monotonic_ns();
+	reporter->sample_bytes = reporter->options->sample_bytes;
 	reporter->timeline = ml_timeline_create(reporter->start_ns);
 	reporter->symbolizer = ml_symbolizer_create(true);
 	ml_symbolizer_set_open_file(reporter->symbolizer, open_debug_file, reporter);
@@ -133,13 +134,15 @@ static void fill_target(const struct ml_reporter *reporter, struct ml_report *re
 	report->container = ml_process_container(process);
 }
 
-static void fill_sampling(const struct ml_options *options, struct ml_report *report)
+static void fill_sampling(const struct ml_reporter *reporter, struct ml_report *report)
 {
+	const struct ml_options *options = reporter->options;
+
 	report->sampling = ML_SAMPLING_ALL;
 	report->sampling_n = 1;
-	if (options->sample_bytes) {
+	if (reporter->sample_bytes) {
 		report->sampling = ML_SAMPLING_BYTES;
-		report->sampling_n = options->sample_bytes;
+		report->sampling_n = reporter->sample_bytes;
 	} else if (options->sample_every > 1) {
 		report->sampling = ML_SAMPLING_NTH;
 		report->sampling_n = options->sample_every;
@@ -214,7 +217,7 @@ static void describe(const struct ml_reporter *reporter, const struct ml_moment 
 	localtime_r(&report->time.tv_sec, &local);
 	report->utc_offset_s = (int)local.tm_gmtoff;
 	fill_target(reporter, report);
-	fill_sampling(options, report);
+	fill_sampling(reporter, report);
 	ml_memory_limit_find(report->is_kernel ? 0 : report->pid, &report->limit);
 	note_since(reporter, report);
 }

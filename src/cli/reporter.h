@@ -31,6 +31,7 @@ struct ml_reporter {
 	struct ml_record_file *record;  /**< gets every moment collected; NULL = none */
 	struct ml_report_writer writer; /**< its first group is the caller's to set */
 
+	uint64_t sample_bytes; /**< 0 = off; as the tracer does it */
 	struct ml_timeline *timeline;
 	struct ml_symbolizer *symbolizer;
 	uint64_t start_ns;           /**< CLOCK_MONOTONIC when tracing began */

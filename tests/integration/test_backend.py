@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which way of tracing --backend auto takes, and that the figures are right either way."""
+import pytest
+
+
+def trace(bench, *arguments, options=()):
+    target = bench.target("hot", *arguments)
+    run = bench.attach(target.pid, *options)
+    truth = target.work(30)
+    run.interrupt()
+    site = truth["leak_when_hot"]
+    return run, run.final(), (site["bytes"], site["count"])
+
+
+def test_busy_target_is_traced_from_inside(bench):
+    run, report, expected = trace(bench)
+    assert report["backend"] == "agent"
+    assert report["sampling"]["mode"] == "all"
+    assert "over --max-overhead" in run.err()
+    assert report.site("leak_when_hot") == expected
+    assert 0 < report["cost"]["target_cpu_fraction"] < 1
+
+
+def test_idle_target_stays_with_bpf(bench):
+    run, report, expected = trace(bench, "idle")
+    assert report["backend"] == "bpf"
+    assert "memleak:" not in run.err()
+    assert report.site("leak_when_hot") == expected
+
+
+@pytest.mark.parametrize("options, backend", [
+    (("--backend", "bpf"), "bpf"), (("--backend", "agent"), "agent"),
+    (("--max-overhead", "1000"), None),
+])
+def test_the_user_decides(bench, options, backend):
+    _, report, expected = trace(bench, options=options)
+    assert backend in (None, report["backend"])
+    assert report.site("leak_when_hot") == expected
+
+
+def test_sampling_only_where_a_limit_was_named(bench):
+    run, report, _ = trace(bench, options=("--max-overhead", "3"))
+    assert report["backend"] == "agent"
+    assert report["sampling"] == {"mode": "bytes", "n": 524288}
+    assert "sampling by bytes" in run.err()
+
+
+def test_agent_cannot_go_there(bench):
+    """A filter that would kill it: stays with bpf, and says so."""
+    target = bench.target("without", "-e", "kill", "gettid", bench.programs["hot"])
+    run = bench.attach(target.pid)
+    truth = target.work(30)
+    run.interrupt()
+    assert run.final()["backend"] == "bpf"
+    assert "it stays so" in run.err() and "gettid" in run.err()
+    site = truth["leak_when_hot"]
+    assert run.final().site("leak_when_hot") == (site["bytes"], site["count"])
+    assert target.finish() == 0
+
+
+def test_another_memleak_is_never_probed_over(bench):
+    """A uprobe on a patched function would end the target."""
+    target = bench.target("hot", "idle")
+    first = bench.attach(target.pid, "--backend", "agent")
+    status, _, err = bench.run("--backend", "bpf", "-p", target.pid, "1", "1")
+    assert status == 3 and "another memleak" in err
+    first.process.kill()
+    first.process.wait()
+    # What it left is taken out first, then probed.
+    second = bench.attach(target.pid, "--backend", "bpf")
+    assert "removed the agent" in second.err()
+    truth = target.work(30)
+    second.interrupt()
+    site = truth["leak_when_hot"]
+    assert second.final().site("leak_when_hot") == (site["bytes"], site["count"])
+    assert target.finish() == 0
+
+
+def test_options_that_contradict(bench):
+    status, _, err = bench.run("--max-overhead", "5", "--backend", "bpf", "-p", "1")
+    assert status == 2 and "--max-overhead" in err
