@@ -8,10 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* /proc counts CPU time in ticks; a target that used fewer than three while it was attached to, or
- * looked at, has no cost to speak of. */
+/* /proc counts CPU time in ticks; a target that used fewer than two while it was attached to and a
+ * moment longer has no cost to speak of. */
 #define TICK_S     0.01
-#define IDLE_CPU_S 0.025
+#define IDLE_CPU_S 0.015
+#define IDLE_US    60000
 /* How long the cost of busy targets is looked at. */
 #define LOOK_US 200000
 
@@ -92,13 +93,17 @@ struct burden {
 	double events_s; /* calls in a CPU second of their own */
 };
 
-/* False when the targets are idle: then nothing is waited for. */
+/* False when the targets are idle. */
 static bool measure(struct ml_session *session, struct burden *out)
 {
 	struct ml_tracer *tracer = session->tracer;
 	struct ml_tracer_cost before = {0}, after = {0};
 	double cpu_s = ml_targets_cpu_s(&session->targets), probes_s, own_s;
 
+	if (cpu_s < IDLE_CPU_S) {
+		usleep(IDLE_US);
+		cpu_s = ml_targets_cpu_s(&session->targets);
+	}
 	if (cpu_s < IDLE_CPU_S)
 		return false;
 	tracer->ops->cost(tracer, &before);

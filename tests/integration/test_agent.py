@@ -279,13 +279,10 @@ def test_stopped_target(bench):
     run.interrupt()
 
 
-@pytest.mark.parametrize("options, word", [
-    (("-t",), "--trace"), (("--sample-bytes", "1000"), "--sample-bytes"),
-])
-def test_not_yet(bench, options, word):
+def test_not_yet(bench):
     target = bench.target("ticker")
-    status, _, err = bench.run(*AGENT, *options, "-p", target.pid, "1", "1")
-    assert status == 2 and word in err
+    status, _, err = bench.run(*AGENT, "-t", "-p", target.pid, "1", "1")
+    assert status == 2 and "--trace" in err
 
 
 def test_target_ends_meanwhile(bench):
