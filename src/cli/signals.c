@@ -35,6 +35,7 @@ void ml_signals_block(sigset_t *before)
 	sigset_t set = handled_signals();
 
 	sigaddset(&set, SIGPIPE);
+	sigaddset(&set, SIGXFSZ); /* beyond ulimit -f: the write says so, too */
 	sigprocmask(SIG_BLOCK, &set, before);
 	/* An ignored SIGCHLD would have children reaped unseen (wait(2), NOTES). */
 	signal(SIGCHLD, SIG_DFL);

@@ -12,8 +12,8 @@
 #include <sys/signalfd.h>
 
 /**
- * Blocks INT, TERM, HUP, USR1, CHLD and PIPE; @p before gets the mask that was, for a child. PIPE
- * is blocked and not ignored because an ignored signal would stay ignored in a command that is
+ * Blocks INT, TERM, HUP, USR1, CHLD, PIPE and XFSZ; @p before gets the mask that was, for a child.
+ * PIPE is blocked and not ignored because an ignored signal would stay ignored in a command that is
  * started. INT is taken even where a shell had it ignored (background jobs): blocked signals are
  * queued all the same.
  */
