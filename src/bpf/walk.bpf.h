@@ -224,6 +224,20 @@ static __always_inline void tell_names(uint64_t id, uint32_t process)
 	bpf_ringbuf_submit(event, 0);
 }
 
+/* Walks the stack of @ctx (at a return) into @walk's thread. */
+static __always_inline void walk_stack(const struct pt_regs *ctx, struct walk *walk)
+{
+	struct thread_state *thread = walk->thread;
+
+	/* Kept where the verifier does not follow it: as a local it doubles what is verified. */
+	thread->has_java = 0;
+	thread->window_base = ctx->sp;
+	if (bpf_probe_read_user(thread->window, sizeof(thread->window), (void *)ctx->sp))
+		thread->window_base = 1; /* matches no aligned address: read word by word */
+	if (walk->maps)
+		bpf_loop(ML_STACK_DEPTH + 1, walk_frame, walk, 0);
+}
+
 /* Walks the stack of @ctx (at a return) and keeps it. */
 static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 							  struct thread_state *thread,
@@ -239,13 +253,7 @@ static __always_inline struct recorded_stack record_stack(struct pt_regs *ctx,
 		.end = ML_WALK_NO_UNWIND_INFO,
 	};
 
-	/* Kept where the verifier does not follow it: as a local it doubles what is verified. */
-	thread->has_java = 0;
-	thread->window_base = ctx->sp;
-	if (bpf_probe_read_user(thread->window, sizeof(thread->window), (void *)ctx->sp))
-		thread->window_base = 1; /* matches no aligned address: read word by word */
-	if (walk.maps)
-		bpf_loop(ML_STACK_DEPTH + 1, walk_frame, &walk, 0);
+	walk_stack(ctx, &walk);
 	count_end(walk.end);
 
 	bool has_python = walk.maps && walk.maps->python.main_interpreter &&
