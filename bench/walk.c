@@ -80,6 +80,7 @@ static void tell_kernel(struct ml_walk_bpf *skeleton, struct ml_unwind_tables *t
 		ml_module_unref(module);
 	}
 	ml_maps_deinit(&maps);
+	known->version = 1;
 	bpf_map_update_elem(bpf_map__fd(skeleton->maps.processes), &key, known, BPF_ANY);
 }
 

@@ -49,7 +49,9 @@ struct thread_state {
 	uint64_t python;      /* the thread's PyThreadState, when it was found */
 	uint32_t python_lost; /* how often it was not */
 	uint32_t has_java;    /* the walk in progress came through Java code */
-	uint64_t window_base; /* address of window[0] */
+	uint64_t window_base;  /* address of window[0] */
+	uint64_t window_bytes; /* how much of it was read */
+	uint64_t wall;         /* a page that could not be read: where the stack ends */
 	uint64_t window[ML_WINDOW_WORDS];
 	struct ml_stack_record stack;
 };

@@ -10,6 +10,27 @@
  * right before use behind an empty asm, because clang otherwise drops a bound it can prove and the
  * verifier cannot.
  */
+#define PAGE_SIZE 4096
+
+/* Copies the stack from @address on into the window. Reading into the page behind the stack costs
+ * some microseconds, so where that page is, is kept. */
+static __always_inline int fill_window(struct thread_state *thread, uint64_t address)
+{
+	uint64_t size = thread->wall - address, page = (address | (PAGE_SIZE - 1)) + 1;
+
+	if (size - 1 >= sizeof(thread->window)) /* also when it is 0 */
+		size = sizeof(thread->window);
+	thread->window_base = 1; /* matches no aligned address: read word by word */
+	if (bpf_probe_read_user(thread->window, size, (void *)address)) {
+		if (page - address < size)
+			thread->wall = page;
+		return 1;
+	}
+	thread->window_base = address;
+	thread->window_bytes = size;
+	return 0;
+}
+
 /* One word of the stack of @memory (a struct thread_state), from the window where it can be. The
  * value passes through an empty asm: clang would otherwise choose between the addresses of the
  * window's word and of the local one, and the verifier of Linux 6.18 fails on that ("stack slot 1,
@@ -19,17 +40,15 @@ static __always_inline int read_word(void *memory, uint64_t address, uint64_t *o
 	struct thread_state *thread = memory;
 	uint64_t offset = address - thread->window_base, value = 0;
 
-	if (offset > (ML_WINDOW_WORDS - 1) * 8 || (offset & 7)) {
+	if (offset >= thread->window_bytes || (offset & 7)) {
 		/* Reads go up the stack: the next ones are likely right above. */
-		if ((address & 7) ||
-		    bpf_probe_read_user(thread->window, sizeof(thread->window), (void *)address)) {
+		if ((address & 7) || fill_window(thread, address)) {
 			if (bpf_probe_read_user(&value, sizeof(value), (void *)address))
 				return 1;
 			UNPROVABLE(value);
 			*out = value;
 			return 0;
 		}
-		thread->window_base = address;
 		offset = 0;
 	}
 	offset >>= 3;
@@ -108,6 +127,20 @@ __noinline uint64_t find_row(uint32_t low, uint32_t high, uint32_t pc)
 	return row ? *row : 0;
 }
 
+#define ROW_CACHE_BITS 14
+
+struct cached_row {
+	uint64_t check;
+	uint64_t row;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << ROW_CACHE_BITS);
+	__type(key, uint32_t);
+	__type(value, struct cached_row);
+} row_cache SEC(".maps");
+
 struct walk {
 	struct thread_state *thread;
 	struct ml_process_maps *maps;
@@ -142,6 +175,38 @@ static __always_inline struct ml_unwind_row row_at(const struct ml_process_map *
 	return found.row;
 }
 
+/* The row in effect at @at, out of a cache of all threads. Two CPUs may write an entry at once:
+ * only words that belong together give @at. In place of its pc a cached row has the version of the
+ * mappings it was found by. */
+static __always_inline struct ml_unwind_row cached_row(struct walk *walk, uint64_t at)
+{
+	uint32_t slot = (uint32_t)(at * 0x9e3779b97f4a7c15ull >> (64 - ROW_CACHE_BITS));
+	uint32_t version = walk->maps->version;
+	struct cached_row *cached = bpf_map_lookup_elem(&row_cache, &slot);
+	struct ml_process_map *map = walk->map;
+	union {
+		uint64_t word;
+		struct ml_unwind_row row;
+	} found = {};
+
+	if (!cached)
+		return found.row;
+	found.word = cached->row;
+	if (found.row.pc == version && (cached->check ^ found.word) == at)
+		return found.row;
+	found.word = 0;
+	if (!map || at < map->start || at >= map->end) {
+		map = find_map(walk->maps, at);
+		walk->map = map;
+	}
+	if (map && map->page_count)
+		found.row = row_at(map, at);
+	found.row.pc = version;
+	cached->row = found.word;
+	cached->check = found.word ^ at;
+	return found.row;
+}
+
 static __always_inline void stir(struct walk *walk, uint64_t word)
 {
 	walk->hash = (walk->hash ^ word) * 0x9e3779b97f4a7c15ull;
@@ -173,7 +238,6 @@ static long walk_frame(uint32_t index, void *context)
 
 	uint64_t ip = walk->regs.ip, at = ip - walk->regs.is_call;
 	uint64_t entry = walk->regs.is_call ? ip : ip | ML_STACK_IP_INTERRUPTED;
-	struct ml_process_map *map = walk->map;
 
 	walk->count = index + 1;
 	if (ml_java_has(&maps->java, at)) {
@@ -182,14 +246,7 @@ static long walk_frame(uint32_t index, void *context)
 	}
 	thread->stack.ip[index] = entry;
 	stir(walk, ip);
-	if (!map || at < map->start || at >= map->end) {
-		map = find_map(maps, at);
-		walk->map = map;
-	}
-	if (map && map->page_count)
-		walk->end = ml_unwind_by_row(row_at(map, at), &walk->regs, thread);
-	else
-		walk->end = ml_unwind_by_frame_pointer(&walk->regs, thread);
+	walk->end = ml_unwind_by_row(cached_row(walk, at), &walk->regs, thread);
 	return walk->end != ML_WALK_MORE;
 }
 
@@ -231,9 +288,7 @@ static __always_inline void walk_stack(const struct pt_regs *ctx, struct walk *w
 
 	/* Kept where the verifier does not follow it: as a local it doubles what is verified. */
 	thread->has_java = 0;
-	thread->window_base = ctx->sp;
-	if (bpf_probe_read_user(thread->window, sizeof(thread->window), (void *)ctx->sp))
-		thread->window_base = 1; /* matches no aligned address: read word by word */
+	fill_window(thread, ctx->sp);
 	if (walk->maps)
 		bpf_loop(ML_STACK_DEPTH + 1, walk_frame, walk, 0);
 }

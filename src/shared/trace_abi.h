@@ -231,7 +231,7 @@ struct ml_java_layout {
 
 struct ml_process_maps {
 	uint32_t count;
-	uint32_t reserved;
+	uint32_t version; /**< no other table of any process has the same: of cached rows */
 	struct ml_python_layout python;
 	struct ml_java_layout java;
 	struct ml_process_map map[ML_PROCESS_MAPS]; /**< sorted by start */

@@ -18,6 +18,7 @@ static struct ml_error *tell_kernel(struct ml_bpf_process *process,
 	ML_FREE_CLEANUP struct ml_process_maps *maps = ml_alloc(sizeof(*maps));
 	uint32_t key = (uint32_t)process->pid;
 
+	maps->version = ml_unwind_tables_version(attach->unwind);
 	ml_python_find(&process->code, process->process, &process->python);
 	maps->python = process->python.layout;
 	ml_java_find(&process->code, process->process, &process->java);

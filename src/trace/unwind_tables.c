@@ -27,6 +27,7 @@ struct table {
 struct ml_unwind_tables {
 	struct table rows, pages;
 	uint64_t refused;
+	uint32_t version; /* the last given out; 0 for none */
 	ML_ARRAY(struct stored) modules;
 };
 
@@ -166,4 +167,9 @@ void ml_unwind_tables_counts(const struct ml_unwind_tables *tables, size_t *rows
 uint64_t ml_unwind_tables_refused(const struct ml_unwind_tables *tables)
 {
 	return tables->refused;
+}
+
+uint32_t ml_unwind_tables_version(struct ml_unwind_tables *tables)
+{
+	return ++tables->version;
 }

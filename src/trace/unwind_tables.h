@@ -28,6 +28,10 @@ void ml_unwind_tables_describe(struct ml_unwind_tables *tables, struct ml_module
 /** How many words of each table are in use: they never change any more. */
 void ml_unwind_tables_counts(const struct ml_unwind_tables *tables, size_t *rows, size_t *pages);
 
+/** A number for the mappings of a process as they are now, which was given out for no others: rows
+ * that are cached by it are good as long as it is theirs. */
+uint32_t ml_unwind_tables_version(struct ml_unwind_tables *tables);
+
 /** Modules that have no rows because the tables are full. */
 uint64_t ml_unwind_tables_refused(const struct ml_unwind_tables *tables);
 
