@@ -8,11 +8,17 @@ static struct ml_java_names *names_of(struct ml_bpf_process *process)
 	return process->java_names;
 }
 
+/* Not asked for every name: there are many when a JVM ends. */
+static bool is_there(const struct ml_bpf_process *process)
+{
+	return process->is_attached && ml_process_is_alive(process->process);
+}
+
 void ml_bpf_java_name(struct ml_bpf_process *process, const struct ml_stack_record *record)
 {
 	struct ml_java_memory memory = ml_java_memory_of(process->process);
 
-	if (!process->java.layout.end || !process->is_attached)
+	if (!process->java.layout.end || !is_there(process))
 		return;
 	for (uint32_t i = 0; i < record->count; i++)
 		ml_java_names_get(names_of(process), &process->java, &memory, record->ip[i]);
@@ -26,7 +32,7 @@ const struct ml_stack *ml_bpf_java_add(struct ml_stack_store *store, uint64_t id
 	struct ml_java_memory memory = ml_java_memory_of(process->process);
 	const struct ml_java_namer java = {
 		.java = &process->java,
-		.memory = process->is_attached ? &memory : NULL,
+		.memory = is_there(process) ? &memory : NULL,
 		.names = names_of(process),
 	};
 
