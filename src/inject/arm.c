@@ -210,6 +210,7 @@ static struct ml_error *arm_stopped(void *context)
 	if (!error)
 		__atomic_store_n(&header->mode, ML_AGENT_ON, __ATOMIC_RELEASE);
 	ml_stop_end(&arming->step.stop);
+	ml_stop_count(&arming->step.stop, header);
 	return error;
 }
 

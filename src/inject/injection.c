@@ -64,6 +64,7 @@ static struct ml_error *map_tables(struct mapping *mapping)
 	struct ml_error *error =
 		ml_memory_make(step, header->pointer, mapping->size, &header->address, &fd);
 
+	ml_stop_count(&step->stop, header);
 	if (!error && !ml_stop_write(&step->stop, header->address, header, sizeof(*header)))
 		error = ml_error_errno(errno, "cannot write into process %d", step->pid);
 	return error ? error : ml_descriptor_send(mapping->socket, fd);

@@ -13,14 +13,17 @@
 /* How often it is looked whether all threads have left the agent. */
 #define ATTEMPTS       200
 #define ATTEMPT_GAP_US 1000
+#define QUICK_ATTEMPTS 4
 
 /* Bytes of stack looked at for the frame of a signal handler that interrupted the agent. */
 #define SCAN_LIMIT (1u << 20)
 
 struct removal {
-	const struct ml_agent_memory *memory; /* ours; NULL: read through the process */
-	struct ml_agent_header header;        /* a copy: the memory goes */
+	struct ml_agent_memory *memory; /* ours; NULL: read through the process */
+	struct ml_agent_header header;  /* a copy: the memory goes */
 	struct ml_step step;
+	struct ml_maps maps;
+	bool maps_are_exact; /* read with all threads stopped */
 };
 
 static bool is_inside(const struct ml_agent_header *header, uint64_t address)
@@ -46,14 +49,15 @@ static bool is_restorer(const struct removal *removal, uint64_t address)
 
 /* A signal handler runs that interrupted the agent: the frame below its saved rip tells. A forked
  * child, whose calls nobody notes, may have been in one that the agent made. */
-static bool is_interrupted(const struct removal *removal, const struct ml_maps *maps, uint64_t sp)
+static bool is_interrupted(const struct removal *removal, uint64_t sp)
 {
-	const struct ml_mapping *stack = ml_maps_find(maps, sp);
+	const struct ml_mapping *stack = ml_maps_find(&removal->maps, sp);
 	uint64_t low = sp & ~7ull, size;
 	ML_FREE_CLEANUP uint64_t *words = NULL;
 
+	/* Mapped since the maps were read, perhaps. */
 	if (!stack)
-		return false;
+		return !removal->maps_are_exact;
 	size = stack->end - low < SCAN_LIMIT ? stack->end - low : SCAN_LIMIT;
 	words = ml_alloc(size);
 	if (!ml_stop_read(&removal->step.stop, low, words, size))
@@ -97,19 +101,15 @@ static bool is_called(const struct removal *removal)
 
 static bool is_in_use(const struct removal *removal)
 {
-	struct ml_maps maps = {0};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(removal->step.process, &maps);
-	bool in_use = error || is_called(removal);
+	bool in_use = is_called(removal);
 
 	ml_array_each (thread, &removal->step.stop.threads) {
 		struct user_regs_struct regs;
 
 		if (in_use || ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
 			continue;
-		in_use = is_inside(&removal->header, regs.rip) ||
-			 is_interrupted(removal, &maps, regs.rsp);
+		in_use = is_inside(&removal->header, regs.rip) || is_interrupted(removal, regs.rsp);
 	}
-	ml_maps_deinit(&maps);
 	return in_use;
 }
 
@@ -146,34 +146,67 @@ static void unmap_all(struct removal *removal)
 	ml_step_munmap(step, header->address, header->size);
 }
 
+static struct ml_error *read_maps(struct removal *removal, bool is_exact)
+{
+	struct ml_maps maps = {0};
+	struct ml_error *error = ml_process_maps(removal->step.process, &maps);
+
+	if (error)
+		return error;
+	ml_maps_deinit(&removal->maps);
+	removal->maps = maps;
+	removal->maps_are_exact = is_exact;
+	return NULL;
+}
+
+/* One stop; @done when nothing of us is left. The maps of a process with many threads take long to
+ * read: at first that is done before it is stopped. */
+static struct ml_error *try_once(struct removal *removal, bool reads_stopped, bool *done)
+{
+	struct ml_error *error = reads_stopped ? NULL : read_maps(removal, false);
+	bool is_restored = true;
+
+	if (!error)
+		error = ml_step_stop(&removal->step, false);
+	if (error)
+		return error;
+	if (reads_stopped)
+		error = read_maps(removal, true);
+	if (!error) {
+		is_restored = restore(removal);
+		*done = is_restored && !is_in_use(removal);
+		if (*done)
+			unmap_all(removal);
+	}
+	ml_stop_end(&removal->step.stop);
+	if (removal->memory)
+		ml_stop_count(&removal->step.stop, &removal->memory->header);
+	return error || is_restored
+		       ? error
+		       : ml_error_new(ML_ERROR_TARGET,
+				      "something else patched functions of process %d over ours; "
+				      "the agent stays in it, switched off",
+				      removal->step.pid);
+}
+
 static struct ml_error *remove_stopped(void *context)
 {
 	struct removal *removal = context;
-	pid_t pid = removal->step.pid;
+	struct ml_error *error = NULL;
+	bool done = false;
 
-	for (int i = 0; i < ATTEMPTS; i++) {
-		struct ml_error *error = ml_step_stop(&removal->step, false);
-
-		if (error)
-			return error;
-		bool is_restored = restore(removal), in_use = is_in_use(removal);
-
-		if (is_restored && !in_use)
-			unmap_all(removal);
-		ml_stop_end(&removal->step.stop);
-		if (!is_restored)
-			return ml_error_new(ML_ERROR_TARGET,
-					    "something else patched functions of process %d over "
-					    "ours; the agent stays in it, switched off",
-					    pid);
-		if (!in_use)
-			return NULL;
-		usleep(ATTEMPT_GAP_US);
+	for (int i = 0; i < ATTEMPTS && !error && !done; i++) {
+		if (i)
+			usleep(ATTEMPT_GAP_US);
+		error = try_once(removal, i >= QUICK_ATTEMPTS, &done);
 	}
+	ml_maps_deinit(&removal->maps);
+	if (error || done)
+		return error;
 	return ml_error_new(ML_ERROR_TARGET,
 			    "a thread of process %d stays within the agent; it is switched off and "
 			    "its functions are restored, but its memory is left mapped",
-			    pid);
+			    removal->step.pid);
 }
 
 /* An exec or another memleak may have taken it away. */

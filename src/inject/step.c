@@ -3,11 +3,14 @@
 #include "inject/injection_private.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +25,17 @@ struct outcome {
 	char message[1024];
 };
 
+/* While the target is stopped nobody else should be served first; where that is not permitted, and
+ * it then takes a little longer on a busy machine, so be it. */
+static void hurry(void)
+{
+	const struct sched_param first = {.sched_priority = 1};
+
+	prctl(PR_SET_TIMERSLACK, 1);
+	if (sched_setscheduler(0, SCHED_FIFO, &first))
+		setpriority(PRIO_PROCESS, 0, -20);
+}
+
 /* Not to be ended half-way by what ends the tool: Ctrl+C, a group's SIGKILL, a closed terminal. */
 static void work_apart(struct ml_error *(*work)(void *context), void *context,
 		       struct outcome *outcome)
@@ -31,6 +45,7 @@ static void work_apart(struct ml_error *(*work)(void *context), void *context,
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	setsid();
+	hurry();
 
 	struct ml_error *error = work(context);
 

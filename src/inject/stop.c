@@ -191,7 +191,8 @@ static void leave_exec(pid_t pid)
 
 struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out)
 {
-	struct ml_stop stop = {.pid = pid, .memory_fd = -1, .is_held = true};
+	struct ml_stop stop = {
+		.pid = pid, .memory_fd = -1, .is_held = true, .begin_ns = ml_monotonic_ns()};
 	struct ml_error *error = open_stopped(&stop);
 
 	if (error)
@@ -211,6 +212,7 @@ struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out)
 	for (int i = 0; !error && late && i < STOP_ATTEMPTS; i++) {
 		if (i)
 			usleep(ATTEMPT_GAP_US);
+		stop.begin_ns = ml_monotonic_ns();
 		error = stop_threads(&stop, only_main, &late);
 		if (error || late)
 			let_go(&stop);
@@ -241,6 +243,15 @@ static void keep_held(struct ml_stop *stop)
 	if (thread->signal)
 		syscall(SYS_tgkill, stop->pid, thread->tid, thread->signal);
 	ml_array_free(&stop->threads);
+}
+
+void ml_stop_count(const struct ml_stop *stop, struct ml_agent_header *header)
+{
+	uint64_t stopped_ns = ml_monotonic_ns() - stop->begin_ns;
+
+	header->stops++;
+	if (stopped_ns > header->longest_stop_ns)
+		header->longest_stop_ns = stopped_ns;
 }
 
 void ml_stop_end(struct ml_stop *stop)

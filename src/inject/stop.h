@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "base/error.h"
+#include "shared/agent_abi.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,8 +25,9 @@ struct ml_stopped {
 
 struct ml_stop {
 	pid_t pid;
-	int memory_fd; /**< /proc/PID/mem */
-	bool is_held;  /**< stopped by our own ptrace before, and to stay so */
+	int memory_fd;     /**< /proc/PID/mem */
+	bool is_held;      /**< stopped by our own ptrace before, and to stay so */
+	uint64_t begin_ns; /**< CLOCK_MONOTONIC when the first thread was told to stop */
 	ML_ARRAY(struct ml_stopped) threads;
 };
 
@@ -34,6 +36,9 @@ struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out);
 
 /** For a process of one thread that our own ptrace has stopped already; it stays stopped. */
 struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out);
+
+/** Counts the stop, which is about to end or has just ended, in @p header. */
+void ml_stop_count(const struct ml_stop *stop, struct ml_agent_header *header);
 
 /** Lets all go on but a held one. */
 void ml_stop_end(struct ml_stop *stop);

@@ -12,6 +12,7 @@
 #include "trace/tracer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -157,6 +158,18 @@ static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process
 	return error;
 }
 
+static void note_stops(const struct agent_tracer *tracer, const struct agent_process *process)
+{
+	const struct ml_agent_header *header = &process->books.memory->header;
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		 "process %d was stopped %llu times, for %llu microseconds at most", process->pid,
+		 (unsigned long long)header->stops,
+		 (unsigned long long)header->longest_stop_ns / 1000);
+	note(tracer, text);
+}
+
 /* Takes the agent out and its books over. */
 static void detach(struct agent_tracer *tracer, struct agent_process *process)
 {
@@ -164,6 +177,8 @@ static void detach(struct agent_tracer *tracer, struct agent_process *process)
 
 	if (error)
 		note(tracer, ml_error_message(error));
+	if (tracer->common.options->verbose)
+		note_stops(tracer, process);
 	read_maps(tracer, process);
 	resolve_all(tracer, process);
 	ml_agent_books_freeze(&process->books);

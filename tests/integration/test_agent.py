@@ -4,8 +4,10 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -150,6 +152,23 @@ def test_filtered_target(bench, errno, call, is_traced):
             assert run.final().site(function) == (site["bytes"], site["count"]), function
         assert not leftovers(target.pid)
     assert target.finish() == 0
+
+
+@pytest.mark.parametrize("lacking", ["", NEWER_THAN_3_4])
+def test_plain_user(bench, lacking):
+    """By itself the agent is taken, on the user's own processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        names = [shutil.copy(path, folder) for path in
+                 (helpers.MEMLEAK, bench.programs["without"], bench.programs["allocators"])]
+        user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        filtered = [names[1], lacking] if lacking else []
+        run = bench.program([*user, *filtered, names[0], "--json", "-o", "0", "5", "--", names[2]])
+        assert run.wait() == 0, run.err()
+        assert "eBPF does not work here" in run.err()
+        report = helpers.Report(json.loads(run.out().splitlines()[-1]))
+        assert report["backend"] == "agent"
+        assert report.site("leak_malloc") == (2323, 23)
 
 
 def test_doctor_repairs(bench):

@@ -53,7 +53,8 @@ def state(pid):
         for line in maps:
             words = line.split(maxsplit=5)
             start, end = (int(word, 16) for word in words[0].split("-"))
-            if "x" not in words[1] or "[" in line:
+            # The library is loaded and unloaded all the time.
+            if "x" not in words[1] or "[" in line or "libleaky" in line:
                 continue
             if words[4] == "0":
                 if "w" not in words[1]:
