@@ -222,8 +222,8 @@ struct ml_agent_header {
 	struct ml_agent_range islands[ML_AGENT_ISLANDS];
 	uint32_t island_count;
 	uint32_t patch_count;
-	uint64_t pointer;  /**< where in the target the agent has the memory's address */
-	uint64_t returned; /**< where functions return to that were called by the agent */
+	uint64_t pointer;         /**< where in the target the agent has the memory's address */
+	uint64_t returned;        /**< where functions return to that were called by the agent */
 	uint64_t longest_stop_ns; /**< how long threads were stopped at most … */
 	uint64_t stops;           /**< … and how often */
 	struct ml_agent_patch patches[ML_AGENT_PATCHES];
