@@ -153,7 +153,7 @@ SITE void leak_map_only_grows(Clock &clock)
 SITE void leak_on_errors(Clock &clock)
 {
 	for (int i = clock.due(200); i > 0; i--) {
-		void *block = malloc(300);
+		void *block = sink = malloc(300);
 
 		if (chance() < 0.01)
 			continue;
@@ -186,15 +186,15 @@ SITE void leak_at_random(Clock &clock)
 		sink = calloc(1, 1000);
 }
 
-SITE void *leak_in_thread_body()
+SITE void leak_in_thread()
 {
-	return malloc(128);
+	sink = malloc(128);
 }
 
 SITE void leak_with_threads(Clock &clock)
 {
 	if (clock.is_time(0.5))
-		std::thread([] { sink = leak_in_thread_body(); }).join();
+		std::thread(leak_in_thread).join();
 }
 
 SITE void leak_below_gc(Clock &clock)
@@ -499,9 +499,9 @@ SITE void steady_gc_saw(Clock &clock)
 	garbage.clear();
 }
 
-SITE void thread_work()
+SITE void steady_in_thread()
 {
-	void *work = malloc(5000);
+	void *work = sink = malloc(5000);
 
 	std::this_thread::sleep_for(std::chrono::milliseconds(30));
 	free(work);
@@ -510,7 +510,7 @@ SITE void thread_work()
 SITE void steady_threads(Clock &clock)
 {
 	if (clock.is_time(0.3))
-		std::thread(thread_work).join();
+		std::thread(steady_in_thread).join();
 }
 
 SITE void steady_requests(Clock &clock)

@@ -87,16 +87,20 @@ class Result:
         self.reports = self.right = self.false_leaks = self.leak_calls = 0
         self.since_s = None  # right from then on
         self.last, self.why = "nothing", ""
+        self.wrong = []
 
     def add(self, elapsed_s, sites):
         if not sites:
-            return
+            # Whatever is freed before a report sees it is no site.
+            sites = [{"verdict": "steady", "bytes": 0, "why": "nothing outstanding"}]
         leaks = [site for site in sites if site["verdict"] == "leak"]
         shown = leaks[0] if leaks else max(sites, key=lambda site: site["bytes"])
         self.last, self.why = shown["verdict"], shown["why"]
         is_right = self.last in self.truth["right"]
         if not is_right:
             self.since_s = None
+            if elapsed_s >= self.truth["known_s"]:
+                self.wrong.append("%.0f s: %s: %s" % (elapsed_s, self.last, self.why))
         elif self.since_s is None:
             self.since_s = elapsed_s
         if elapsed_s < self.truth["known_s"]:
@@ -123,8 +127,10 @@ def run_group(memleak, programs, names, truth, arguments, work):
     for report in reports:
         sites = {name: [] for name in names}
         for site in report["sites"]:
-            for name in set(functions(site)) & set(names):
-                sites[name].append(site)
+            found = set(functions(site))
+            for name in names:
+                if truth[name].get("function", name) in found:
+                    sites[name].append(site)
         for name in names:
             results[name].add(report["elapsed_s"], sites[name])
     return list(results.values())
@@ -142,6 +148,10 @@ def print_table(results):
 
 def print_figures(results):
     """Per program at the last report, and per report from when the truth can be known."""
+    print("\nThe last wrong verdicts:\n")
+    for result in results:
+        for wrong in result.wrong[-3:]:
+            print("- %s at %s" % (result.name, wrong))
     leaks = [result for result in results if result.is_leak]
     found = [result for result in leaks if result.last == "leak"]
     called = [result for result in results if result.last == "leak"]

@@ -25,6 +25,8 @@
 #define CHURN_SPAN_S 28.0
 /* What has stopped growing once does not grow again for fewer blocks than this. */
 #define FEW_BLOCKS 16
+/* A level that rises by this factor from one point to the next has made a step. */
+#define STEP 1.3
 /* Blocks that live longer than this on average are kept on purpose rather than in passing. */
 #define LONG_LIVED_S 5.0
 
@@ -108,6 +110,59 @@ static size_t last_active(const struct history *site, size_t *steps)
 			(*steps)++;
 		}
 	return last;
+}
+
+/** The steps up of a level that never falls: few blocks, each time replaced by bigger ones. */
+struct steps {
+	size_t count;
+	uint64_t last_ns, before_ns; /**< times of the last two */
+};
+
+/** False when the level falls, or there are too many blocks to be one that grows. */
+static bool find_steps(const struct history *site, struct steps *out)
+{
+	*out = (struct steps){0};
+	for (size_t i = 1; i < site->count; i++) {
+		const struct ml_timeline_point *point = &site->points[i];
+		double before = (double)point[-1].live_bytes, now = (double)point->live_bytes;
+
+		if (now < 0.95 * before || point->live_count > FEW_BLOCKS)
+			return false;
+		if (now < STEP * before)
+			continue;
+		out->count++;
+		out->before_ns = out->last_ns;
+		out->last_ns = point->time_ns;
+	}
+	return true;
+}
+
+/**
+ * True, with the verdict, for a vector that doubles: each step takes longer than the one before, so
+ * the next one is due for a long time after the last.
+ */
+static bool judge_steps(const struct history *site, struct ml_verdict *out)
+{
+	const struct ml_timeline_point *last = &site->points[site->count - 1];
+	char size[ML_HUMAN_TEXT], quiet[ML_HUMAN_TEXT];
+	struct steps steps;
+
+	if (!last->frees || !find_steps(site, &steps) || steps.count < 3)
+		return false;
+
+	double quiet_s = seconds_between(steps.last_ns, last->time_ns);
+	double gap_s = seconds_between(steps.before_ns, steps.last_ns);
+	double span_s = seconds_between(site->points[0].time_ns, last->time_ns);
+
+	if (quiet_s > 2.5 * gap_s)
+		return false;
+	out->growth_bytes_per_s = (double)last->live_bytes / fmax(span_s, 1);
+	decide(out, ML_VERDICT_GROWING, 0.9 * evidence(site->count, span_s),
+	       "replaced by something bigger %zu times, by %s %s ago: grows like a vector that is "
+	       "only added to",
+	       steps.count, ml_human_bytes((double)last->live_bytes, size),
+	       ml_human_time(quiet_s, quiet));
+	return true;
 }
 
 /** True, with the verdict, when the site has stopped allocating. */
@@ -524,7 +579,7 @@ void ml_verdict_judge(const struct ml_timeline *timeline, uint64_t stack, struct
 		decide(out, ML_VERDICT_UNKNOWN, 0, "no history: too many sites at once");
 		return;
 	}
-	if (judge_evidence(&site, out) || judge_quiet(&site, out))
+	if (judge_evidence(&site, out) || judge_steps(&site, out) || judge_quiet(&site, out))
 		return;
 	skip_idle_lead(&site);
 	if (judge_evidence(&site, out))

@@ -44,6 +44,8 @@ static const char *const namespaces[] = {
 	"google::protobuf::Arena",
 };
 
+static const char anonymous[] = "(anonymous namespace)::";
+
 /* "void* std::foo<T>()": a function's template instances are demangled with their result. */
 static const char *skip_result(const char *symbol)
 {
@@ -51,7 +53,10 @@ static const char *skip_result(const char *symbol)
 	const char *name = symbol;
 
 	for (const char *at = symbol; *at && at < symbol + NAME_MAX_BYTES; at++) {
-		if (*at == '<')
+		if (!depth && has_prefix(at, anonymous)) {
+			at += strlen(anonymous) - 1;
+			name = at + 1;
+		} else if (*at == '<')
 			depth++;
 		else if (*at == '>' && depth)
 			depth--;
@@ -219,6 +224,18 @@ static bool is_runtime(const char *module)
 	return false;
 }
 
+/* Templates and inlined functions of the standard libraries, whose names may lack the namespace. */
+static bool is_library_source(const char *file)
+{
+	static const char *const places[] = {"/include/c++/", "/c++/v1/", "/rustc/",
+					     "/libstdc++-v3/"};
+
+	for (size_t i = 0; file && i < COUNT(places); i++)
+		if (strstr(file, places[i]))
+			return true;
+	return false;
+}
+
 /* What all sites of a report have in common, to tell wrappers by their callers. */
 struct finder {
 	const char *const *wrappers;
@@ -243,7 +260,7 @@ static uint64_t function_key(const struct ml_report_frame *frame)
 
 static bool is_known_wrapper(const struct finder *finder, const struct ml_report_frame *frame)
 {
-	if (is_runtime(frame->module))
+	if (is_runtime(frame->module) || is_library_source(frame->file))
 		return true;
 	return frame->symbol &&
 	       (is_of_user(finder, frame) || ml_owner_is_wrapper_name(frame->symbol));

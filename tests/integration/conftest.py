@@ -87,6 +87,8 @@ def builds():
     commands["without"] = ["gcc", "-std=gnu11", "-O2", source("without.c")]
     commands["app"] = ["gcc", "-g", "-O0", "-pthread",
                        os.path.join(helpers.ROOT, "examples", "app.c")]
+    commands["verdicts"] = ["g++", "-std=c++17", "-O1", "-g", "-pthread",
+                            os.path.join(helpers.ROOT, "bench", "verdict", "programs.cc")]
     commands["app_fixed"] = ["gcc", "-g", "-O0", "-pthread",
                              os.path.join(helpers.ROOT, "examples", "app_fixed.c")]
     return commands

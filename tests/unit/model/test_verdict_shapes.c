@@ -413,7 +413,7 @@ static const struct example {
 	{"leak late in churn", leak_late_in_churn, 200, 1, 140, LEAK},
 	{"leak and big start-up", leak_and_big_startup, 60, 1, 20, LEAK},
 	{"realloc growth", leak_of_realloc, 60, 1, 10, LEAK | GROWING},
-	{"vector doubling", vector_doubling, 120, 1, 10, GROWING | CACHE | STEADY | UNKNOWN},
+	{"vector doubling", vector_doubling, 120, 1, 10, GROWING},
 	{"queue lagging", queue_lagging, 120, 1, 40, GROWING},
 	{"ttl 15 s", cache_ttl, 120, 1, 30, BOUNDED},
 	{"ttl 40 s", cache_ttl_long, 200, 1, 80, BOUNDED},

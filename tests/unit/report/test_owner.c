@@ -34,6 +34,8 @@ static const char *const wrappers[] = {
 	"_PyMem_RawCalloc",
 	"PyType_GenericAlloc",
 	"my_malloc(unsigned long)",
+	"(anonymous namespace)::xmalloc(unsigned long)",
+	"char* (anonymous namespace)::a::xstrdup(char const*)",
 	"mem_alloc",
 	"safe_realloc",
 	"emalloc",
@@ -64,6 +66,7 @@ static const char *const owners[] = {
 	"recalloc_is_not_last_here_session",
 	"mallocator_dump",
 	"new_connection",
+	"(anonymous namespace)::serve(int)",
 	"<app::Server as core::ops::Fn>::call",
 	"balloon_inflate",
 };
