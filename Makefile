@@ -28,6 +28,12 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/run.sh $(BUILD)/memleak
 
+# How good verdicts are, by programs whose truth is known: about 7 minutes.
+bench-verdict:
+	@scripts/packages.sh install-if-root
+	@$(MAKE) --no-print-directory all
+	@/usr/bin/python3 bench/verdict/run.py $(BUILD)/memleak
+
 # make fuzz SECONDS=600: each harness that long
 SECONDS ?= 60
 fuzz:
@@ -55,4 +61,4 @@ format:
 clean:
 	@rm -rf $(BUILD) build-*
 
-.PHONY: all deps demo test bench fuzz vm install format clean
+.PHONY: all deps demo test bench bench-verdict fuzz vm install format clean

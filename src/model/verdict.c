@@ -260,6 +260,10 @@ static void judge_unconfirmed(const struct history *site, double freed, double s
 	if (site->residue.shape == ML_RESIDUE_DYING)
 		decide(out, ML_VERDICT_GROWING, 0.9 * sure,
 		       "grows by %s over %s, but in the end its blocks are freed", rate, time);
+	else if (site->residue.shape == ML_RESIDUE_SLOWING && freed <= 0)
+		decide(out, ML_VERDICT_GROWING, 0.6 * sure,
+		       "grows by %s over %s and nothing is freed, but ever less is added", rate,
+		       time);
 	else if (site->residue.shape == ML_RESIDUE_SLOWING)
 		decide(out, ML_VERDICT_GROWING, 0.6 * sure,
 		       "grows by %s over %s, but ever fewer of its blocks stay", rate, time);
