@@ -322,8 +322,7 @@ uint32_t ml_agent_before(struct call *call)
 			call->target = descriptor->trampoline;
 			return 0;
 		}
-		if (recent->address != first || !is_key(key_at(place), place_key(first)) ||
-		    place.line->size[place.i] & ML_AGENT_SIZE_LARGE)
+		if (recent->address != first || !recent->key || key_at(place) != recent->key)
 			return free_plain(memory, thread, call);
 		add_local(&thread->events, 1);
 		set_key(place, thread->own_key);
@@ -342,6 +341,7 @@ uint32_t ml_agent_before(struct call *call)
 	call->is_plain = 1;
 	IN_ORDER();
 	thread->call = (uint64_t)call;
+	__builtin_prefetch(ways_of(thread, call->return_address, (uint64_t)(call + 1)));
 	return 1;
 }
 
@@ -491,7 +491,7 @@ uint32_t ml_agent_after(struct call *call)
 	struct ml_agent_memory *memory = memory_of();
 	struct ml_agent_thread *thread = call->thread;
 	uint64_t address = call->rax, sp = (uint64_t)(&call->return_address + 1);
-	const struct ml_agent_recent *recent;
+	struct ml_agent_recent *recent;
 	struct ml_agent_trace *trace;
 	struct place place;
 
@@ -520,7 +520,8 @@ uint32_t ml_agent_after(struct call *call)
 	const struct block block = {
 		.address = address, .stack = trace->stack, .born = ticks_now(memory)};
 
-	fill_place(place, &block, (uint32_t)call->size | thread->tid_number << ML_AGENT_SIZE_TID);
+	fill_place(place, recent, &block,
+		   (uint32_t)call->size | thread->tid_number << ML_AGENT_SIZE_TID);
 	add_local(&trace->allocs, 1);
 	add_local(&trace->alloc_bytes, call->size);
 	IN_ORDER();

@@ -167,15 +167,16 @@ static inline bool find_free(struct ml_agent_line *line, struct place *out)
  * own as long as it remembers it, and is taken again without an atomic operation.
  */
 
+/* Chosen by the address's bits 4 to 13, which are the offset. */
 static inline struct ml_agent_recent *recent_of(struct ml_agent_memo *memo, uint64_t address)
 {
-	return &memo->recent[(address >> 4 ^ address >> 12) & (ML_AGENT_RECENT - 1)];
+	return (void *)((char *)memo->recent + (address & (sizeof(memo->recent) - 16)));
 }
 
 static inline struct place recent_place(struct ml_agent_memory *memory,
 					const struct ml_agent_recent *recent)
 {
-	return (struct place){&memory->lines[recent->place >> 3], recent->place & 7};
+	return (struct place){&memory->lines[recent->place >> 4], recent->place & 15};
 }
 
 static inline uint32_t key_at(struct place place)
@@ -198,7 +199,8 @@ static void remember(struct ml_agent_memory *memory, struct ml_agent_thread *thr
 	if (recent->address && key_at(old) == thread->own_key)
 		set_key(old, 0);
 	recent->address = address;
-	recent->place = (uint64_t)(place.line - memory->lines) << 3 | place.i;
+	recent->place = (uint32_t)(place.line - memory->lines) << 4 | place.i;
+	recent->key = 0;
 }
 
 /* ---- blocks -----------------------------------------------------------------------------------
@@ -245,12 +247,18 @@ static inline bool claim_place(struct place place)
 					   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-static inline void fill_place(struct place place, const struct block *block, uint32_t size)
+/* Books @block at @place, which is taken, and remembers its key unless its size is elsewhere. */
+static inline void fill_place(struct place place, struct ml_agent_recent *recent,
+			      const struct block *block, uint32_t size)
 {
+	uint32_t key = place_key(block->address) | block->stack << ML_AGENT_KEY_STACK;
+
+	if (recent)
+		recent->key = size & ML_AGENT_SIZE_LARGE ? 0 : key;
 	place.line->size[place.i] = size;
 	place.line->born[place.i] =
 		block->born << ML_AGENT_BORN_SHIFT | ((uint32_t)block->address & 7);
-	set_key(place, place_key(block->address) | block->stack << ML_AGENT_KEY_STACK);
+	set_key(place, key);
 }
 
 /* Frees @place, or with its key keeps it for a thread. */
@@ -298,8 +306,7 @@ static bool place_new(struct ml_agent_memory *memory, const struct block *block,
 static bool put_block(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 		      const struct block *block)
 {
-	const struct ml_agent_recent *recent =
-		thread ? recent_of(thread->memo, block->address) : NULL;
+	struct ml_agent_recent *recent = thread ? recent_of(thread->memo, block->address) : NULL;
 	uint32_t size = size_word(memory, block);
 	struct place place;
 
@@ -309,7 +316,7 @@ static bool put_block(struct ml_agent_memory *memory, struct ml_agent_thread *th
 	if (recent && recent->address == block->address) {
 		place = recent_place(memory, recent);
 		if (key_at(place) == thread->own_key) {
-			fill_place(place, block, size);
+			fill_place(place, recent, block, size);
 			return true;
 		}
 	}
@@ -320,7 +327,7 @@ static bool put_block(struct ml_agent_memory *memory, struct ml_agent_thread *th
 	}
 	if (thread)
 		remember(memory, thread, block->address, place);
-	fill_place(place, block, size);
+	fill_place(place, recent, block, size);
 	return true;
 }
 

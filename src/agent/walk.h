@@ -23,6 +23,7 @@ struct walk {
 	struct word last[3];
 	uint32_t last_count; /* words the step in progress has read */
 	uint32_t count;      /* of the memo's new words */
+	uint32_t reach;      /* the furthest one's distance in words */
 	bool uses_bp;        /* the rbp it began with */
 	bool overflowed;
 };
@@ -211,16 +212,19 @@ static struct ml_unwind_row cached_row(struct ml_agent_memory *memory,
 /* ---- walks ------------------------------------------------------------------------------------
  */
 
+/* A value that is no address of user space, or too far away, cannot be packed. */
 static void depend(struct walk *walk, struct word word)
 {
-	uint64_t offset = word.address - walk->low;
+	uint64_t offset = (word.address - walk->low) / 8;
 
-	if (walk->count == ML_AGENT_TRACE_LIMIT || offset > UINT32_MAX) {
+	if (walk->count == ML_AGENT_TRACE_LIMIT || offset > UINT16_MAX || word.value >> 48 ||
+	    walk->low & 7) {
 		walk->overflowed = true;
 		return;
 	}
-	walk->memo->new_values[walk->count] = word.value;
-	walk->memo->new_offsets[walk->count++] = (uint32_t)offset;
+	if (offset > walk->reach)
+		walk->reach = (uint32_t)offset;
+	walk->memo->new_words[walk->count++] = word.value << 16 | offset;
 }
 
 /* Whether a step by @row looks at rbp, and whether one of the words it reads is the saved rbp. */
@@ -354,23 +358,26 @@ static inline bool is_unchanged(const struct ml_agent_thread *thread,
 				const struct ml_agent_trace *trace, uint64_t sp, uint64_t bp,
 				uint32_t epoch)
 {
-	const uint64_t *values = thread->memo->values + trace->first;
-	const uint32_t *offsets = thread->memo->offsets + trace->first;
+	const uint64_t *words = thread->memo->words + trace->first;
 
 	if (trace->epoch != epoch || (trace->uses_bp && trace->bp != bp) ||
 	    !is_known_readable(thread, sp, sp + trace->reach))
 		return false;
 	/* In order: each word's place follows from those before it. */
-	for (uint32_t i = 0, n = trace->count; i < n; i++)
-		if (*(const uint64_t *)(sp + offsets[i]) != values[i])
+	for (uint32_t i = 0, n = trace->count; i < n; i++) {
+		uint64_t offset = words[i] & 0xffff, value = ((const uint64_t *)sp)[offset];
+
+		/* The upper 16 bits that a packed word lacks must be zero: they come down here. */
+		if ((value << 16 | value >> 48) + offset != words[i])
 			return false;
+	}
 	return true;
 }
 
 static inline struct ml_agent_trace *ways_of(const struct ml_agent_thread *thread, uint64_t ip,
 					     uint64_t sp)
 {
-	uint32_t set = (uint32_t)(((ip ^ sp << 20) * GOLDEN) >> 56);
+	uint64_t set = (ip ^ sp << 20) * GOLDEN >> 54;
 
 	return &thread->memo->traces[set * ML_AGENT_TRACE_WAYS & (ML_AGENT_TRACES - 1)];
 }
@@ -409,7 +416,7 @@ static void keep_trace(const struct walk *walk, struct ml_agent_trace *trace,
 		       const struct ml_unwind_regs *start, uint32_t epoch, uint32_t stack)
 {
 	struct ml_agent_memo *memo = walk->memo;
-	uint32_t room = (walk->count + 7) & ~7u, reach = 0;
+	uint32_t room = (walk->count + 7) & ~7u;
 
 	if (trace->room < walk->count) {
 		if (walk->thread->words_used + room > ML_AGENT_TRACE_WORDS)
@@ -418,14 +425,10 @@ static void keep_trace(const struct walk *walk, struct ml_agent_trace *trace,
 		trace->room = (uint16_t)room;
 		walk->thread->words_used += room;
 	}
-	for (uint32_t i = 0; i < walk->count; i++) {
-		memo->values[trace->first + i] = memo->new_values[i];
-		memo->offsets[trace->first + i] = memo->new_offsets[i];
-		if (memo->new_offsets[i] > reach)
-			reach = memo->new_offsets[i];
-	}
+	for (uint32_t i = 0; i < walk->count; i++)
+		memo->words[trace->first + i] = memo->new_words[i];
 	trace->count = (uint16_t)walk->count;
-	trace->reach = reach;
+	trace->reach = 8 * walk->reach;
 	trace->sp = start->sp;
 	trace->bp = start->bp;
 	trace->uses_bp = walk->uses_bp;

@@ -35,9 +35,9 @@
 #define ML_AGENT_THREADS      4096u
 #define ML_AGENT_TIDS         (1u << 13)
 #define ML_AGENT_OTHER_STACKS 7u
-#define ML_AGENT_RECENT       256u /**< places of blocks a thread remembers */
-#define ML_AGENT_TRACE_WAYS   4u
-#define ML_AGENT_TRACES       1024u  /**< walks a thread remembers, */
+#define ML_AGENT_RECENT      1024u /**< places of blocks a thread remembers */
+#define ML_AGENT_TRACE_WAYS  2u
+#define ML_AGENT_TRACES      2048u  /**< walks a thread remembers, */
 #define ML_AGENT_TRACE_WORDS  16384u /**< with so many words for all of them */
 #define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk */
 
@@ -172,22 +172,22 @@ struct ml_agent_trace {
 /** Where the block of an address is, or was before it was freed. */
 struct ml_agent_recent {
 	uint64_t address;
-	uint64_t place; /**< line << 3 | number in it */
+	uint32_t place; /**< line * 16 + number in it: counts keys from the first line on */
+	uint32_t key;   /**< the block's, as it was booked; 0: not to be freed by the short way */
 };
 
 /** What a thread remembers. */
 struct ml_agent_memo {
 	struct ml_agent_recent recent[ML_AGENT_RECENT];
 	struct ml_agent_trace traces[ML_AGENT_TRACES];
-	uint64_t values[ML_AGENT_TRACE_WORDS];  /**< in the order the walks read them … */
-	uint32_t offsets[ML_AGENT_TRACE_WORDS]; /**< … from sp */
+	/** In the order the walks read them: value << 16 | distance from sp / 8. */
+	uint64_t words[ML_AGENT_TRACE_WORDS];
 	/** Other stacks the thread ran on (coroutines, signal stacks). */
 	struct ml_agent_range other_stacks[ML_AGENT_OTHER_STACKS];
 	/* Scratch of a walk, and whether one is using it. */
 	uint64_t is_walking;
 	uint64_t ip[ML_STACK_DEPTH + 1];
-	uint64_t new_values[ML_AGENT_TRACE_LIMIT];
-	uint32_t new_offsets[ML_AGENT_TRACE_LIMIT];
+	uint64_t new_words[ML_AGENT_TRACE_LIMIT];
 } __attribute__((aligned(4096)));
 
 /** What a thread keeps to itself. */
