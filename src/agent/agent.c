@@ -315,7 +315,7 @@ uint32_t ml_agent_before(struct call *call)
 		     (thread->events & HEARTBEAT_MASK) == HEARTBEAT_MASK))
 		return before_long(call);
 	if (descriptor->role == ML_ROLE_FREE) {
-		const struct ml_agent_recent *recent = recent_of(thread->memo, first);
+		struct ml_agent_recent *recent = recent_of(thread->memo, first);
 		struct place place = recent_place(memory, recent);
 
 		if (!first) {
@@ -325,6 +325,7 @@ uint32_t ml_agent_before(struct call *call)
 		if (recent->address != first || !recent->key || key_at(place) != recent->key)
 			return free_plain(memory, thread, call);
 		add_local(&thread->events, 1);
+		recent->key = 0;
 		set_key(place, thread->own_key);
 		call->target = descriptor->trampoline;
 		return 0;

@@ -194,10 +194,13 @@ static void remember(struct ml_agent_memory *memory, struct ml_agent_thread *thr
 		     uint64_t address, struct place place)
 {
 	struct ml_agent_recent *recent = recent_of(thread->memo, address);
-	struct place old = recent_place(memory, recent);
 
-	if (recent->address && key_at(old) == thread->own_key)
-		set_key(old, 0);
+	if (recent->address && !recent->key) {
+		struct place old = recent_place(memory, recent);
+
+		if (key_at(old) == thread->own_key)
+			set_key(old, 0);
+	}
 	recent->address = address;
 	recent->place = (uint32_t)(place.line - memory->lines) << 4 | place.i;
 	recent->key = 0;

@@ -377,7 +377,7 @@ static inline bool is_unchanged(const struct ml_agent_thread *thread,
 static inline struct ml_agent_trace *ways_of(const struct ml_agent_thread *thread, uint64_t ip,
 					     uint64_t sp)
 {
-	uint64_t set = (ip ^ sp << 20) * GOLDEN >> 54;
+	uint64_t set = (ip ^ sp << 20) * GOLDEN >> 55;
 
 	return &thread->memo->traces[set * ML_AGENT_TRACE_WAYS & (ML_AGENT_TRACES - 1)];
 }
@@ -459,8 +459,6 @@ static uint32_t walk_anew(struct ml_agent_memory *memory, struct ml_agent_thread
 		*trace = NULL;
 	if (*trace) {
 		thread->trace_pages |= 1u << ((uint32_t)(*trace - memo->traces) / TRACES_PER_PAGE);
-		settle_trace(memory, *trace);
-		(*trace)->ip = 0;
 		(*trace)->end = (uint16_t)end;
 		keep_trace(&walk, *trace, start, epoch, stack);
 	}
@@ -478,6 +476,19 @@ static bool is_interrupted(struct ml_agent_thread *thread, uint64_t sp)
 		thread->memo->is_walking = 0;
 	}
 	return thread->walker;
+}
+
+/* Makes the first of @ways free; the last one is forgotten. */
+static struct ml_agent_trace *renew_ways(struct ml_agent_memory *memory,
+					 struct ml_agent_trace *ways)
+{
+	struct ml_agent_trace last = ways[ML_AGENT_TRACE_WAYS - 1];
+
+	settle_trace(memory, &ways[ML_AGENT_TRACE_WAYS - 1]);
+	for (uint32_t i = ML_AGENT_TRACE_WAYS - 1; i; i--)
+		ways[i] = ways[i - 1];
+	ways[0] = (struct ml_agent_trace){.first = last.first, .room = last.room};
+	return ways;
 }
 
 /* The number of the stack @call was made from. *@trace gets where to count it, NULL for the site.
@@ -514,7 +525,7 @@ static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread 
 		stack = (*trace)->stack;
 		count_end(memory, (*trace)->end);
 	} else {
-		*trace = &ways[thread->walks % ML_AGENT_TRACE_WAYS];
+		*trace = renew_ways(memory, ways);
 		stack = walk_anew(memory, thread, trace, &regs);
 	}
 	return stack;

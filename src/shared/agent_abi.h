@@ -36,7 +36,7 @@
 #define ML_AGENT_TIDS         (1u << 13)
 #define ML_AGENT_OTHER_STACKS 7u
 #define ML_AGENT_RECENT      1024u /**< places of blocks a thread remembers */
-#define ML_AGENT_TRACE_WAYS  2u
+#define ML_AGENT_TRACE_WAYS  4u
 #define ML_AGENT_TRACES      2048u  /**< walks a thread remembers, */
 #define ML_AGENT_TRACE_WORDS  16384u /**< with so many words for all of them */
 #define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk */
@@ -173,7 +173,7 @@ struct ml_agent_trace {
 struct ml_agent_recent {
 	uint64_t address;
 	uint32_t place; /**< line * 16 + number in it: counts keys from the first line on */
-	uint32_t key;   /**< the block's, as it was booked; 0: not to be freed by the short way */
+	uint32_t key;   /**< the block's, as it was booked; 0: freed, or large */
 };
 
 /** What a thread remembers. */
