@@ -72,6 +72,22 @@ struct ml_error *ml_allocators_find(const struct ml_allocator_candidate *candida
 
 void ml_allocators_deinit(struct ml_allocators *allocators);
 
+/** How a function allocates that throws an exception, or calls what may, when there is no memory.
+ */
+enum ml_throwing {
+	ML_THROWS_NOT,
+	ML_THROWS,         /**< f(size): like malloc otherwise */
+	ML_THROWS_ALIGNED, /**< f(size, alignment): like memalign with its arguments swapped */
+	ML_THROWS_OTHER,   /**< something else */
+};
+
+/** Whether and how the allocating function of this (mangled) name throws. */
+enum ml_throwing ml_allocator_throws(const char *name);
+
+/** True when the function of this name can be called in the stead of one of its module that throws
+ * in the way @p how. */
+bool ml_allocator_stands_in(const char *name, enum ml_throwing how);
+
 /**
  * True when a function of this (mangled) name only passes an allocation on (operator new,
  * reallocarray, xmalloc, g_malloc, std::allocator…): reports call its caller the site's owner.

@@ -14,6 +14,7 @@ static const uint8_t endbr64[4] = {0xf3, 0x0f, 0x1e, 0xfa};
 
 /* A function about to be patched. */
 struct site {
+	const struct ml_injection_function *function;
 	uint64_t address; /* of the patch */
 	uint64_t slot;
 	struct ml_prologue prologue;
@@ -68,14 +69,18 @@ static struct ml_error *take_slot(struct ml_injection *injection, uint64_t addre
 	return ml_error_new(ML_ERROR_UNSUPPORTED, "no place for its stub");
 }
 
-static bool write_slot(const struct ml_injection *injection, const struct site *site, uint32_t role,
-		       const struct ml_agent_patch *patch)
+static bool write_slot(const struct ml_injection *injection, const struct site *site,
+		       uint64_t substitute, const struct ml_agent_patch *patch)
 {
 	const struct ml_agent_header *header = &injection->memory->header;
 	uint8_t bytes[ML_SLOT_BYTES] = {0};
 	size_t size;
-	struct ml_agent_descriptor descriptor = {.trampoline = site->slot + ML_SLOT_CODE,
-						 .role = role};
+	struct ml_agent_descriptor descriptor = {
+		.trampoline = site->slot + ML_SLOT_CODE,
+		.substitute = substitute,
+		.role = site->function->role,
+		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
+	};
 	uint64_t entry = header->image.start + ml_agent_image(&size)->entry;
 	/* push the descriptor's address; jmp to the agent: both by constants in the slot. */
 	const uint8_t stub[12] = {
@@ -91,20 +96,46 @@ static bool write_slot(const struct ml_injection *injection, const struct site *
 	return ml_process_write(injection->process, site->slot, bytes, sizeof(bytes));
 }
 
-/* Everything but the patch itself, while the target runs. */
-static struct ml_error *prepare(struct ml_injection *injection,
-				const struct ml_injection_function *function, struct site *site)
+/* The trampoline of what is called in the stead of @function, which throws; 0 when there is none.
+ */
+static uint64_t find_substitute(const struct arming *arming,
+				const struct ml_injection_function *function)
 {
+	for (size_t i = 0; i < arming->count; i++) {
+		const struct site *site = &arming->sites[i];
+
+		if (site->function->module == function->module && !site->function->throws &&
+		    function->stands_in != ML_STAND_IN_NONE &&
+		    site->function->stands_in == function->stands_in)
+			return site->slot + ML_SLOT_CODE;
+	}
+	return 0;
+}
+
+/* Everything but the patch itself, while the target runs. Functions that throw come last. */
+static struct ml_error *prepare(struct arming *arming, const struct ml_injection_function *function,
+				struct site *site)
+{
+	struct ml_injection *injection = arming->injection;
 	struct ml_agent_header *header = &injection->memory->header;
 	size_t skip = function->size > sizeof(endbr64) &&
 				      !memcmp(function->bytes, endbr64, sizeof(endbr64))
 			      ? sizeof(endbr64)
 			      : 0;
 	size_t size = function->size - skip, head = size < 16 ? size : 16;
+	uint64_t substitute = 0;
 	uint8_t now[16];
 	struct ml_error *error;
 
+	site->function = function;
 	site->address = function->address + skip;
+	if (function->throws) {
+		substitute = find_substitute(arming, function);
+		if (!substitute)
+			return ml_error_new(ML_ERROR_UNSUPPORTED,
+					    "it may throw, and its module has no function that "
+					    "allocates like it and does not");
+	}
 	if (header->patch_count == ML_AGENT_PATCHES)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many functions");
 	if (head < ML_AGENT_PATCH_BYTES ||
@@ -128,7 +159,7 @@ static struct ml_error *prepare(struct ml_injection *injection,
 	memcpy(patch->original, now, ML_AGENT_PATCH_BYTES);
 	patch->patched[0] = 0xe9;
 	memcpy(patch->patched + 1, &distance, sizeof(distance));
-	if (!write_slot(injection, site, function->role, patch))
+	if (!write_slot(injection, site, substitute, patch))
 		return ml_error_errno(errno, "its stub cannot be written");
 	header->patch_count++;
 	return NULL;
@@ -214,29 +245,44 @@ static struct ml_error *arm_stopped(void *context)
 	return error;
 }
 
+/* Those of @functions that throw, or the others. */
+static struct ml_error *prepare_all(struct arming *arming,
+				    const struct ml_injection_function *functions, size_t count,
+				    bool throw, struct ml_error **refused)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (functions[i].throws != throw)
+			continue;
+		refused[i] = prepare(arming, &functions[i], &arming->sites[arming->count]);
+		if (!refused[i])
+			arming->count++;
+		else if (functions[i].role == ML_ROLE_FREE)
+			return ml_error_new(ML_ERROR_UNSUPPORTED,
+					    "%s of process %d cannot be patched, so what is freed "
+					    "would look leaked: %s",
+					    functions[i].name, arming->step.pid,
+					    ml_error_message(refused[i]));
+	}
+	return NULL;
+}
+
 struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				  const struct ml_injection_function *functions, size_t count,
 				  struct ml_error **refused)
 {
 	struct ml_agent_header *header = &injection->memory->header;
-	pid_t pid = ml_process_pid(injection->process);
-	struct arming arming = {.injection = injection,
-				.first = header->patch_count,
-				.step = {.process = injection->process, .pid = pid}};
+	struct arming arming = {
+		.injection = injection,
+		.first = header->patch_count,
+		.step = {.process = injection->process, .pid = ml_process_pid(injection->process)}};
 	ML_FREE_CLEANUP struct site *sites = ml_alloc(sizeof(*sites) * (count + 1));
 	struct ml_error *error = ml_filter_look(injection->process, &arming.step.filter);
 
-	for (size_t i = 0; i < count && !error; i++) {
-		refused[i] = prepare(injection, &functions[i], &sites[arming.count]);
-		if (!refused[i])
-			arming.count++;
-		else if (functions[i].role == ML_ROLE_FREE)
-			error = ml_error_new(ML_ERROR_UNSUPPORTED,
-					     "%s of process %d cannot be patched, so what is freed "
-					     "would look leaked: %s",
-					     functions[i].name, pid, ml_error_message(refused[i]));
-	}
 	arming.sites = sites;
+	if (!error)
+		error = prepare_all(&arming, functions, count, false, refused);
+	if (!error)
+		error = prepare_all(&arming, functions, count, true, refused);
 	if (!error && (arming.count || !arming.first))
 		error = ml_step_run(injection->process, arm_stopped, &arming);
 	if (error)

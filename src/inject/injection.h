@@ -17,6 +17,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** In what way functions can be called in the stead of each other. */
+enum ml_stand_in {
+	ML_STAND_IN_NONE,
+	ML_STAND_IN_PLAIN,   /**< size as argument */
+	ML_STAND_IN_ALIGNED, /**< size and alignment; those that do not throw the other way round */
+};
+
 /** A function to patch. */
 struct ml_injection_function {
 	const char *name;
@@ -24,6 +31,11 @@ struct ml_injection_function {
 	const uint8_t *bytes; /**< as the file has them */
 	size_t size;          /**< of bytes; what is known of the function */
 	uint32_t role;        /**< enum ml_role */
+	const void *module;   /**< the same for functions of one module */
+	/** It may throw an exception, which cannot pass the agent: it is called for its exception
+	 * only, and otherwise one of the same module that stands in for it. */
+	bool throws;
+	enum ml_stand_in stands_in;
 };
 
 /** What was put into a process. */

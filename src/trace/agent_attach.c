@@ -77,12 +77,23 @@ static void refuse(struct ml_agent_attached *attached, uint64_t address)
 	attached->not_patched++;
 }
 
+/* What a function needs called in its stead, or can be called in the stead of. */
+static enum ml_stand_in stand_in_of(const char *name, enum ml_throwing throws)
+{
+	if (throws == ML_THROWS || ml_allocator_stands_in(name, ML_THROWS))
+		return ML_STAND_IN_PLAIN;
+	if (throws == ML_THROWS_ALIGNED || ml_allocator_stands_in(name, ML_THROWS_ALIGNED))
+		return ML_STAND_IN_ALIGNED;
+	return ML_STAND_IN_NONE;
+}
+
 static void list_function(struct ml_agent_attached *attached, struct ml_module *module,
 			  const struct ml_allocator_function *function,
 			  struct function_list *functions)
 {
 	const struct ml_code *code = code_of(&attached->code, module, function->address);
 	struct ml_symbol symbol = {0};
+	enum ml_throwing throws = ml_allocator_throws(function->name);
 	uint64_t size = FUNCTION_BYTES_UNKNOWN;
 	uint8_t *bytes;
 
@@ -102,6 +113,9 @@ static void list_function(struct ml_agent_attached *attached, struct ml_module *
 		.bytes = bytes,
 		.size = size,
 		.role = function->role,
+		.module = module,
+		.throws = throws != ML_THROWS_NOT,
+		.stands_in = stand_in_of(function->name, throws),
 	};
 }
 

@@ -77,6 +77,10 @@ def builds():
     commands["libleaky.so"] = GLIBC + ["-shared", "-fPIC", source("libleaky.c")]
     commands["new_delete"] = ["g++", "-std=c++17", "-O2", "-g", "-fomit-frame-pointer", "-w",
                               source("new_delete.cc")]
+    for suffix, library in (("", []), ("-jemalloc", ["-ljemalloc"]),
+                            ("-tcmalloc", ["-ltcmalloc_minimal"])):
+        commands["throwing" + suffix] = ["g++", "-std=c++17", "-O2", "-fno-builtin", "-w",
+                                         source("throwing.cc")] + library
     allocators = source("allocators.c")
     commands["allocators-static"] = GLIBC + ["-static", allocators]
     commands["allocators-musl"] = MUSL + [allocators]

@@ -304,6 +304,45 @@ def test_not_yet(bench):
     assert status == 2 and "--trace" in err
 
 
+def check_estimates(truth, report, samples):
+    """Figures within five standard deviations; @samples is how many each stands on, about."""
+    for function, site in truth.items():
+        bytes_, count = report.site(function)
+        tolerance = 5 / samples[function] ** 0.5
+        assert abs(bytes_ - site["bytes"]) < tolerance * site["bytes"], function
+        assert abs(count - site["count"]) < tolerance * site["count"], function
+
+
+@pytest.mark.parametrize("backend", ["agent", "bpf"])
+def test_sampling_by_bytes(bench, backend):
+    truth, report, target = bench.trace(
+        "sampled", options=("--backend", backend, "--sample-bytes", "10000"), seconds=40)
+    assert report["sampling"] == {"mode": "bytes", "n": 10000}
+    # 8 MB of small blocks are 800 samples; large ones are kept with p = 1 - 1/e.
+    check_estimates(truth, report, {"leak_small": 800, "leak_large": 600})
+    allocs = target.values()["allocs"]
+    assert abs(report["totals"]["allocs"] - allocs) < 5 / 1600 ** 0.5 * allocs
+
+
+def test_sampling_by_calls(bench):
+    _, report, target = bench.trace("sampled", options=AGENT + ("-s", "10"), seconds=40)
+    assert report["totals"]["allocs"] == target.values()["allocs"] // 10
+    # Every tenth: their numbers are all even or all odd, so that all are freed or none is.
+    assert report.site("leak_small")[1] in (0, 16000)
+
+
+# mimalloc, which is C in Debian, ends the program instead of throwing.
+@pytest.mark.parametrize("build", ["throwing", "throwing-jemalloc", "throwing-tcmalloc"])
+def test_exceptions_pass(bench, build):
+    # tcmalloc says each time that it has no memory, on stderr.
+    truth, report, target = bench.trace(build, options=AGENT, seconds=40)
+    said = target.values()
+    assert (said["caught"], said["handled"], said["misaligned"]) == (800, 400, 0)
+    for function, site in truth.items():
+        assert report.site(function) == (site["bytes"], site["count"]), function
+    assert target.finish() == 0
+
+
 def test_target_ends_meanwhile(bench):
     target = bench.target("ticker")
     run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
