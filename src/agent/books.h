@@ -104,17 +104,27 @@ static inline uint32_t *next_table(struct ml_agent_memory *memory, uint32_t tabl
 	return &memory->lines[ML_AGENT_TABLE_FIRST(table)].next;
 }
 
-/* log2 of the lines for a new table behind @lines of them, when a block of @size has no place. */
-static uint32_t table_size(uint64_t size, uint32_t lines)
+/* Lines that a region full of blocks of @size needs. */
+static inline uint32_t lines_for(uint64_t size)
 {
-	uint64_t blocks = (1u << ML_AGENT_REGION_SHIFT) / (size + MALLOC_HEADER);
-	uint64_t wanted = blocks / ML_AGENT_LINE_BLOCKS + 1;
-	uint32_t log2 = 0;
+	return (uint32_t)((1u << ML_AGENT_REGION_SHIFT) / (size + MALLOC_HEADER) /
+			  ML_AGENT_LINE_BLOCKS) +
+	       1;
+}
 
-	if (wanted > 2 * lines)
-		wanted -= lines;
+/* log2 of the lines for a new table behind @lines of them, when a block of @size has no place. The
+ * first is for what blocks are like here, or at present; the others are not to be much too large.
+ */
+static uint32_t table_size(const struct ml_agent_memory *memory, uint64_t size, uint32_t lines)
+{
+	uint32_t wanted = lines_for(size), usual = lines_for(LOAD(memory->mean_size)), log2 = 0;
+
+	if (!lines)
+		wanted = wanted < usual ? wanted : usual;
+	else if (wanted > 2 * lines)
+		wanted = lines;
 	else
-		wanted = lines / 2;
+		wanted = lines / 4;
 	while ((1u << log2) < wanted)
 		log2++;
 	return log2;
@@ -125,7 +135,13 @@ static uint32_t table_size(uint64_t size, uint32_t lines)
 RARE static bool table_new(struct ml_agent_memory *memory, uint32_t *link, uint64_t size,
 			   uint32_t lines)
 {
-	uint32_t log2 = table_size(size, lines), nothing = 0, first;
+	uint32_t log2 = table_size(memory, size, lines), nothing = 0, first;
+	uint32_t mean = LOAD(memory->mean_size);
+
+	/* Only a guess: threads may lose each other's. */
+	if (size <= 1u << ML_AGENT_REGION_SHIFT)
+		mean = (7 * mean + (uint32_t)size + 7) / 8;
+	__atomic_store_n(&memory->mean_size, mean, __ATOMIC_RELAXED);
 
 	if (LOAD(memory->line_count) + (1u << log2) >= memory->line_limit)
 		log2 = 0;

@@ -248,6 +248,7 @@ struct ml_agent_memory {
 	uint32_t line_count;
 	uint32_t page_count;
 	uint32_t tid_count;
+	uint32_t mean_size; /**< of blocks lately */
 	uint64_t map_event_head __attribute__((aligned(64)));
 	uint64_t map_event_tail;
 	uint64_t counters[ML_SLOT_COUNT] __attribute__((aligned(64)));
