@@ -123,8 +123,7 @@ static void end_stored(struct stored *stored, struct ml_container_ids *ids)
 	stored->is_wanted = false;
 }
 
-/* One file lists all. */
-static void find_in_list(const char *text, const char *name, struct ml_container_ids *ids)
+void ml_container_ids_in_list(const char *text, const char *name, struct ml_container_ids *ids)
 {
 	ML_JSON_READER_CLEANUP struct ml_json_reader reader = {.at = text};
 	ML_STRBUF_CLEANUP struct ml_strbuf key = {0};
@@ -162,7 +161,7 @@ static void find_in_lists(const char *root, const char *pattern, const char *nam
 			ML_FREE_CLEANUP char *text = read_text(found.gl_pathv[i]);
 
 			if (text)
-				find_in_list(text, name, ids);
+				ml_container_ids_in_list(text, name, ids);
 		}
 	globfree(&found);
 }

@@ -24,6 +24,9 @@ struct ml_container_ids {
  */
 void ml_container_ids_find(const char *root, const char *name, struct ml_container_ids *out);
 
+/** The same out of the text of one containers.json of containers/storage. */
+void ml_container_ids_in_list(const char *text, const char *name, struct ml_container_ids *out);
+
 void ml_container_ids_deinit(struct ml_container_ids *ids);
 
 #endif

@@ -6,7 +6,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
-mkdir -p cfi code demangle dwarf elf java mini_debug_info options perf_map proc record split suppressions walk
+mkdir -p cfi code containers debug_file demangle dwarf elf java jitdump mini_debug_info options perf_map \
+	proc python_line record split suppressions walk
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -214,3 +215,37 @@ sys.stdout.buffer.write(b"\0" + bytes(memory))
 END
 printf '\001\0\0\2\1\3\7\0\1' >java/patches
 cp "$here"/seeds/record/* record/
+
+printf '\000[{"id":"%064d","names":["web","\\u0061lias"],"metadata":{"id":"x"}}, {"id":"y"}]' 0 \
+	>containers/list
+printf '\0010::/system.slice/docker-%064d.scope\n3:cpu:/a.slice:cri-containerd:web\n' 0 \
+	>containers/cgroups
+# A debug link of 16 bytes and one of dwz of 30, and a file that could be what they name.
+{
+	printf '\040a.debug\0\0\001\002\003\004\0\0\0\0'
+	cat elf/static
+} >debug_file/link
+{
+	printf '\075../.dwz/a.debug\0ABCDEFGHIJKLMN'
+	cat elf/static
+} >debug_file/alternate
+# word NUMBER SIZE: little endian.
+word() {
+	local i value=$1
+	for ((i = 0; i < $2; i++)); do
+		printf "\\$(printf %o $((value & 255)))"
+		value=$((value >> 8))
+	done
+}
+# A header, a function of 16 bytes at 4096, its move to 8192 and a record of another kind.
+{
+	word 60 2
+	word $((0x4a695444)) 4; word 1 4; word 40 4; word 62 4; word 0 4; word 1 4; word 0 8; word 0 8
+	word 0 4; word 78 4; word 1 8; word 1 4; word 1 4; word 4096 8; word 4096 8; word 16 8; word 7 8
+	printf 'name\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+	word 1 4; word 64 4; word 2 8; word 1 4; word 1 4; word 8192 8; word 4096 8; word 8192 8
+	word 16 8; word 7 8
+	word 3 4; word 16 4; word 3 8
+} >jitdump/moved
+# First line 10; one line on, two columns, a long form, none.
+printf '\012\0\0\0\330\001\002\350\002\360\003\001\004\005\370\201\020' >python_line/table
