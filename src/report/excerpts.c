@@ -82,7 +82,7 @@ static char *lines_around(const struct source *source, int line, int *first_line
 {
 	const char *at = source->text, *end = source->text + source->length;
 	struct ml_strbuf lines = {0};
-	int last = line + LINES_AROUND, number = 1;
+	long last = (long)line + LINES_AROUND, number = 1;
 
 	*first_line = line > LINES_AROUND ? line - LINES_AROUND : 1;
 	for (; at < end && number <= last; number++) {

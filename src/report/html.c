@@ -240,7 +240,8 @@ static void put_figures(FILE *out, const struct ml_report *report)
 		put_figure_begin(out, "Resident memory");
 		ml_markup_bytes(
 			out, (double)report->resident.items[report->resident.count - 1].live_bytes);
-		fputs(" <small>of the process, all it has</small>", out);
+		fprintf(out, " <small>of the process%s</small>",
+			report->is_many_processes ? "es" : ", all it has");
 		put_figure_end(out);
 	}
 	put_cost(out, report);

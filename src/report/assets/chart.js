@@ -34,7 +34,9 @@ memleak.chart = function (parent, options) {
 		const seconds = ms / 1000;
 		if (last < 180e3)
 			return +seconds.toFixed(1) + " s";
-		return last < 3 * 3600e3 ? +(seconds / 60).toFixed(1) + " min" : +(seconds / 3600).toFixed(1) + " h";
+		if (last < 3 * 3600e3)
+			return +(seconds / 60).toFixed(1) + " min";
+		return last < 3 * 86400e3 ? +(seconds / 3600).toFixed(1) + " h" : +(seconds / 86400).toFixed(1) + " d";
 	}
 
 	const unit = byteStep(most || 1), high = Math.max(Math.ceil(most / unit), 1) * unit;

@@ -47,10 +47,15 @@ const memleak = (function () {
 			frees: row[6], oldest: row[7], newest: row[8], verdict: classes[row[9]], confidence: row[10],
 			growth: row[11] || 0, why: text(row[12]), end: ends[row[13]],
 			frames: row[14].map(function (index) { return frames[index]; }), frameIndices: row[14],
-			points: history(row[15]),
-			blocks: row[16].map(function (block) {
-				return { address: block[0], size: block[1], age: block[2], thread: block[3] };
-			})
+			/* Of the few sites that are looked at, when they are. */
+			get points() {
+				return history(row[15]);
+			},
+			get blocks() {
+				return row[16].map(function (block) {
+					return { address: block[0], size: block[1], age: block[2], thread: block[3] };
+				});
+			}
 		};
 		site.front = site.frames.find(function (frame) { return !frame.isInterpreter; }) || null;
 		site.owner = row[17] ? site.frames[row[17] - 1] : site.front;
@@ -73,7 +78,9 @@ const memleak = (function () {
 			return seconds.toFixed(1) + " s";
 		if (seconds < 180)
 			return Math.round(seconds) + " s";
-		return seconds < 3 * 3600 ? Math.round(seconds / 60) + " min" : (seconds / 3600).toFixed(1) + " h";
+		if (seconds < 3 * 3600)
+			return Math.round(seconds / 60) + " min";
+		return seconds < 3 * 86400 ? (seconds / 3600).toFixed(1) + " h" : (seconds / 86400).toFixed(1) + " days";
 	}
 
 	function number(value) {
