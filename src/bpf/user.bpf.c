@@ -46,9 +46,9 @@ struct thread_state {
 	uint32_t nth;          /* --sample-rate: allocations since the last kept */
 	uint32_t role;
 	uint32_t has_old;
-	uint64_t python;      /* the thread's PyThreadState, when it was found */
-	uint32_t python_lost; /* how often it was not */
-	uint32_t has_java;    /* the walk in progress came through Java code */
+	uint64_t python;       /* the thread's PyThreadState, when it was found */
+	uint32_t python_lost;  /* how often it was not */
+	uint32_t has_java;     /* the walk in progress came through Java code */
 	uint64_t window_base;  /* address of window[0] */
 	uint64_t window_bytes; /* how much of it was read */
 	uint64_t wall;         /* a page that could not be read: where the stack ends */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * Walks the stacks of the fixtures from outside, as the kernel would, and compares each frame with
- * what glibc's backtrace() said in the process itself. Arguments: the fixture programs.
+ * what glibc's backtrace() said in the process itself. Arguments: the fixture programs. With the
+ * environment variable RECORD=DIR the stacks are kept there for test_recorded.c.
  */
 #include "base/array.h"
 #include "base/file.h"
 #include "fixtures/stacks.h"
+#include "recording.h"
 #include "unwind/text.h"
 #include "unwind/walk.h"
 
@@ -45,15 +47,17 @@ struct traced {
 	struct stack_stop stop;  /**< the last one */
 	uint64_t window_address; /**< where window was read from, in this stop */
 	uint64_t window[512];
-	unsigned int checked;    /**< stacks compared */
+	struct recording *recording; /**< of the walk in progress; NULL: not wanted */
+	uint32_t recorded_rules;     /**< ML_CFA_* of what was kept, as bits */
+	unsigned int checked;        /**< stacks compared */
+	bool is_stepping;
 	unsigned int steps;      /**< walks after a single step */
 	unsigned int steps_told; /**< of them, walks that reached the end */
 };
 
 /* Reads go through a window of the stack: stepping makes some 10^5 walks. */
-static int memory_read(void *context, uint64_t address, uint64_t *word)
+static int window_read(struct traced *traced, uint64_t address, uint64_t *word)
 {
-	struct traced *traced = context;
 	uint64_t offset = address - traced->window_address;
 
 	if (offset > sizeof(traced->window) - sizeof(*word))
@@ -61,6 +65,17 @@ static int memory_read(void *context, uint64_t address, uint64_t *word)
 		       sizeof(*word);
 	memcpy(word, (char *)traced->window + offset, sizeof(*word));
 	return 0;
+}
+
+static int memory_read(void *context, uint64_t address, uint64_t *word)
+{
+	struct traced *traced = context;
+	int fault = window_read(traced, address, word);
+
+	if (!fault && traced->recording)
+		*ml_array_push(&traced->recording->words) =
+			(struct recording_word){.address = address, .value = *word};
+	return fault;
 }
 
 /** The file of a mapping; the vDSO is copied out of the process. */
@@ -129,6 +144,32 @@ static void modules_read(struct traced *traced)
 		traced->modules.items[i].rows = &traced->files.items[i].rows;
 }
 
+/** Keeps the walk: at a stop always, between stops when it has a rule that none had before. */
+static void record(struct traced *traced, const char *directory, const uint64_t *frames,
+		   size_t count, enum ml_walk_end end)
+{
+	struct recording *recording = traced->recording;
+	char path[512];
+
+	recording_add_walk(recording, traced->modules.items, traced->modules.count, frames, count,
+			   end);
+	snprintf(recording->name, sizeof(recording->name), "%s", traced->stop.name);
+
+	uint32_t rules = recording_rules(recording);
+
+	if (!traced->is_stepping || (rules & ~traced->recorded_rules)) {
+		snprintf(path, sizeof(path), "%s/%s-%s-%x.stack", directory,
+			 strrchr(traced->program, '/') + 1, recording->name,
+			 traced->is_stepping ? rules & ~traced->recorded_rules : 0);
+		for (char *at = strrchr(path, '/'); *at; at++)
+			*at = *at == ' ' || *at == ':' ? '_' : *at;
+		assert_true(recording_write(recording, path));
+		traced->recorded_rules |= rules;
+	}
+	recording_deinit(recording);
+	traced->recording = NULL;
+}
+
 static size_t walk(struct traced *traced, pid_t thread, uint64_t *frames, enum ml_walk_end *end)
 {
 	const struct ml_walk_memory memory = {.read = memory_read, .context = traced};
@@ -142,10 +183,19 @@ static size_t walk(struct traced *traced, pid_t thread, uint64_t *frames, enum m
 	    sizeof(traced->window))
 		traced->window_address = UINT64_MAX / 2;
 
-	const struct ml_walk_start start = {.ip = regs.rip, .sp = regs.rsp, .bp = regs.rbp};
+	const struct ml_walk_start start = {
+		.ip = regs.rip, .sp = regs.rsp, .bp = regs.rbp, .bx = regs.rbx};
+	struct recording recording = {.start = start};
+	const char *directory = getenv("RECORD");
 
-	return ml_walk(traced->modules.items, traced->modules.count, &memory, &start, frames, DEPTH,
-		       end);
+	traced->recording = directory ? &recording : NULL;
+
+	size_t count = ml_walk(traced->modules.items, traced->modules.count, &memory, &start,
+			       frames, DEPTH, end);
+
+	if (directory)
+		record(traced, directory, frames, count, *end);
+	return count;
 }
 
 static void print_frames(const struct traced *traced, const uint64_t *frames, size_t count)
@@ -244,7 +294,9 @@ static void step_through(struct traced *traced, pid_t thread)
 		assert_int_equal(ptrace(PTRACE_SINGLESTEP, thread, NULL, 0), 0);
 		assert_int_equal(waitpid(thread, &status, __WALL), thread);
 		assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
+		traced->is_stepping = true;
 		check_step(traced, thread);
+		traced->is_stepping = false;
 		assert_int_equal(ptrace(PTRACE_GETREGS, thread, NULL, &regs), 0);
 		assert_int_equal(pread(traced->memory_fd, &byte, 1, (off_t)regs.rip), 1);
 		if (byte == INT3)
