@@ -50,6 +50,7 @@ struct ml_bpf_process {
 	struct ml_links links;
 	ML_ARRAY(struct ml_probed) probed;
 	const struct ml_module *loader; /**< the dynamic loader, once it has its probe */
+	uint64_t looked_ns;             /**< CLOCK_MONOTONIC: when stacks last made us look again */
 	uint64_t beyond_limit;          /**< mappings that did not fit the kernel's table */
 	uint64_t not_probed;            /**< functions whose probe was refused */
 };

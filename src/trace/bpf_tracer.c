@@ -34,6 +34,9 @@
 /* How long the cost is measured at each report. */
 #define COST_WINDOW_US 10000
 
+/* How often maps are read again for code that nobody told of. */
+#define LOOK_INTERVAL_NS (100 * ML_NS_PER_MS)
+
 /* How long the end waits for the links of processes that are gone. */
 #define LINKS_LIMIT_MS 20000
 
@@ -84,6 +87,31 @@ static struct ml_bpf_process *process_of(const struct bpf_tracer *tracer, pid_t 
 /* ---- stacks -----------------------------------------------------------------------------------
  */
 
+static void resolve_all(void *context);
+
+static bool has_unknown_code(const struct ml_bpf_process *process,
+			     const struct ml_stack_record *record)
+{
+	for (uint32_t i = 0; i < record->count && i < ML_STACK_DEPTH; i++)
+		if (!ml_code_map_find(&process->code, record->ip[i] & ~ML_STACK_IP_INTERRUPTED))
+			return true;
+	return false;
+}
+
+/* News of memory without a file are not listened to, since JIT compilers map it all the time: what
+ * they compiled is found when a stack runs through it. */
+static void learn_code(struct bpf_tracer *tracer, struct ml_bpf_process *process,
+		       const struct ml_stack_record *record)
+{
+	uint64_t now_ns = ml_monotonic_ns();
+
+	if (!process->is_attached || now_ns - process->looked_ns < LOOK_INTERVAL_NS ||
+	    !has_unknown_code(process, record))
+		return;
+	process->looked_ns = now_ns;
+	ml_error_free(ml_bpf_process_look(process, &tracer->attach, resolve_all, tracer));
+}
+
 static const struct ml_stack *resolve_stack(struct bpf_tracer *tracer, uint64_t id)
 {
 	const struct ml_stack *stack = ml_stack_store_get(tracer->stacks, id);
@@ -96,6 +124,12 @@ static const struct ml_stack *resolve_stack(struct bpf_tracer *tracer, uint64_t 
 
 	if (!process)
 		return ml_stack_store_add(tracer->stacks, id, &record, NULL, NULL, NULL);
+
+	/* Which may resolve this stack, too. */
+	learn_code(tracer, process, &record);
+	stack = ml_stack_store_get(tracer->stacks, id);
+	if (stack)
+		return stack;
 
 	ML_FREE_CLEANUP struct ml_python_stack *python =
 		ml_bpf_python_take(tracer->python, process, id);
