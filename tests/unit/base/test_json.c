@@ -68,11 +68,13 @@ static void test_document(void **state)
 	ml_json_bool(&json, "b", false);
 	ml_json_hex(&json, "h", UINT64_MAX);
 	ml_json_null(&json, "n");
+	ml_json_raw(&json, "r", "[1]trailing", 3);
+	ml_json_raw(&json, "z", "0", 1);
 	ml_json_object_end(&json);
 	fclose(json.out);
-	assert_string_equal(text,
-			    "{\"u\":18446744073709551615,\"a\":[-9223372036854775808,{},0.1,"
-			    "null,null],\"b\":false,\"h\":\"0xffffffffffffffff\",\"n\":null}");
+	assert_string_equal(text, "{\"u\":18446744073709551615,\"a\":[-9223372036854775808,{},0.1,"
+				  "null,null],\"b\":false,\"h\":\"0xffffffffffffffff\",\"n\":null,"
+				  "\"r\":[1],\"z\":0}");
 	free(text);
 }
 
