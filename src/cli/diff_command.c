@@ -5,6 +5,7 @@
 #include "cli/replay_file.h"
 #include "cli/report_writer.h"
 #include "report/diff.h"
+#include "report/owner.h"
 
 #include <errno.h>
 
@@ -128,6 +129,7 @@ struct ml_error *ml_diff_command(const struct ml_options *options, int *status)
 	if (!error && options->suppressions)
 		error = leave_out(options, &before.report, &after.report);
 	if (!error) {
+		ml_owners_find(&after.report, options->wrappers.items);
 		ml_diff_build(&before.report, &after.report, &diff);
 		error = write_diff(options, &diff);
 	}

@@ -49,9 +49,9 @@ static const enum ml_option_id reports[] = {
 	ML_OPTION_VERBOSE, ML_OPTION_WRAPPER,     ML_OPTION_COUNT,
 };
 static const enum ml_option_id diffs[] = {
-	ML_OPTION_TOP,          ML_OPTION_JSON,  ML_OPTION_FORMAT, ML_OPTION_OUTPUT,
-	ML_OPTION_FAIL_ON_LEAK, ML_OPTION_FROM,  ML_OPTION_TO,     ML_OPTION_VERBOSE,
-	ML_OPTION_SUPPRESSIONS, ML_OPTION_COUNT,
+	ML_OPTION_TOP,          ML_OPTION_JSON,    ML_OPTION_FORMAT, ML_OPTION_OUTPUT,
+	ML_OPTION_FAIL_ON_LEAK, ML_OPTION_FROM,    ML_OPTION_TO,     ML_OPTION_VERBOSE,
+	ML_OPTION_SUPPRESSIONS, ML_OPTION_WRAPPER, ML_OPTION_COUNT,
 };
 /* What only they understand. */
 static const enum ml_option_id recordings_only[] = {
@@ -90,12 +90,24 @@ static struct ml_error *check_doctor(const struct ml_options *options)
 	return check_listed(options, doctors, "doctor");
 }
 
+/* What is read is not to be written over by mistake. */
+static struct ml_error *check_output(const struct ml_options *options)
+{
+	if (!ml_options_records(options))
+		return NULL;
+	return ml_error_new(ML_ERROR_USAGE,
+			    "--output: '%s' is a name of recordings, which only tracing makes",
+			    options->output);
+}
+
 static struct ml_error *check_report(const struct ml_options *options)
 {
 	if (!options->files[0])
 		return ml_error_new(ML_ERROR_USAGE,
 				    "report: which recording? (memleak -w FILE.ml makes them)");
-	return check_listed(options, reports, "report");
+	struct ml_error *error = check_output(options);
+
+	return error ? error : check_listed(options, reports, "report");
 }
 
 static struct ml_error *check_diff(const struct ml_options *options)
@@ -110,7 +122,9 @@ static struct ml_error *check_diff(const struct ml_options *options)
 	if (options->format != &ml_report_text && options->format != &ml_report_json)
 		return ml_error_new(ML_ERROR_USAGE, "diff writes text and json, not %s",
 				    options->format->name);
-	return check_listed(options, diffs, "diff");
+	struct ml_error *error = check_output(options);
+
+	return error ? error : check_listed(options, diffs, "diff");
 }
 
 static struct ml_error *check_trace(const struct ml_options *options)

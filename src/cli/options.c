@@ -30,8 +30,7 @@ bool ml_options_records(const struct ml_options *options)
 	const char *name = options->output ? options->output : "";
 	size_t length = strlen(name);
 
-	return options->subcommand == ML_COMMAND_TRACE && length >= sizeof(suffix) &&
-	       !strcmp(name + length - (sizeof(suffix) - 1), suffix);
+	return length >= sizeof(suffix) && !strcmp(name + length - (sizeof(suffix) - 1), suffix);
 }
 
 void ml_options_deinit(struct ml_options *options)

@@ -55,8 +55,8 @@ static struct ml_recording *open_report(const uint8_t *data, size_t size,
 static void write_all(FILE *out, const struct ml_report *report)
 {
 	static const struct ml_report_format *const formats[] = {
-		&ml_report_text,  &ml_report_json, &ml_report_folded,
-		&ml_report_pprof, &ml_report_svg,
+		&ml_report_text, &ml_report_json, &ml_report_folded,    &ml_report_pprof,
+		&ml_report_svg,  &ml_report_html, &ml_report_heaptrack,
 	};
 	uint64_t sum = 0;
 
