@@ -20,7 +20,7 @@ struct walk {
 	struct ml_agent_memo *memo;
 	struct ml_unwind_regs *regs;
 	uint64_t low; /* where it began */
-	struct word last[3];
+	struct word last[5];
 	uint32_t last_count; /* words the step in progress has read */
 	uint32_t count;      /* of the memo's new words */
 	uint32_t reach;      /* the furthest one's distance in words */
@@ -36,15 +36,23 @@ struct walk {
 #define STACK_GROWTH (256u << 10)
 #define STACK_REACH  (64u << 20)
 
+/* Reads memory that may not be there. */
+RARE static bool read_safely(uint64_t address, void *buffer, uint64_t size)
+{
+	struct {
+		uint64_t base, length;
+	} local = {(uint64_t)buffer, size}, remote = {address, size};
+	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
+
+	return system_call(SYS_PROCESS_VM_READV, pid, (long)&local, 1, (long)&remote, 1, 0) ==
+	       (long)size;
+}
+
 static bool is_page_readable(uint64_t address)
 {
 	uint64_t word;
-	struct {
-		uint64_t base, length;
-	} local = {(uint64_t)&word, 8}, remote = {address, 8};
-	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
 
-	return system_call(SYS_PROCESS_VM_READV, pid, (long)&local, 1, (long)&remote, 1, 0) == 8;
+	return read_safely(address, &word, sizeof(word));
 }
 
 /* Takes the known part around @sp out of those of other stacks, and keeps the present one. */
@@ -124,13 +132,17 @@ static inline int read_word(void *memory, uint64_t address, uint64_t *out)
 	if ((address & 7) || !is_readable(walk->thread, walk->low, address))
 		return 1;
 	*out = *(const uint64_t *)address;
-	if (walk->last_count < 3)
+	if (walk->last_count < sizeof(walk->last) / sizeof(*walk->last))
 		walk->last[walk->last_count++] = (struct word){address, *out};
 	return 0;
 }
 
 #define ML_UNWIND_READ(memory, address, out) read_word(memory, address, out)
 #include "shared/unwind_step.h"
+
+#define ML_JAVA_READ(memory, buffer, size, address)                                                \
+	((void)(memory), !read_safely(address, buffer, size))
+#include "shared/java_step.h"
 
 static const struct ml_process_map *find_map(const struct ml_agent_memory *memory, uint64_t ip)
 {
@@ -248,9 +260,42 @@ static int saved_bp_of(struct ml_unwind_row row)
 	return rule == ML_CFA_DEREF_RBP || rule == ML_CFA_DEREF_RSP || rule == ML_CFA_RBX;
 }
 
+/* A step through HotSpot's code. Of the words it reads the last but one is the saved rbp. What it
+ * reads of HotSpot's structures stays as it is while there are frames of that code. */
+RARE static uint32_t step_java(struct walk *walk, const struct ml_java_layout *java,
+			       struct word *saved, bool *is_first_bp, uint64_t *entry)
+{
+	struct ml_java_step step = {.regs = *walk->regs, .entry = *entry};
+	uint32_t end;
+
+	walk->last_count = 0;
+	end = ml_java_step(java, &step, walk);
+	*walk->regs = step.regs;
+	*entry = step.entry;
+	if (!(step.entry & ML_STACK_JAVA_COMPILED)) {
+		walk->uses_bp |= *is_first_bp;
+		if (saved->address)
+			depend(walk, *saved);
+		saved->address = 0;
+	}
+	for (uint32_t i = 0; i < walk->last_count; i++) {
+		if (i + 2 != walk->last_count) {
+			depend(walk, walk->last[i]);
+			continue;
+		}
+		*saved = walk->last[i];
+		*is_first_bp = false;
+	}
+	if (end != ML_WALK_MORE)
+		walk->overflowed = true;
+	return end;
+}
+
 /* The stack of the walk in the memo's ip[], its length; *@end says why it ended. */
 static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 {
+	const struct ml_java_layout *java =
+		&walk->memory->maps[LOAD(walk->memory->maps_current) & 1].java;
 	const struct ml_process_map *map = NULL;
 	struct ml_unwind_regs *regs = walk->regs;
 	struct word saved = {0, 0};
@@ -263,6 +308,11 @@ static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 			break;
 		}
 		walk->memo->ip[n++] = regs->is_call ? regs->ip : regs->ip | ML_STACK_IP_INTERRUPTED;
+
+		if (UNLIKELY(ml_java_has(java, regs->ip - regs->is_call))) {
+			*end = step_java(walk, java, &saved, &is_first_bp, &walk->memo->ip[n - 1]);
+			continue;
+		}
 
 		struct ml_unwind_row row = cached_row(walk->memory, &map, regs->ip - regs->is_call);
 		int saved_bp = saved_bp_of(row);

@@ -139,6 +139,7 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_java_compiled(const struct ml_java_layout *
 	regs->ip = ra;
 	regs->sp = cfa;
 	regs->bp = bp;
+	regs->bx_at = ML_UNWIND_LOST; /* all registers are the callee's to use */
 	regs->is_call = 1;
 	return ML_WALK_MORE;
 }

@@ -137,6 +137,8 @@ static void tell_maps(struct ml_agent_attached *attached, const struct ml_alloca
 	uint32_t next = !(memory->maps_current & 1);
 	struct ml_process_maps *maps = &memory->maps[next];
 
+	ml_java_find(&attached->code, attached->process, &attached->java.vm);
+	maps->java = attached->java.vm.layout;
 	maps->count = 0;
 	attached->beyond_limit = 0;
 	for (size_t i = 0; i < attached->code.mapped_count; i++) {
@@ -408,4 +410,5 @@ void ml_agent_attached_deinit(struct ml_agent_attached *attached)
 	ml_agent_close(attached);
 	ml_array_free(&attached->refused);
 	ml_code_map_deinit(&attached->code);
+	ml_java_process_deinit(&attached->java);
 }

@@ -8,6 +8,7 @@
 #include "trace/agent_heart.h"
 #include "trace/agent_rows.h"
 #include "trace/code_map.h"
+#include "trace/java_process.h"
 #include "trace/module_cache.h"
 #include "trace/tracer.h"
 
@@ -24,6 +25,7 @@ struct ml_agent_attached {
 	struct ml_agent_common *common;
 	struct ml_process *process; /**< borrowed */
 	struct ml_code_map code;
+	struct ml_java_process java;
 	struct ml_agent_rows_copy rows_told;
 	struct ml_injection injection; /**< without memory: not attached */
 	ML_ARRAY(uint64_t) refused;    /**< addresses of functions that cannot be patched */

@@ -413,6 +413,19 @@ void ml_agent_books_each_stack(const struct ml_agent_books *books,
 			visit(context, id_of(books, i));
 }
 
+bool ml_agent_books_next_stack(const struct ml_agent_books *books, uint32_t *seen, uint64_t *id)
+{
+	const struct ml_agent_memory *memory = books->memory;
+	uint32_t next = *seen + 1;
+
+	if (!memory || next > memory->stack_count || next >= ML_AGENT_STACKS ||
+	    !memory->stacks[next].count)
+		return false;
+	*seen = next;
+	*id = id_of(books, next);
+	return true;
+}
+
 bool ml_agent_books_next_map(struct ml_agent_books *books, struct ml_map_event *out)
 {
 	struct ml_agent_memory *memory = books->memory;

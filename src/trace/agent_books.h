@@ -41,6 +41,9 @@ bool ml_agent_books_stack(const struct ml_agent_books *books, uint64_t id,
 void ml_agent_books_each_stack(const struct ml_agent_books *books,
 			       void (*visit)(void *context, uint64_t id), void *context);
 
+/** The id of the stack behind the first *@p seen, which grows; false when it is not made yet. */
+bool ml_agent_books_next_stack(const struct ml_agent_books *books, uint32_t *seen, uint64_t *id);
+
 /** Calls so far. */
 uint64_t ml_agent_books_events(const struct ml_agent_books *books);
 

@@ -36,6 +36,7 @@ struct agent_process {
 	pid_t pid;
 	bool is_taken; /* false once it was removed: kept for its books and stacks */
 	bool has_lapsed;
+	uint32_t stacks_named; /* how many were looked at for names of Java */
 };
 
 struct agent_tracer {
@@ -82,18 +83,34 @@ static const struct ml_stack *tracer_stack(struct ml_tracer *base, uint64_t id)
 	struct agent_tracer *tracer = self(base);
 	const struct ml_stack *stack = ml_stack_store_get(tracer->stacks, id);
 	uint32_t index = ml_agent_books_index(id);
+	struct ml_agent_attached *attached;
 	struct ml_stack_record record;
 
 	if (stack || index >= tracer->processes.count ||
 	    !ml_agent_books_stack(&tracer->processes.items[index]->books, id, &record))
 		return stack;
-	return ml_stack_store_add(tracer->stacks, id, &record,
-				  &tracer->processes.items[index]->attached.code, NULL, NULL);
+	attached = &tracer->processes.items[index]->attached;
+	return ml_java_process_add(&attached->java, attached->process, tracer->stacks, id, &record,
+				   &attached->code, NULL);
 }
 
 static void resolve(void *context, uint64_t id)
 {
 	tracer_stack(context, id);
+}
+
+/* Reads the names of the Java functions of stacks that are new. */
+static void name_java(struct agent_process *process)
+{
+	struct ml_stack_record record;
+	uint64_t id;
+
+	if (!process->attached.java.vm.layout.end)
+		return;
+	while (ml_agent_books_next_stack(&process->books, &process->stacks_named, &id))
+		if (ml_agent_books_stack(&process->books, id, &record))
+			ml_java_process_name(&process->attached.java, process->attached.process,
+					     &record);
 }
 
 /* Names all addresses while the code they run through is still known. */
@@ -323,6 +340,7 @@ static void catch_up(struct agent_tracer *tracer, bool looks)
 		look_everywhere(tracer);
 	ml_array_each (process, &tracer->processes) {
 		check_lapse(tracer, *process);
+		name_java(*process);
 		read_maps(tracer, *process);
 	}
 }

@@ -21,8 +21,8 @@ static struct ml_error *tell_kernel(struct ml_bpf_process *process,
 	maps->version = ml_unwind_tables_version(attach->unwind);
 	ml_python_find(&process->code, process->process, &process->python);
 	maps->python = process->python.layout;
-	ml_java_find(&process->code, process->process, &process->java);
-	maps->java = process->java.layout;
+	ml_java_find(&process->code, process->process, &process->java.vm);
+	maps->java = process->java.vm.layout;
 	process->beyond_limit = 0;
 	for (size_t i = 0; i < process->code.mapped_count; i++) {
 		const struct ml_code *code = &process->code.list.items[i];
@@ -319,5 +319,5 @@ void ml_bpf_process_deinit(struct ml_bpf_process *process)
 	ml_array_free(&process->probed);
 	ml_code_map_deinit(&process->code);
 	ml_python_names_destroy(process->python_names);
-	ml_java_names_destroy(process->java_names);
+	ml_java_process_deinit(&process->java);
 }

@@ -9,8 +9,7 @@
 #include "target/process.h"
 #include "trace/code_map.h"
 #include "trace/function_names.h"
-#include "trace/java_names.h"
-#include "trace/java_vm.h"
+#include "trace/java_process.h"
 #include "trace/link_keeper.h"
 #include "trace/module_cache.h"
 #include "trace/python_names.h"
@@ -45,8 +44,7 @@ struct ml_bpf_process {
 	struct ml_code_map code;
 	struct ml_python python;
 	struct ml_python_names *python_names; /**< NULL until there are some */
-	struct ml_java java;
-	struct ml_java_names *java_names; /**< NULL until there are some */
+	struct ml_java_process java;
 	struct ml_links links;
 	ML_ARRAY(struct ml_probed) probed;
 	const struct ml_module *loader; /**< the dynamic loader, once it has its probe */

@@ -10,7 +10,6 @@
 #include "trace/bpf_calls.h"
 #include "trace/bpf_cost.h"
 #include "trace/bpf_forget.h"
-#include "trace/bpf_java.h"
 #include "trace/bpf_loader.h"
 #include "trace/bpf_loads.h"
 #include "trace/bpf_object.h"
@@ -134,7 +133,8 @@ static const struct ml_stack *resolve_stack(struct bpf_tracer *tracer, uint64_t 
 	ML_FREE_CLEANUP struct ml_python_stack *python =
 		ml_bpf_python_take(tracer->python, process, id);
 
-	return ml_bpf_java_add(tracer->stacks, id, &record, process, python);
+	return ml_java_process_add(&process->java, process->is_attached ? process->process : NULL,
+				   tracer->stacks, id, &record, &process->code, python);
 }
 
 static const struct ml_stack *tracer_stack(struct ml_tracer *tracer, uint64_t id)
@@ -180,7 +180,8 @@ static void hear_names(void *context, const struct ml_name_event *event)
 		return;
 	ml_bpf_python_name(tracer->python, process, event->stack);
 	if (ml_bpf_books_stack(&tracer->books, event->stack, &record))
-		ml_bpf_java_name(process, &record);
+		ml_java_process_name(&process->java, process->is_attached ? process->process : NULL,
+				     &record);
 }
 
 /* ---- processes --------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ DEBIAN = "/usr/lib/jvm/java-17-openjdk-amd64"
 
 MODES = {
     "compiled": ["-Xbatch"],
-    "c1": ["-Xbatch", "-XX:TieredStopAtLevel=1"],
-    "interpreted": ["-Xint"],
+    "c1": ["-Xbatch", "-XX:TieredStopAtLevel=1", "-Dwarm=2000"],
+    "interpreted": ["-Xint", "-Dwarm=100"],
     "one-heap": ["-Xbatch", "-XX:+UseSerialGC", "-XX:-SegmentedCodeCache"],
     "z": ["-Xbatch", "-XX:+UseZGC"],
     "frame-pointers": ["-Xbatch", "-XX:+PreserveFramePointer", "-XX:+UseParallelGC"],
@@ -50,11 +50,12 @@ def java(bench, programs, classes):
     """trace(): the report of a run of JavaLeak with these options."""
     programs.extra["java"] = "%s/bin/java" % DEBIAN
 
-    def trace(*options, home=None, arguments=()):
+    def trace(*options, home=None, arguments=(), backend="bpf"):
         if home:
             programs.extra["java"] = home + "/bin/java"
         return bench.trace("java", "-XX:+PerfDisableSharedMem", *options, "-cp", classes,
-                           "JavaLeak", *arguments, options=["-T", "1000"])
+                           "JavaLeak", *arguments,
+                           options=["-T", "1000", "--backend", backend])
     return trace
 
 
@@ -112,6 +113,13 @@ def test_functions_and_lines(java, mode):
     inlined = [frame for site in report.sites_of("JavaLeak.leakStreams")
                for frame in site["frames"] if frame["inlined"]]
     assert bool(inlined) == (mode != "interpreted")
+
+
+@pytest.mark.parametrize("mode", ["compiled", "interpreted"])
+def test_from_inside(java, mode):
+    _, report, _ = java(*MODES[mode], backend="agent")
+    assert report["backend"] == "agent"
+    check(report)
 
 
 @pytest.mark.parametrize("home,arguments", virtual_machines())

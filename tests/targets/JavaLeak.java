@@ -2,7 +2,7 @@
 // Leaks zlib streams and direct buffers from Java code that it makes hot beforehand, and says as
 // truth.h does how many. Lines are for the test to find: a leak's is the one that names it.
 //
-//   java JavaLeak [virtual]    virtual: in a virtual thread (from 21 on)
+//   java [-Dwarm=CALLS] JavaLeak [virtual]    virtual: in a virtual thread (from 21 on)
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.zip.Deflater;
 
 public class JavaLeak {
-	static final int WARM = 30000, STREAMS = 101, BUFFERS = 23, BUFFER_BYTES = 54321;
+	static final int STREAMS = 101, BUFFERS = 23, BUFFER_BYTES = 54321;
 	static final List<Object> kept = new ArrayList<>();
 
 	static Deflater makeStream() {
@@ -53,9 +53,10 @@ public class JavaLeak {
 	}
 
 	public static void main(String[] arguments) throws Exception {
+		int warm = Integer.getInteger("warm", 20000);
 		for (int i = 0; i < 10; i++) {
-			leakStreams(WARM / 10, false);
-			leakBuffers(WARM / 10, 1);
+			leakStreams(warm / 10, false);
+			leakBuffers(warm / 50, 1);
 		}
 		kept.clear();
 		say("{\"event\":\"ready\"}");
