@@ -147,7 +147,7 @@ def test_text(bench, programs, java, classes):
 def test_from_the_start(bench, classes):
     """Names are read while the program runs, and stacks reach the end, from its first class on."""
     run = bench.memleak("--json", "-o", "0", "-T", "100000", "-c",
-                        "%s/bin/java -Xshare:auto -cp %s JavaLeak" % (DEBIAN, classes), "60")
+                        "%s/bin/java -Dwarm=2000 -cp %s JavaLeak" % (DEBIAN, classes), "60")
     # Its stdin is at its end, so it does all without being told.
     assert run.wait(helpers.START_S * 2) == 0, run.err()
     text = run.out()
