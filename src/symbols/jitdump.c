@@ -19,7 +19,8 @@
 #define LOAD_SIZE    56 /* of a JIT_CODE_LOAD with its prefix, before the name */
 #define MOVE_SIZE    64 /* of a JIT_CODE_MOVE with its prefix */
 #define NAME_LIMIT   1024
-#define RECORD_LIMIT (4u << 20)
+#define RECORD_LIMIT (1u << 20)
+#define NAMES_LIMIT  (128ull << 20) /* bytes of all names */
 
 /* Looking for news may take this fraction of the time at most, and is not worth it more often. */
 #define REST_FACTOR 10
@@ -81,6 +82,7 @@ static void take_load(struct ml_jitdump *dump, const uint8_t *bytes, size_t size
 
 	if (length > NAME_LIMIT)
 		length = NAME_LIMIT;
+	dump->name_bytes += length;
 	memcpy(name, text, length);
 	name[length] = '\0';
 
@@ -112,7 +114,8 @@ static bool read_record(struct ml_jitdump *dump, uint64_t file_size)
 
 	uint32_t total = u32_at(bytes, 4);
 
-	if (total < PREFIX_SIZE || ++dump->records > RECORD_LIMIT) {
+	if (total < PREFIX_SIZE || ++dump->records > RECORD_LIMIT ||
+	    dump->name_bytes > NAMES_LIMIT) {
 		dump->is_damaged = true;
 		return false;
 	}

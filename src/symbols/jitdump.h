@@ -27,8 +27,9 @@ struct ml_jitdump {
 	struct ml_string_pool names;
 	struct ml_u64map by_index; /**< code_index → name (pointer) */
 	uint32_t records;
-	uint64_t read_ns;  /**< CLOCK_MONOTONIC of the last reading */
-	uint64_t spent_ns; /**< what it took */
+	uint64_t name_bytes; /**< of all records' names */
+	uint64_t read_ns;    /**< CLOCK_MONOTONIC of the last reading */
+	uint64_t spent_ns;   /**< what it took */
 };
 
 /** Reads the records that were added to the file dump->fd since the last time. */

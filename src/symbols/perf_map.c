@@ -14,8 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FILE_SIZE_MAX (512U << 20)
-#define LINES_MAX     (4U << 20)
+/* Of a larger file the end is read: the code that is there now. */
+#define TEXT_SIZE_MAX (128U << 20)
+#define LINES_MAX     (1U << 20)
 /* A runtime that compiles without end makes its file grow without end; reading it again and again
  * may take this fraction of the time at most. */
 #define REST_FACTOR 10
@@ -57,6 +58,17 @@ static bool parse_line(const char *line, struct ml_jit_entry *out)
 	return true;
 }
 
+/* Where the last LINES_MAX lines of @p text begin. */
+static char *last_lines(char *text)
+{
+	char *at = text + strlen(text);
+
+	for (unsigned int lines = 0; at > text; at--)
+		if (at[-1] == '\n' && ++lines > LINES_MAX)
+			break;
+	return at;
+}
+
 void ml_perf_map_parse(struct ml_perf_map *map, char *text)
 {
 	struct ml_jit_entries entries = {0};
@@ -64,7 +76,7 @@ void ml_perf_map_parse(struct ml_perf_map *map, char *text)
 
 	free(map->text);
 	map->text = text;
-	for (char *line = text, *next; line && number < LINES_MAX; line = next, number++) {
+	for (char *line = last_lines(text), *next; line; line = next, number++) {
 		struct ml_jit_entry entry = {.order = number};
 
 		next = strchr(line, '\n');
@@ -96,13 +108,15 @@ static int open_map(pid_t pid, pid_t inner_pid)
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
-static char *read_text(int fd, size_t size)
+/* The last lines of a file of @p file_size bytes. */
+static char *read_text(int fd, off_t file_size)
 {
+	off_t start = file_size > (off_t)TEXT_SIZE_MAX ? file_size - (off_t)TEXT_SIZE_MAX : 0;
+	size_t size = (size_t)(file_size - start), have = 0;
 	char *text = malloc(size + 1);
-	size_t have = 0;
 
 	while (text && have < size) {
-		ssize_t got = pread(fd, text + have, size - have, (off_t)have);
+		ssize_t got = pread(fd, text + have, size - have, start + (off_t)have);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -110,8 +124,12 @@ static char *read_text(int fd, size_t size)
 			break;
 		have += (size_t)got;
 	}
-	if (text)
-		text[have] = '\0';
+	if (!text)
+		return NULL;
+	text[have] = '\0';
+	/* The rest of a line would name another place. */
+	for (size_t i = 0; start > 0 && i < have && text[i] != '\n'; i++)
+		text[i] = '\n';
 	return text;
 }
 
@@ -132,11 +150,10 @@ void ml_perf_map_refresh(struct ml_perf_map *map, pid_t pid, pid_t inner_pid)
 
 	ML_FD_CLEANUP int fd = open_map(pid, inner_pid);
 
-	if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ||
-	    status.st_size > FILE_SIZE_MAX || is_same(map, &status))
+	if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || is_same(map, &status))
 		return;
 
-	char *text = read_text(fd, (size_t)status.st_size);
+	char *text = read_text(fd, status.st_size);
 
 	if (!text)
 		return;

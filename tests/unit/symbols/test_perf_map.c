@@ -170,6 +170,34 @@ static void takes_only_regular_files(void **state)
 	ml_perf_map_deinit(&map);
 }
 
+/* Of a file larger than 128 MiB the end counts, but for a line that is cut there. */
+static void reads_the_end_of_huge_files(void **state)
+{
+	static char lines[1 << 20];
+	struct ml_perf_map map = {0};
+	char path[64];
+
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
+	unlink(path);
+
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs("1000 10 old\n", file);
+	memset(lines, 'x', sizeof(lines));
+	lines[sizeof(lines) - 1] = '\n';
+	for (int i = 0; i < 129; i++)
+		fwrite(lines, 1, sizeof(lines), file);
+	fputs("2000 10 new\n", file);
+	assert_int_equal(fclose(file), 0);
+	ml_perf_map_refresh(&map, getpid(), getpid());
+	unlink(path);
+	assert_null(ml_perf_map_find(&map, 0x1000));
+	assert_non_null(ml_perf_map_find(&map, 0x2000));
+	assert_int_equal(map.ranges.count, 1);
+	ml_perf_map_deinit(&map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +207,7 @@ int main(void)
 		cmocka_unit_test(agrees_with_the_plain_rule),
 		cmocka_unit_test(follows_a_growing_file),
 		cmocka_unit_test(takes_only_regular_files),
+		cmocka_unit_test(reads_the_end_of_huge_files),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
