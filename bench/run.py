@@ -212,12 +212,60 @@ def attach_table(work):
     print(f"| {statistics.median(whole):.2f} s | {statistics.median(detach):.2f} s |")
 
 
+def huge_table(work):
+    """A program of 300 000 functions, 100 MB of code."""
+    with open(f"{work}/huge.s", "w") as source:
+        for i in range(300000):
+            source.write(f".globl f{i}\n.type f{i},@function\nf{i}:\n.cfi_startproc\npush %rbx\n.cfi_def_cfa_offset 16\n"
+                         ".cfi_offset 3,-16\nsub $48,%rsp\n.cfi_def_cfa_offset 64\n.skip 320,0x90\nadd $48,%rsp\n"
+                         ".cfi_def_cfa_offset 16\npop %rbx\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
+                         f".size f{i},.-f{i}\n")
+        source.write('.section .note.GNU-stack,"",@progbits\n')
+    with open(f"{work}/main.c", "w") as source:
+        source.write("#include <stdlib.h>\n#include <unistd.h>\nvoid *volatile p;\n"
+                     "int main(void) { for (;;) { p = malloc(9); usleep(100000); } }\n")
+    subprocess.run(["gcc", "-o", f"{work}/huge", f"{work}/huge.s", f"{work}/main.c"], check=True)
+    target = subprocess.Popen([f"{work}/huge"], stdin=subprocess.DEVNULL)
+    log = f"{work}/tracer"
+    try:
+        start = time.monotonic()
+        with open(log, "w") as log_file:
+            process = subprocess.Popen([MEMLEAK, "-p", str(target.pid), "60"], stdout=log_file, stderr=log_file,
+                                       stdin=subprocess.DEVNULL)
+        attached(log, process)
+        attach_s = time.monotonic() - start
+        with open(f"/proc/{process.pid}/status") as status:
+            text = status.read()
+        peak, now = (int(re.search(rf"{key}:\s+(\d+)", text).group(1)) / 1024 for key in ("VmHWM", "VmRSS"))
+        end(process)
+    finally:
+        end(target, signal.SIGKILL)
+    print("\n## Attaching to 100 MB of code, 300 000 functions\n")
+    print("| start to attached | peak of the tool's memory | after that |\n|---|---|---|")
+    print(f"| {attach_s:.2f} s | {peak:.0f} MiB | {now:.0f} MiB |", flush=True)
+
+
+def symbolize_table():
+    """Names, lines and inlined calls of 1 000 stacks; libraries' debug files only where installed."""
+    build_folder = os.path.dirname(MEMLEAK)
+    program = shutil.which("redis-server")
+    if not program or subprocess.run(["ninja", "-C", build_folder, "bench/symbolize"], stdout=subprocess.DEVNULL,
+                                     check=False).returncode:
+        return
+    libraries = subprocess.run(["ldd", shutil.which("gdb") or program], capture_output=True, text=True, check=False).stdout
+    files = [program, *re.findall(r"=> (\S*/lib(?:c\.so|stdc\+\+)\S*)", libraries)]
+    print("\n## Symbolizing 1 000 stacks of 20 frames, nearly all different\n", flush=True)
+    subprocess.run([f"{build_folder}/bench/symbolize", "1000", "", *files], check=False)
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         build(work)
         cost_table(work)
         redis_table(work)
         attach_table(work)
+        huge_table(work)
+        symbolize_table()
 
 
 main()
