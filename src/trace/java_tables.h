@@ -66,15 +66,13 @@ struct ml_java_memory {
 	X(SYMBOL_LENGTH, "Symbol", "_length")                                                      \
 	X(SYMBOL_LENGTH_OLD, "Symbol", "_length_and_refcount") /* until 15: in its upper half */   \
 	X(SYMBOL_BODY, "Symbol", "_body")                                                          \
-	X(SYMBOL_BODY_OLD, "Symbol", "_body[0]")                                                   \
-	X(CONTINUATION_RETURN, "ContinuationEntry", "_return_pc") /* from 21 */
+	X(SYMBOL_BODY_OLD, "Symbol", "_body[0]")
 
 /* Types whose sizes are looked for. */
 #define ML_JAVA_TYPES(X)                                                                           \
 	X(HEAP_BLOCK, "HeapBlock")                                                                 \
 	X(CONST_METHOD, "ConstMethod")                                                             \
-	X(CONSTANT_POOL, "ConstantPool")                                                           \
-	X(CONTINUATION_ENTRY, "ContinuationEntry")
+	X(CONSTANT_POOL, "ConstantPool")
 
 enum ml_java_field_id {
 #define X(id, type, field) ML_JAVA_FIELD_##id,
