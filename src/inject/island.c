@@ -10,33 +10,54 @@
 #define LOWEST_ADDRESS 0x10000ull
 #define GAP            0x10000ull
 #define PLACES         64
+/* What is left for the stack to grow. */
+#define STACK_ROOM 0x4000000ull
 
-/* The free places of an island's size in reach of @address, those next to other mappings: not where
- * a stack or the heap grows to. */
-static size_t places_near(const struct ml_process *process, uint64_t address,
-			  uint64_t places[PLACES])
+struct places {
+	uint64_t near; /* what they must be in reach of */
+	uint64_t list[PLACES];
+	size_t count;
+};
+
+static void add_place(struct places *places, uint64_t address)
+{
+	if (places->count < PLACES && ml_is_in_reach(address, places->near))
+		places->list[places->count++] = address;
+}
+
+/* The ends of a gap, but for those that the stack or the heap grows into. */
+static void add_gap(struct places *places, const struct ml_mapping *before, uint64_t low,
+		    const struct ml_mapping *after)
+{
+	bool is_stack = !strncmp(after->path, "[stack", 6);
+	bool is_heap = before && !strcmp(before->path, "[heap]");
+	uint64_t room = ML_ISLAND_BYTES + 2 * GAP + (is_stack ? STACK_ROOM : 0);
+
+	if (after->start < low || after->start - low < room)
+		return;
+	if (!is_heap)
+		add_place(places, low + GAP);
+	if (!is_stack)
+		add_place(places, after->start - ML_ISLAND_BYTES - GAP);
+}
+
+/* The free places in reach of @address, those next to other mappings. */
+static void find_places(const struct ml_process *process, uint64_t address, struct places *places)
 {
 	struct ml_maps maps = {0};
 	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
+	const struct ml_mapping *before = NULL;
 	uint64_t low = LOWEST_ADDRESS;
-	size_t count = 0;
 
+	*places = (struct places){.near = address};
 	if (error)
-		return 0;
+		return;
 	ml_array_each (mapping, &maps.list) {
-		uint64_t room = ML_ISLAND_BYTES + 2 * GAP;
-
-		if (mapping->start > low && mapping->start - low > room && count < PLACES &&
-		    strncmp(mapping->path, "[stack", 6) != 0) {
-			uint64_t place = mapping->start - ML_ISLAND_BYTES - GAP;
-
-			if (ml_is_in_reach(place, address))
-				places[count++] = place;
-		}
+		add_gap(places, before, low, mapping);
 		low = mapping->end > low ? mapping->end : low;
+		before = mapping;
 	}
 	ml_maps_deinit(&maps);
-	return count;
 }
 
 static struct ml_error *sign(struct ml_step *step, const struct ml_agent_header *header,
@@ -57,20 +78,22 @@ static struct ml_error *sign(struct ml_step *step, const struct ml_agent_header 
 static struct ml_error *map_island(struct ml_step *step, struct ml_agent_header *header,
 				   uint64_t near)
 {
-	uint64_t places[PLACES], got = 0;
-	size_t count = places_near(step->process, near, places);
+	struct places places;
+	uint64_t got = 0;
+
+	find_places(step->process, near, &places);
 
 	if (header->island_count >= ML_AGENT_ISLANDS)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many modules allocate in process %d",
 				    step->pid);
-	while (count--) {
+	for (size_t i = places.count; i-- > 0;) {
 		ML_ERROR_CLEANUP struct ml_error *error =
-			ml_step_mmap(step, places[count], ML_ISLAND_BYTES, PROT_READ | PROT_EXEC,
+			ml_step_mmap(step, places.list[i], ML_ISLAND_BYTES, PROT_READ | PROT_EXEC,
 				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, &got);
 
 		if (error)
 			continue;
-		if (got == places[count]) {
+		if (got == places.list[i]) {
 			header->islands[header->island_count++] =
 				(struct ml_agent_range){got, ML_ISLAND_BYTES};
 			return sign(step, header, got);
