@@ -9,14 +9,13 @@
 #include <string.h>
 #include <sys/ptrace.h>
 
-/* Function entries may begin with endbr64, which must stay first. */
-static const uint8_t endbr64[4] = {0xf3, 0x0f, 0x1e, 0xfa};
-
 /* A function about to be patched. */
 struct site {
 	const struct ml_injection_function *function;
 	uint64_t address; /* of the patch */
 	uint64_t slot;
+	struct ml_prologue_first first; /* what stays before the patch */
+	uint64_t copy;                  /* of the instructions moved */
 	struct ml_prologue prologue;
 };
 
@@ -82,16 +81,19 @@ static bool write_slot(const struct ml_injection *injection, const struct site *
 		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
 	};
 	uint64_t entry = header->image.start + ml_agent_image(&size)->entry;
+	const struct ml_prologue_first *first = &site->first;
+	size_t at = ML_SLOT_STUB + first->undo_size;
 	/* push the descriptor's address; jmp to the agent: both by constants in the slot. */
-	const uint8_t stub[12] = {
-		0xff, 0x35, (uint8_t)(ML_SLOT_SELF - ML_SLOT_STUB - 6),   0xff, 0xff, 0xff,
-		0xff, 0x25, (uint8_t)(ML_SLOT_ENTRY - ML_SLOT_STUB - 12), 0xff, 0xff, 0xff};
+	const uint8_t stub[12] = {0xff, 0x35, (uint8_t)(ML_SLOT_SELF - at - 6),   0xff, 0xff, 0xff,
+				  0xff, 0x25, (uint8_t)(ML_SLOT_ENTRY - at - 12), 0xff, 0xff, 0xff};
 
 	memcpy(bytes, &descriptor, sizeof(descriptor));
 	memcpy(bytes + ML_SLOT_ENTRY, &entry, sizeof(entry));
 	memcpy(bytes + ML_SLOT_SELF, &site->slot, sizeof(site->slot));
-	memcpy(bytes + ML_SLOT_STUB, stub, sizeof(stub));
-	memcpy(bytes + ML_SLOT_CODE, site->prologue.code, site->prologue.code_size);
+	memcpy(bytes + ML_SLOT_STUB, first->undo, first->undo_size);
+	memcpy(bytes + at, stub, sizeof(stub));
+	memcpy(bytes + ML_SLOT_CODE, site->function->bytes, site->copy - site->slot - ML_SLOT_CODE);
+	memcpy(bytes + (site->copy - site->slot), site->prologue.code, site->prologue.code_size);
 	memcpy(bytes + ML_SLOT_PATCH, patch, sizeof(*patch));
 	return ml_process_write(injection->process, site->slot, bytes, sizeof(bytes));
 }
@@ -112,17 +114,28 @@ static uint64_t find_substitute(const struct arming *arming,
 	return 0;
 }
 
-/* Everything but the patch itself, while the target runs. Functions that throw come last. */
-static struct ml_error *prepare(struct arming *arming, const struct ml_injection_function *function,
-				struct site *site)
+/* The instruction before the patch is the file's; a trap on it does not matter. */
+static bool is_first_whole(const struct ml_injection *injection, const struct site *site)
+{
+	size_t size = site->first.length;
+	uint8_t now[ML_PROLOGUE_FIRST];
+
+	if (!size)
+		return true;
+	return ml_process_read(injection->process, site->function->address, now, size) &&
+	       (now[0] == 0xcc || now[0] == site->function->bytes[0]) &&
+	       !memcmp(now + 1, site->function->bytes + 1, size - 1);
+}
+
+/* Everything but the patch itself, while the target runs; site->first is set. */
+static struct ml_error *prepare_behind(struct arming *arming,
+				       const struct ml_injection_function *function,
+				       struct site *site)
 {
 	struct ml_injection *injection = arming->injection;
 	struct ml_agent_header *header = &injection->memory->header;
-	size_t skip = function->size > sizeof(endbr64) &&
-				      !memcmp(function->bytes, endbr64, sizeof(endbr64))
-			      ? sizeof(endbr64)
-			      : 0;
-	size_t size = function->size - skip, head = size < 16 ? size : 16;
+	size_t skip = site->first.length, size = function->size - skip;
+	size_t head = size < 16 ? size : 16;
 	uint64_t substitute = 0;
 	uint8_t now[16];
 	struct ml_error *error;
@@ -141,14 +154,15 @@ static struct ml_error *prepare(struct arming *arming, const struct ml_injection
 	if (head < ML_AGENT_PATCH_BYTES ||
 	    !ml_process_read(injection->process, site->address, now, head))
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "it is too short or cannot be read");
-	if (memcmp(now, function->bytes + skip, head) != 0)
+	if (memcmp(now, function->bytes + skip, head) != 0 || !is_first_whole(injection, site))
 		return ml_error_new(ML_ERROR_UNSUPPORTED,
 				    "its code is not the file's: a probe, breakpoint or other "
 				    "patch is in it");
 	error = take_slot(injection, site->address, now, &site->slot);
+	site->copy = site->slot + ML_SLOT_CODE + (site->first.must_redo ? skip : 0);
 	if (!error)
-		error = ml_prologue_move(function->bytes + skip, size, site->address,
-					 site->slot + ML_SLOT_CODE, &site->prologue);
+		error = ml_prologue_move(function->bytes + skip, size, site->address, site->copy,
+					 &site->prologue);
 	if (error)
 		return error;
 
@@ -163,6 +177,21 @@ static struct ml_error *prepare(struct arming *arming, const struct ml_injection
 		return ml_error_errno(errno, "its stub cannot be written");
 	header->patch_count++;
 	return NULL;
+}
+
+/* Behind the first instruction where that can be, else over it. Functions that throw come last. */
+static struct ml_error *prepare(struct arming *arming, const struct ml_injection_function *function,
+				struct site *site)
+{
+	struct ml_error *error;
+
+	ml_prologue_look(function->bytes, function->size, &site->first);
+	error = prepare_behind(arming, function, site);
+	if (!error || !site->first.must_redo || ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
+		return error;
+	ml_error_free(error);
+	site->first = (struct ml_prologue_first){0};
+	return prepare_behind(arming, function, site);
 }
 
 /* ---- with all threads stopped -----------------------------------------------------------------
@@ -184,8 +213,7 @@ static struct ml_error *move_threads(struct arming *arming)
 				continue;
 			for (size_t k = 0; k < site->prologue.move_count; k++)
 				if (site->prologue.moves[k].from == offset)
-					regs.rip = site->slot + ML_SLOT_CODE +
-						   site->prologue.moves[k].to;
+					regs.rip = site->copy + site->prologue.moves[k].to;
 			if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs))
 				return ml_error_errno(errno, "moving a thread");
 		}
@@ -298,8 +326,7 @@ bool ml_injection_has(const struct ml_injection *injection, uint64_t address)
 	const struct ml_agent_header *header = &injection->memory->header;
 
 	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++)
-		if (header->patches[i].address == address ||
-		    header->patches[i].address == address + sizeof(endbr64))
+		if (header->patches[i].address - address <= ML_PROLOGUE_FIRST)
 			return true;
 	return false;
 }

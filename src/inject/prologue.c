@@ -135,6 +135,74 @@ static bool is_jumped_into(const ZydisDecoder *decoder, const uint8_t *bytes, si
 	return false;
 }
 
+/* ---- the first instruction --------------------------------------------------------------------
+ */
+
+/* Something in the function jumps to @offset. */
+static bool is_target(const ZydisDecoder *decoder, const uint8_t *bytes, size_t size, size_t offset)
+{
+	ZydisDecodedInstruction decoded;
+
+	for (size_t at = 0; at < size; at += decoded.length) {
+		if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(decoder, NULL, bytes + at, size - at,
+							      &decoded)))
+			return false;
+		if (decoded.raw.imm[0].size && decoded.raw.imm[0].is_relative &&
+		    (int64_t)(at + decoded.length) + decoded.raw.imm[0].value.s == (int64_t)offset)
+			return true;
+	}
+	return false;
+}
+
+/* `push` of a register: `pop` of the same takes it back. */
+static bool look_at_push(const ZydisDecodedInstruction *decoded, const uint8_t *bytes,
+			 struct ml_prologue_first *out)
+{
+	size_t last = (size_t)decoded->length - 1;
+
+	if (decoded->mnemonic != ZYDIS_MNEMONIC_PUSH || decoded->length > 2 ||
+	    (decoded->opcode & 0xf8) != 0x50)
+		return false;
+	memcpy(out->undo, bytes, decoded->length);
+	out->undo[last] = (uint8_t)(bytes[last] + 8);
+	out->undo_size = decoded->length;
+	out->must_redo = true;
+	return true;
+}
+
+/* A comparison of registers changes only flags, which mean nothing at a function's start. */
+static bool is_comparison(const ZydisDecodedInstruction *decoded)
+{
+	return (decoded->mnemonic == ZYDIS_MNEMONIC_TEST ||
+		decoded->mnemonic == ZYDIS_MNEMONIC_CMP) &&
+	       (decoded->attributes & ZYDIS_ATTRIB_HAS_MODRM) && decoded->raw.modrm.mod == 3;
+}
+
+void ml_prologue_look(const uint8_t *bytes, size_t size, struct ml_prologue_first *out)
+{
+	struct ml_prologue_first first = {0};
+	ZydisDecodedInstruction decoded;
+	ZydisDecoder decoder;
+
+	*out = first;
+	if (ZYAN_FAILED(
+		    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) ||
+	    ZYAN_FAILED(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, size, &decoded)))
+		return;
+	if (is_comparison(&decoded))
+		first.must_redo = true;
+	else if (decoded.mnemonic != ZYDIS_MNEMONIC_ENDBR64 &&
+		 decoded.mnemonic != ZYDIS_MNEMONIC_NOP && !look_at_push(&decoded, bytes, &first))
+		return;
+	if (decoded.length > ML_PROLOGUE_FIRST || is_target(&decoder, bytes, size, decoded.length))
+		return;
+	first.length = decoded.length;
+	*out = first;
+}
+
+/* ---- moving -----------------------------------------------------------------------------------
+ */
+
 struct ml_error *ml_prologue_move(const uint8_t *bytes, size_t size, uint64_t address, uint64_t to,
 				  struct ml_prologue *out)
 {

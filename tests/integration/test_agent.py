@@ -171,6 +171,35 @@ def test_plain_user(bench, lacking):
         assert report.site("leak_malloc") == (2323, 23)
 
 
+@pytest.mark.skipif(not shutil.which("bpftrace"), reason="needs bpftrace")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_foreign_probe(bench, is_first):
+    """bpftrace puts its breakpoints into every process that maps the library, whatever its -p."""
+    other = bench.target("ticker")
+    target = bench.target("allocators")
+    probe = ["bpftrace", "-p", str(other.pid), "-e",
+             "uprobe:/lib/x86_64-linux-gnu/libc.so.6:malloc,"
+             "uprobe:/lib/x86_64-linux-gnu/libc.so.6:free { @ = count(); }"]
+    before = code(target.pid)
+
+    def trap():
+        bench.program(probe)
+        helpers.wait_for(lambda: code(target.pid) != before, 30, "bpftrace attaches")
+
+    if is_first:
+        trap()
+    run = bench.attach(target.pid, *AGENT)
+    if not is_first:
+        before = code(target.pid)
+        trap()
+    truth = target.work()
+    run.interrupt()
+    for function, site in truth.items():
+        assert run.final().site(function) == (site["bytes"], site["count"]), function
+    assert not leftovers(target.pid)
+    assert target.finish() == 0
+
+
 def test_doctor_repairs(bench):
     target = busy(bench)
     before = state(target.pid)

@@ -129,12 +129,52 @@ static void test_too_far(void **state)
 	ml_error_free(error);
 }
 
+static struct ml_prologue_first look(const uint8_t *bytes, size_t size)
+{
+	struct ml_prologue_first first;
+
+	ml_prologue_look(bytes, size, &first);
+	return first;
+}
+
+static void test_first(void **state)
+{
+	const uint8_t push_r12[] = {0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb, 0xc3};
+	const uint8_t push_rbp[] = {0x55, 0x48, 0x89, 0xe5, 0x53, 0xc3};
+	const uint8_t test_rdi[] = {0x48, 0x85, 0xff, 0x74, 0x10, 0x55, 0x53, 0xc3};
+	const uint8_t endbr[] = {0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x53, 0xc3};
+	const uint8_t mov[] = {0x48, 0x89, 0xf8, 0x55, 0x53, 0xc3};
+	const uint8_t test_memory[] = {0x48, 0x85, 0x3f, 0x74, 0x10, 0x55, 0xc3};
+	/* push rbp; 1: dec rdi; jnz 1b; pop rbp; ret */
+	const uint8_t loop[] = {0x55, 0x48, 0xff, 0xcf, 0x75, 0xfb, 0x5d, 0xc3};
+	struct ml_prologue_first first = look(push_r12, sizeof(push_r12));
+
+	assert_int_equal(first.length, 2);
+	assert_int_equal(first.undo_size, 2);
+	assert_memory_equal(first.undo, ((const uint8_t[]){0x41, 0x5c}), 2);
+	assert_true(first.must_redo);
+	first = look(push_rbp, sizeof(push_rbp));
+	assert_int_equal(first.length, 1);
+	assert_int_equal(first.undo[0], 0x5d);
+	first = look(test_rdi, sizeof(test_rdi));
+	assert_int_equal(first.length, 3);
+	assert_int_equal(first.undo_size, 0);
+	assert_true(first.must_redo);
+	first = look(endbr, sizeof(endbr));
+	assert_int_equal(first.length, 4);
+	assert_false(first.must_redo);
+	assert_int_equal(look(mov, sizeof(mov)).length, 0);
+	assert_int_equal(look(test_memory, sizeof(test_memory)).length, 0);
+	assert_int_equal(look(loop, sizeof(loop)).length, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),    cmocka_unit_test(test_relative_data),
 		cmocka_unit_test(test_branches), cmocka_unit_test(test_last_jump),
 		cmocka_unit_test(test_refused),  cmocka_unit_test(test_too_far),
+		cmocka_unit_test(test_first),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
