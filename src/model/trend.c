@@ -6,7 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-#define PAIRS (ML_TREND_POINTS * (ML_TREND_POINTS - 1) / 2)
+/* A level that rises by this factor from one point to the next has made a step. */
+#define STEP 1.3
+/* More blocks than this are not one that grows. */
+#define STEP_BLOCKS 16
+
+#define PAIRS       (ML_TREND_POINTS * (ML_TREND_POINTS - 1) / 2)
 
 static double seconds_between(uint64_t from_ns, uint64_t to_ns)
 {
@@ -224,4 +229,30 @@ bool ml_trend_is_floor_rising(const struct ml_trend *trend)
 	}
 	return lows >= 3 && 4 * rises >= 3 * (lows - 1) &&
 	       last - first >= 0.2 * (trend->max - trend->min);
+}
+
+bool ml_trend_find_steps(const struct ml_timeline_point *points, size_t count,
+			 struct ml_trend_steps *out)
+{
+	double before = (double)points[0].live_bytes;
+	size_t falls = 0;
+
+	*out = (struct ml_trend_steps){0};
+	for (size_t i = 1; i < count; i++) {
+		const struct ml_timeline_point *point = &points[i];
+		/* A report may come while the old storage is still there beside the new one. */
+		uint64_t next = i + 1 < count ? point[1].live_bytes : point->live_bytes;
+		double now = (double)(next < point->live_bytes ? next : point->live_bytes);
+
+		if (now < 0.95 * before || point->live_count > STEP_BLOCKS)
+			return false;
+		if (now >= STEP * before) {
+			out->count++;
+			out->before_ns = out->last_ns;
+			out->last_ns = point->time_ns;
+		}
+		before = now;
+		falls += point->live_bytes < point[-1].live_bytes;
+	}
+	return falls <= 1;
 }

@@ -25,8 +25,6 @@
 #define CHURN_SPAN_S 28.0
 /* What has stopped growing once does not grow again for fewer blocks than this. */
 #define FEW_BLOCKS 16
-/* A level that rises by this factor from one point to the next has made a step. */
-#define STEP 1.3
 /* Blocks that live longer than this on average are kept on purpose rather than in passing. */
 #define LONG_LIVED_S 5.0
 
@@ -112,31 +110,6 @@ static size_t last_active(const struct history *site, size_t *steps)
 	return last;
 }
 
-/** The steps up of a level that never falls: few blocks, each time replaced by bigger ones. */
-struct steps {
-	size_t count;
-	uint64_t last_ns, before_ns; /**< times of the last two */
-};
-
-/** False when the level falls, or there are too many blocks to be one that grows. */
-static bool find_steps(const struct history *site, struct steps *out)
-{
-	*out = (struct steps){0};
-	for (size_t i = 1; i < site->count; i++) {
-		const struct ml_timeline_point *point = &site->points[i];
-		double before = (double)point[-1].live_bytes, now = (double)point->live_bytes;
-
-		if (now < 0.95 * before || point->live_count > FEW_BLOCKS)
-			return false;
-		if (now < STEP * before)
-			continue;
-		out->count++;
-		out->before_ns = out->last_ns;
-		out->last_ns = point->time_ns;
-	}
-	return true;
-}
-
 /**
  * True, with the verdict, for a vector that doubles: each step takes longer than the one before, so
  * the next one is due for a long time after the last.
@@ -145,9 +118,10 @@ static bool judge_steps(const struct history *site, struct ml_verdict *out)
 {
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
 	char size[ML_HUMAN_TEXT], quiet[ML_HUMAN_TEXT];
-	struct steps steps;
+	struct ml_trend_steps steps;
 
-	if (!last->frees || !find_steps(site, &steps) || steps.count < 3)
+	if (!last->frees || !ml_trend_find_steps(site->points, site->count, &steps) ||
+	    steps.count < 3)
 		return false;
 
 	double quiet_s = seconds_between(steps.last_ns, last->time_ns);

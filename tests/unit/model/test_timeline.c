@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/clock.h"
-#include "model/timeline.h"
+#include "model/verdict.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -110,6 +112,77 @@ static void test_dead_sites_make_room(void **state)
 	ml_timeline_destroy(timeline);
 }
 
+/** A snapshot of @p count sites, each with one block more than in the one before, as cohorts. */
+static void add_growing(struct ml_timeline *timeline, uint64_t time_ns, size_t count)
+{
+	const struct ml_snapshot_filter filter = {
+		.want_ages = true,
+		.cohorts = ml_timeline_cohorts(timeline),
+	};
+	struct ml_snapshot snapshot = {.time_ns = time_ns, .has_cohorts = true};
+
+	for (size_t i = 0; i < count; i++) {
+		struct ml_site_books *books = ml_array_push(&snapshot.sites);
+
+		*books = (struct ml_site_books){.stack = i + 1, .allocs = time_ns / SECOND};
+		for (size_t k = 0; k < filter.cohorts->count; k++) {
+			uint64_t born_ns = filter.cohorts->start_ns[k];
+
+			ml_site_books_add(books, born_ns, 23, 1);
+			ml_snapshot_add_cohort(&snapshot, books, &filter, born_ns, 23, 1);
+		}
+	}
+	ml_timeline_add(timeline, &snapshot);
+	ml_snapshot_deinit(&snapshot);
+}
+
+/** A month of reports every minute. */
+static void test_borders_of_a_month(void **state)
+{
+	struct ml_timeline *timeline = ml_timeline_create(SECOND);
+	const struct ml_cohort_starts *starts = ml_timeline_cohorts(timeline);
+	const uint64_t end_ns = 30ULL * 86400 * SECOND;
+
+	for (uint64_t now_ns = 61 * SECOND; now_ns <= end_ns; now_ns += 60 * SECOND)
+		add_growing(timeline, now_ns, 1);
+	assert_int_equal(starts->count, ML_COHORTS);
+	assert_int_equal(starts->start_ns[0], SECOND);
+	for (size_t i = 1; i + 1 < starts->count; i++) {
+		double width = (double)(starts->start_ns[i + 1] - starts->start_ns[i - 1]);
+		double age = (double)(end_ns - starts->start_ns[i - 1]);
+
+		assert_true(starts->start_ns[i] > starts->start_ns[i - 1]);
+		/* Two neighbours cover no more than nine tenths of the way to now, but at the end.
+		 */
+		assert_true(width < 0.9 * age || i + 6 > starts->count);
+	}
+	ml_timeline_destroy(timeline);
+}
+
+static void test_memory_is_bounded(void **state)
+{
+	struct ml_timeline *timeline = ml_timeline_create(SECOND);
+	size_t before = mallinfo2().uordblks, full = 0;
+	struct ml_verdict verdict;
+	uint64_t now_ns = SECOND;
+
+	for (int i = 0; i < 90; i++) {
+		now_ns += 5 * SECOND;
+		add_growing(timeline, now_ns, 10000);
+		if (i == 70)
+			full = mallinfo2().uordblks - before;
+	}
+	printf("# 10 000 sites: %.1f MiB\n", (double)full / (1 << 20));
+#ifndef __SANITIZE_ADDRESS__
+	assert_true(full > 0 && full < 64u << 20);
+	assert_int_equal(mallinfo2().uordblks - before, full);
+#endif
+	for (uint64_t site = 1; site <= 10000; site++)
+		ml_verdict_judge(timeline, site, &verdict);
+	assert_true(verdict.why[0]);
+	ml_timeline_destroy(timeline);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -117,6 +190,8 @@ int main(void)
 		cmocka_unit_test(test_totals),
 		cmocka_unit_test(test_thinning_keeps_the_span),
 		cmocka_unit_test(test_dead_sites_make_room),
+		cmocka_unit_test(test_borders_of_a_month),
+		cmocka_unit_test(test_memory_is_bounded),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
