@@ -159,8 +159,9 @@ static bool judge_quiet(const struct history *site, struct ml_verdict *out)
 
 	if (steps <= 2 || active_s < 0.1 * (active_s + quiet_s))
 		decide(out, ML_VERDICT_STARTUP, confidence,
-		       "%" PRIu64 " blocks allocated within %s, nothing new for %s", last->allocs,
-		       ml_human_time(active_s, text[0]), ml_human_time(quiet_s, text[1]));
+		       "%" PRIu64 " block%s allocated within %s, nothing new for %s", last->allocs,
+		       last->allocs == 1 ? "" : "s", ml_human_time(active_s, text[0]),
+		       ml_human_time(quiet_s, text[1]));
 	else
 		decide(out, ML_VERDICT_CACHE, 0.8 * confidence,
 		       "grew to %s in %s, nothing new for %s",
