@@ -114,16 +114,16 @@ static const struct example {
 	double known_days, every_s; /**< when verdicts begin to count, and how often one is made */
 	unsigned int allowed;
 } examples[] = {
-	{"8 B/min, a day, 5 s", leak_a_minute, 1, 5, 5, 0.02, 600, LEAK},
+	{"8 B/min, half a day, 5 s", leak_a_minute, 0.5, 5, 5, 0.02, 600, LEAK},
 	{"8 B/min, a month", leak_a_minute, 30, 60, 900, 1, DAY / 4, LEAK},
-	{"8 B/min in churn, 3 days", leak_a_minute_in_churn, 3, 10, 60, 0.2, 3000, LEAK},
-	{"8 B/min after two days", leak_after_two_days, 4, 10, 60, 2.5, 3000, LEAK},
-	{"daily sessions, two weeks", daily_sessions, 14, 30, 60, 2, HOUR, BOUNDED | GROWING},
-	{"cache refilled at night", cache_refilled_at_night, 14, 30, 60, 2, HOUR,
+	{"8 B/min in churn, 3 days", leak_a_minute_in_churn, 3, 10, 120, 0.2, 3000, LEAK},
+	{"8 B/min after two days", leak_after_two_days, 4, 10, 120, 2.5, 3000, LEAK},
+	{"daily sessions, two weeks", daily_sessions, 14, 60, 300, 2, HOUR, BOUNDED | GROWING},
+	{"cache refilled at night", cache_refilled_at_night, 14, 60, 600, 2, HOUR,
 	 BOUNDED | GROWING},
-	{"nightly job", nightly_job, 14, 60, 60, 1.5, HOUR, BOUNDED},
-	{"log rotated daily", log_rotated_daily, 14, 30, 60, 2, HOUR, BOUNDED},
-	{"start-up, a month", startup_only, 30, 60, 60, 0.1, DAY / 4, STARTUP},
+	{"nightly job", nightly_job, 14, 60, 300, 1.5, HOUR, BOUNDED},
+	{"log rotated daily", log_rotated_daily, 14, 60, 600, 2, HOUR, BOUNDED},
+	{"start-up, a month", startup_only, 30, 60, 900, 0.1, DAY / 4, STARTUP},
 };
 
 static bool is_right(const struct example *example)
