@@ -13,13 +13,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Mapping everything, or (@parent) only memory for what a child has inherited. */
+/* Mapping everything, or only memory for what a child has inherited. */
 struct mapping {
 	struct ml_step step;
 	const struct ml_injection_function *functions;
 	size_t count;
 	const uint32_t *used;
 	size_t size;
+	bool is_inherited;
 	int socket; /* the memory's descriptor goes through it */
 	struct ml_agent_header header;
 };
@@ -89,10 +90,24 @@ static void unmap_all(struct mapping *mapping)
 {
 	struct ml_agent_header *header = &mapping->header;
 
+	ml_step_munmap(&mapping->step, header->address, mapping->size);
+	if (mapping->is_inherited)
+		return;
 	for (uint32_t i = 0; i < header->island_count; i++)
 		ml_step_munmap(&mapping->step, header->islands[i].start, header->islands[i].size);
-	ml_step_munmap(&mapping->step, header->address, mapping->size);
 	ml_step_munmap(&mapping->step, header->image.start, header->image.size);
+}
+
+static struct ml_error *map_parts(struct mapping *mapping)
+{
+	struct ml_error *error = NULL;
+
+	if (!mapping->is_inherited)
+		error = map_image(mapping);
+	if (!error && !mapping->is_inherited)
+		error = ml_islands_map(&mapping->step, &mapping->header, mapping->used,
+				       mapping->functions, mapping->count);
+	return error ? error : map_tables(mapping);
 }
 
 static struct ml_error *map_all(void *context)
@@ -107,33 +122,9 @@ static struct ml_error *map_all(void *context)
 	if (!error)
 		error = ml_step_check_filter(step);
 	if (!error)
-		error = map_image(mapping);
-	if (!error)
-		error = ml_islands_map(step, &mapping->header, mapping->used, mapping->functions,
-				       mapping->count);
-	if (!error)
-		error = map_tables(mapping);
+		error = map_parts(mapping);
 	if (error)
 		unmap_all(mapping);
-	ml_stop_end(&step->stop);
-	return error;
-}
-
-static struct ml_error *map_inherited(void *context)
-{
-	struct mapping *mapping = context;
-	struct ml_step *step = &mapping->step;
-	struct ml_error *error = ml_step_stop(step, true);
-
-	if (error)
-		return error;
-	error = check_alone(step);
-	if (!error)
-		error = ml_step_check_filter(step);
-	if (!error)
-		error = map_tables(mapping);
-	if (error)
-		ml_step_munmap(step, mapping->header.address, mapping->size);
 	ml_stop_end(&step->stop);
 	return error;
 }
@@ -150,9 +141,8 @@ static struct ml_error *open_memory(struct ml_injection *injection, int fd)
 	return NULL;
 }
 
-/* Has @work done, which sends the memory's descriptor. */
-static struct ml_error *run(struct mapping *mapping, struct ml_error *(*work)(void *context),
-			    struct ml_injection *out)
+/* Has it mapped, by a process that sends the memory's descriptor. */
+static struct ml_error *run(struct mapping *mapping, struct ml_injection *out)
 {
 	int sockets[2];
 	struct ml_error *error;
@@ -160,7 +150,7 @@ static struct ml_error *run(struct mapping *mapping, struct ml_error *(*work)(vo
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets))
 		return ml_error_errno(errno, "cannot make a socket pair");
 	mapping->socket = sockets[1];
-	error = ml_step_run(mapping->step.process, work, mapping);
+	error = ml_step_run(mapping->step.process, map_all, mapping);
 
 	int fd = ml_descriptor_receive(sockets[0]);
 
@@ -197,7 +187,7 @@ struct ml_error *ml_injection_map(const struct ml_process *process,
 	struct ml_error *error = ml_step_prepare(process, &mapping.step);
 
 	*out = nothing_yet(process, size);
-	return error ? error : run(&mapping, map_all, out);
+	return error ? error : run(&mapping, out);
 }
 
 /* ---- forked children --------------------------------------------------------------------------
@@ -235,7 +225,8 @@ static void take_patches(const struct ml_process *process, const struct ml_agent
 struct ml_error *ml_injection_adopt(const struct ml_process *process,
 				    const struct ml_injection *parent, struct ml_injection *out)
 {
-	struct mapping mapping = {.size = parent->size, .header = parent->memory->header};
+	struct mapping mapping = {
+		.is_inherited = true, .size = parent->size, .header = parent->memory->header};
 	struct ml_error *error = ml_step_prepare(process, &mapping.step);
 
 	*out = nothing_yet(process, parent->size);
@@ -243,7 +234,7 @@ struct ml_error *ml_injection_adopt(const struct ml_process *process,
 	mapping.header.address = 0;
 	mapping.header.mode = ML_AGENT_OFF;
 	take_patches(process, &parent->memory->header, &mapping.header);
-	return error ? error : run(&mapping, map_inherited, out);
+	return error ? error : run(&mapping, out);
 }
 
 struct ml_error *ml_injection_wake(struct ml_injection *injection)
