@@ -24,4 +24,10 @@ static inline uint64_t ml_monotonic_ns(void)
 	return ml_clock_ns(CLOCK_MONOTONIC);
 }
 
+/** Seconds from one time of CLOCK_MONOTONIC to a later one; 0 when it is not later. */
+static inline double ml_seconds_between(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? (double)(to_ns - from_ns) / (double)ML_NS_PER_SECOND : 0;
+}
+
 #endif

@@ -38,11 +38,6 @@ struct window {
 	double from, to;
 };
 
-static double seconds_between(uint64_t from_ns, uint64_t to_ns)
-{
-	return to_ns > from_ns ? (double)(to_ns - from_ns) / (double)ML_NS_PER_SECOND : 0;
-}
-
 static void draw_curve(const struct ml_cohort_starts *starts,
 		       const struct ml_cohort_history *history, struct curve *out)
 {
@@ -51,7 +46,7 @@ static void draw_curve(const struct ml_cohort_starts *starts,
 	out->start_ns = starts->start_ns[0];
 	out->count = starts->count;
 	for (size_t i = 0; i < starts->count; i++) {
-		out->time_s[i] = seconds_between(out->start_ns, starts->start_ns[i]);
+		out->time_s[i] = ml_seconds_between(out->start_ns, starts->start_ns[i]);
 		out->blocks[i] = blocks;
 		out->bytes[i] = bytes;
 		out->allocs[i] = (double)history->allocs[i];

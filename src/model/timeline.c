@@ -132,11 +132,6 @@ static bool has_room(const struct ml_timeline *timeline, const struct ml_snapsho
 	return timeline->sites.count + new_sites <= ML_TIMELINE_SITES;
 }
 
-static double seconds_between(uint64_t from_ns, uint64_t to_ns)
-{
-	return to_ns > from_ns ? (double)(to_ns - from_ns) / (double)ML_NS_PER_SECOND : 0;
-}
-
 static size_t age_bin(double age_s)
 {
 	int bin = age_s > ML_AGE_BASE_S ? (int)ceil(log2(age_s / ML_AGE_BASE_S)) : 0;
@@ -149,7 +144,7 @@ static void add_deaths(const struct ml_timeline *timeline, struct ml_cohort_hist
 		       const struct ml_site_cohorts *alive, uint64_t now_ns)
 {
 	const struct ml_cohort_starts *starts = &timeline->starts;
-	double passed_s = seconds_between(timeline->newest_ns, now_ns);
+	double passed_s = ml_seconds_between(timeline->newest_ns, now_ns);
 
 	for (size_t i = 0; i + 1 < starts->count; i++) {
 		uint64_t before = history->alive.count[i], now = alive->count[i];
@@ -158,7 +153,7 @@ static void add_deaths(const struct ml_timeline *timeline, struct ml_cohort_hist
 
 		if (!before)
 			continue;
-		bin = age_bin(seconds_between(middle_ns, now_ns));
+		bin = age_bin(ml_seconds_between(middle_ns, now_ns));
 		history->deaths[bin] += before > now ? (double)(before - now) : 0;
 		history->block_seconds[bin] += (double)before * passed_s;
 	}
@@ -173,8 +168,8 @@ static size_t least_border(const struct ml_cohort_starts *starts, uint64_t now_n
 
 	for (size_t i = 1; i < starts->count; i++) {
 		uint64_t end = i + 1 < starts->count ? starts->start_ns[i + 1] : now_ns;
-		double width = seconds_between(starts->start_ns[i - 1], end) /
-			       seconds_between(starts->start_ns[i - 1], now_ns);
+		double width = ml_seconds_between(starts->start_ns[i - 1], end) /
+			       ml_seconds_between(starts->start_ns[i - 1], now_ns);
 
 		if (width < least) {
 			least = width;

@@ -13,17 +13,12 @@
 
 #define PAIRS       (ML_TREND_POINTS * (ML_TREND_POINTS - 1) / 2)
 
-static double seconds_between(uint64_t from_ns, uint64_t to_ns)
-{
-	return (double)(to_ns - from_ns) / (double)ML_NS_PER_SECOND;
-}
-
 /** Fills time_s and bytes with the points themselves. */
 static void take_points(const struct ml_timeline_point *points, size_t count, struct ml_trend *out)
 {
 	out->count = count;
 	for (size_t i = 0; i < count; i++) {
-		out->time_s[i] = seconds_between(points[0].time_ns, points[i].time_ns);
+		out->time_s[i] = ml_seconds_between(points[0].time_ns, points[i].time_ns);
 		out->bytes[i] = (double)points[i].live_bytes;
 	}
 }
@@ -39,7 +34,7 @@ static void take_means(const struct ml_timeline_point *points, size_t count, str
 		size_t members = 0;
 
 		for (; next < count; next++, members++) {
-			double at = seconds_between(points[0].time_ns, points[next].time_ns);
+			double at = ml_seconds_between(points[0].time_ns, points[next].time_ns);
 
 			if (at > end && bin + 1 < ML_TREND_POINTS)
 				break;
@@ -199,7 +194,7 @@ static void measure_range(struct ml_trend *trend)
 void ml_trend_measure(const struct ml_timeline_point *points, size_t count, struct ml_trend *out)
 {
 	memset(out, 0, sizeof(*out));
-	out->span_s = seconds_between(points[0].time_ns, points[count - 1].time_ns);
+	out->span_s = ml_seconds_between(points[0].time_ns, points[count - 1].time_ns);
 	if (count <= ML_TREND_POINTS)
 		take_points(points, count, out);
 	else

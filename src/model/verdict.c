@@ -49,11 +49,6 @@ const char *ml_verdict_name(enum ml_verdict_class class)
 	return names[class];
 }
 
-static double seconds_between(uint64_t from_ns, uint64_t to_ns)
-{
-	return to_ns > from_ns ? (double)(to_ns - from_ns) / (double)ML_NS_PER_SECOND : 0;
-}
-
 __attribute__((format(printf, 4, 5))) static void
 decide(struct ml_verdict *out, enum ml_verdict_class class, double confidence, const char *why, ...)
 {
@@ -80,13 +75,13 @@ static bool judge_evidence(const struct history *site, struct ml_verdict *out)
 {
 	const struct ml_timeline_point *first = &site->points[0];
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
-	double span = seconds_between(first->time_ns, last->time_ns);
+	double span = ml_seconds_between(first->time_ns, last->time_ns);
 
 	if (site->count >= MIN_POINTS && span >= MIN_SPAN_S)
 		return false;
 
 	double interval = site->count > 1 ? span / (double)(site->count - 1)
-					  : seconds_between(site->start_ns, last->time_ns);
+					  : ml_seconds_between(site->start_ns, last->time_ns);
 	double missing =
 		site->count < MIN_POINTS ? (double)(MIN_POINTS - site->count) * interval : 0;
 
@@ -124,9 +119,9 @@ static bool judge_steps(const struct history *site, struct ml_verdict *out)
 	    steps.count < 3)
 		return false;
 
-	double quiet_s = seconds_between(steps.last_ns, last->time_ns);
-	double gap_s = seconds_between(steps.before_ns, steps.last_ns);
-	double span_s = seconds_between(site->points[0].time_ns, last->time_ns);
+	double quiet_s = ml_seconds_between(steps.last_ns, last->time_ns);
+	double gap_s = ml_seconds_between(steps.before_ns, steps.last_ns);
+	double span_s = ml_seconds_between(site->points[0].time_ns, last->time_ns);
 
 	if (quiet_s > 2.5 * gap_s)
 		return false;
@@ -146,8 +141,8 @@ static bool judge_quiet(const struct history *site, struct ml_verdict *out)
 	char text[3][ML_HUMAN_TEXT];
 	size_t steps, active = last_active(site, &steps);
 	uint64_t begin_ns = site->points[0].allocs ? site->start_ns : site->points[0].time_ns;
-	double active_s = seconds_between(begin_ns, site->points[active].time_ns);
-	double quiet_s = seconds_between(site->points[active].time_ns, last->time_ns);
+	double active_s = ml_seconds_between(begin_ns, site->points[active].time_ns);
+	double quiet_s = ml_seconds_between(site->points[active].time_ns, last->time_ns);
 	double gap_s = steps ? active_s / (double)steps : 0;
 
 	if (site->count - 1 - active < 3 || quiet_s < active_s / 2 ||
@@ -373,10 +368,10 @@ static void judge_bounded(const struct history *site, struct ml_verdict *out)
 	struct late_half late = {
 		.allocs = last->allocs - first->allocs,
 		.frees = last->frees - first->frees,
-		.span_s = seconds_between(first->time_ns, last->time_ns),
+		.span_s = ml_seconds_between(first->time_ns, last->time_ns),
 		.most = highest_of(site, middle, site->count),
 		.sure = evidence(site->count,
-				 seconds_between(site->points[0].time_ns, last->time_ns)),
+				 ml_seconds_between(site->points[0].time_ns, last->time_ns)),
 	};
 	char low[ML_HUMAN_TEXT], high[ML_HUMAN_TEXT], time[ML_HUMAN_TEXT];
 
