@@ -50,6 +50,13 @@ def test_depth_limit_is_said(bench):
     assert report["caveats"].get("stacks_depth", 0) >= 1
 
 
+def test_deep_recursion_keeps_the_innermost(bench):
+    _, report, _ = bench.trace("deep", 10000)
+    site = report.sites_of("leak_at_depth")[0]
+    assert site["stack_end"] == "depth"
+    assert symbols(report, "leak_at_depth") == ["leak_at_depth"] + ["descend"] * 126
+
+
 def test_depth_option(bench):
     _, report, _ = bench.trace("deep", 20, options=("--perf-max-stack-depth", "5"))
     site = report.sites_of("leak_at_depth")[0]
