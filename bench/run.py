@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Benchmarks as ratios within one run: rounds of a workload without and with a tracer, interleaved.
 
-The machine may be shared and noisy, so only the CPU time of the traced program counts, medians are
-taken, and every figure stands beside its untraced twin from the same process.
+The machine may be shared and noisy, so only the CPU time of the traced program counts, of which the
+quickest fifth, and every figure stands beside its untraced twin from the same process.
 """
 import os
 import re
@@ -15,8 +15,11 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# bench/run.py MEMLEAK [WORD...]: only the tools whose names have one of the words.
+WORDS = sys.argv[2:]
 MEMLEAK = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/memleak")
-TRACED_S = 3.0
+TRACED_S = 1.5
+QUIET_S = 0.7
 
 BPFTRACE = """
 uprobe:/lib/x86_64-linux-gnu/libc.so.6:malloc { @size[tid] = arg0; }
@@ -28,16 +31,34 @@ uprobe:/lib/x86_64-linux-gnu/libc.so.6:free { delete(@live[arg0]); delete(@stack
 
 def tracers():
     """Name → command line for a pid; only those that are installed."""
-    found = {
-        "memleak, every allocation": lambda pid: [MEMLEAK, "-p", str(pid), "60"],
-        "memleak, --sample-bytes 524288": lambda pid: [MEMLEAK, "--sample-bytes", "524288", "-p", str(pid), "60"],
-        "memleak, -s 100": lambda pid: [MEMLEAK, "-s", "100", "-p", str(pid), "60"],
-    }
+    found = {}
+    for backend in ("bpf", "agent"):
+        for name, options in (("every allocation", []), ("--sample-bytes 524288", ["--sample-bytes", "524288"]),
+                              ("-s 100", ["-s", "100"])):
+            command = [MEMLEAK, "--backend", backend] + options
+            found[f"memleak, {backend}, {name}"] = lambda pid, command=command: command + ["-p", str(pid), "60"]
     if shutil.which("memleak-bpfcc"):
         found["bcc memleak-bpfcc"] = lambda pid: ["memleak-bpfcc", "-p", str(pid), "60"]
     if shutil.which("bpftrace"):
         found["bpftrace, same idea"] = lambda pid: ["bpftrace", "-p", str(pid), "-e", BPFTRACE]
     return found
+
+
+def launchers(work):
+    """Tools that start the program: name → (command line before it, environment)."""
+    found = {}
+    lsan = "/usr/lib/x86_64-linux-gnu/liblsan.so.0"
+    if os.path.exists(lsan):
+        found["LeakSanitizer, preloaded"] = ([], {"LD_PRELOAD": lsan, "LSAN_OPTIONS": "detect_leaks=0"})
+    if shutil.which("heaptrack"):
+        found["heaptrack"] = (["heaptrack", "-o", f"{work}/heaptrack"], {})
+    if shutil.which("valgrind"):
+        found["valgrind --leak-check=full"] = (["valgrind", "-q", "--leak-check=full"], {})
+    return found
+
+
+def wanted(tools):
+    return {name: tool for name, tool in tools.items() if not WORDS or any(word in name for word in WORDS)}
 
 
 def build(work):
@@ -46,13 +67,22 @@ def build(work):
 
 
 def workloads(work):
+    """Name → (command line without the number of rounds, environment)."""
     return {
-        "tight loop, 7 frames": [f"{work}/loop", "tight", "100000"],
-        "tight loop, 24 frames": [f"{work}/loop", "deep", "100000"],
-        "2 threads, 100 000 live blocks each": [f"{work}/loop", "threads", "100000"],
-        "C++ map of strings": [f"{work}/words", "100000"],
-        "python3 json": ["/usr/bin/python3", f"{HERE}/json_rounds.py", "100000"],
+        "tight loop, 7 frames": ([f"{work}/loop", "tight"], {}),
+        "tight loop, 24 frames": ([f"{work}/loop", "deep"], {}),
+        "2 threads, 100 000 live blocks each": ([f"{work}/loop", "threads"], {}),
+        "C++ map of strings": ([f"{work}/words"], {}),
+        "sqlite3 in memory": (["/usr/bin/python3", f"{HERE}/sqlite_rounds.py"], {}),
+        "python3 json": (["/usr/bin/python3", f"{HERE}/json_rounds.py"], {}),
+        "python3 json, PYTHONMALLOC=malloc": (["/usr/bin/python3", f"{HERE}/json_rounds.py"],
+                                              {"PYTHONMALLOC": "malloc"}),
     }
+
+
+def quiet(values):
+    """The median of the quickest fifth: what other programs on the machine disturbed least."""
+    return statistics.median(sorted(values)[:max(1, len(values) // 5)])
 
 
 def rounds(path, since_ns, until_ns):
@@ -86,50 +116,83 @@ def attached(log, process, limit_s=30):
     return False
 
 
-def measure(command, tracer, work):
-    """(untraced, traced) medians of the rounds of one process, or None when the tracer fails."""
+def measure(workload, tracer, work, times=2):
+    """(untraced, traced) rounds of one process, or None when the tracer fails."""
+    command, environment = workload
     out, log = f"{work}/rounds", f"{work}/tracer"
+    spans = {"untraced": [], "traced": []}
     with open(out, "w") as rounds_file:
-        target = subprocess.Popen(command, stdout=rounds_file, stdin=subprocess.DEVNULL)
-    time.sleep(1.0)
-    quiet = (time.time_ns() - 700_000_000, time.time_ns())
-    with open(log, "w") as log_file:
-        process = subprocess.Popen(tracer(target.pid), stdout=log_file, stderr=log_file, stdin=subprocess.DEVNULL)
+        target = subprocess.Popen(command + ["1000000"], stdout=rounds_file, stdin=subprocess.DEVNULL,
+                                  env={**os.environ, **environment})
     try:
-        if not attached(log, process):
-            return None
-        time.sleep(1.0)
-        start = time.time_ns()
-        time.sleep(TRACED_S)
-        busy = (start, time.time_ns())
+        time.sleep(0.5)
+        for _ in range(times):
+            start = time.time_ns()
+            time.sleep(QUIET_S)
+            spans["untraced"].append((start, time.time_ns()))
+            with open(log, "w") as log_file:
+                process = subprocess.Popen(tracer(target.pid), stdout=log_file, stderr=log_file,
+                                           stdin=subprocess.DEVNULL)
+            if not attached(log, process):
+                end(process)
+                return None
+            time.sleep(0.5)
+            start = time.time_ns()
+            time.sleep(TRACED_S)
+            spans["traced"].append((start, time.time_ns()))
+            end(process)
+            time.sleep(0.2)
     finally:
-        end(process)
         end(target, signal.SIGKILL)
-    before, during = rounds(out, *quiet), rounds(out, *busy)
-    if not before or not during:
+    before, during = ([value for span in spans[kind] for value in rounds(out, *span)]
+                      for kind in ("untraced", "traced"))
+    return (quiet(before), quiet(during)) if before and during else None
+
+
+def measure_launched(workload, launcher, work):
+    """The same for a tool that starts the program: a process with it and one without, in turn."""
+    command, environment = workload
+    before, more = launcher
+    values = {"untraced": [], "traced": []}
+    for _ in range(2):
+        for kind, prefix, extra in (("untraced", [], {}), ("traced", before, more)):
+            with open(f"{work}/rounds", "w") as rounds_file:
+                process = subprocess.Popen(prefix + command + ["1000000"], stdout=rounds_file,
+                                           stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                                           env={**os.environ, **environment, **extra}, start_new_session=True)
+            time.sleep(1.0 + TRACED_S)
+            # The tool may be a script with children: they are a session of their own.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            values[kind] += rounds(f"{work}/rounds", time.time_ns() - int(TRACED_S * 1e9), time.time_ns())
+    if not values["untraced"] or not values["traced"]:
         return None
-    return statistics.median(before), statistics.median(during)
+    return quiet(values["untraced"]), quiet(values["traced"])
+
+
+def print_row(name, tool, result):
+    if result is None:
+        print(f"| {name} | {tool} | – | did not work | – | – |", flush=True)
+        return
+    before, during = result
+    unit, scale = ("ns a pair", 1) if "loop" in name or "threads" in name else ("ms a round", 1e6)
+    print(f"| {name} | {tool} | {before / scale:.2f} {unit} | {during / scale:.2f} "
+          f"| {(during - before) / scale:.2f} | {during / before:.2f}× |", flush=True)
 
 
 def cost_table(work):
-    print("## Cost in the target (CPU time, medians, untraced and traced rounds of one process)\n")
-    print("| workload | tracer | untraced | traced | added | ratio |")
+    print("## Cost in the target (CPU time of rounds without and with the tool)\n")
+    print("| workload | tool | untraced | traced | added | ratio |")
     print("|---|---|---|---|---|---|")
-    for name, command in workloads(work).items():
-        for tracer_name, tracer in tracers().items():
-            result = measure(command, tracer, work)
-            if result is None:
-                print(f"| {name} | {tracer_name} | – | did not attach | – | – |")
-                continue
-            before, during = result
-            unit = "ns a pair" if "loop" in name or "threads" in name else "ms a round"
-            scale = 1 if unit == "ns a pair" else 1e6
-            print(f"| {name} | {tracer_name} | {before / scale:.2f} {unit} | {during / scale:.2f} "
-                  f"| {(during - before) / scale:.2f} | {during / before:.2f}× |", flush=True)
+    for name, workload in workloads(work).items():
+        for tool, tracer in wanted(tracers()).items():
+            print_row(name, tool, measure(workload, tracer, work))
+        for tool, launcher in wanted(launchers(work)).items():
+            print_row(name, tool, measure_launched(workload, launcher, work))
 
 
 def redis_rate(port):
-    text = subprocess.run(["redis-benchmark", "-p", str(port), "-n", "100000", "-t", "set", "-d", "100", "-r", "10000", "--csv"],
+    text = subprocess.run(["redis-benchmark", "-p", str(port), "-n", "200000", "-P", "8", "-t", "set", "-d", "100", "-r", "10000", "--csv"],
                           capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
     return float(re.search(r'"SET","([0-9.]+)"', text).group(1))
 
@@ -158,16 +221,17 @@ def redis_table(work):
     server = subprocess.Popen(["redis-server", "--port", str(port), "--save", ""], stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(1)
-    print("\n## redis-server under redis-benchmark (100 000 SETs of 100 bytes)\n")
+    print("\n## redis-server under redis-benchmark (200 000 SETs of 100 bytes, 8 at a time)\n")
     print("| tracer | server CPU s | ratio | requests/s | RSS of the tracer |")
     print("|---|---|---|---|---|")
     try:
         redis_load(server.pid, port)
         base, rate = redis_load(server.pid, port)
         print(f"| none | {base:.2f} | 1.00× | {rate:.0f} | – |")
-        for name, tracer in tracers().items():
+        for name, tracer in wanted(tracers()).items():
             if "memleak," not in name:
                 continue
+            base, rate = redis_load(server.pid, port)
             log = f"{work}/tracer"
             with open(log, "w") as log_file:
                 process = subprocess.Popen(tracer(server.pid), stdout=log_file, stderr=log_file, stdin=subprocess.DEVNULL)
