@@ -20,7 +20,8 @@ allowed() {
 	report) echo report model symbols allocators elf target base shared ;;
 	live) echo live report model base shared ;;
 	record) echo record report model elf base shared ;;
-	cli) echo cli live record report trace inject model allocators symbols unwind elf target base shared ;;
+	heap) echo heap target base shared ;;
+	cli) echo cli heap live record report trace inject model allocators symbols unwind elf target base shared ;;
 	esac
 }
 

@@ -167,9 +167,10 @@ struct ml_error *ml_backend_settle(struct ml_session *session, struct ml_tracer_
 	const struct ml_options *options = session->options;
 	struct burden burden;
 
-	if (options->backend != ML_BACKEND_AUTO || strcmp(session->tracer->ops->name, "bpf") != 0 ||
-	    ml_backend_agent_lacks(options) || !measure(session, &burden) ||
-	    burden.share <= options->max_overhead)
+	/* The agent needs ptrace for itself. */
+	if (session->watches_end || options->backend != ML_BACKEND_AUTO ||
+	    strcmp(session->tracer->ops->name, "bpf") != 0 || ml_backend_agent_lacks(options) ||
+	    !measure(session, &burden) || burden.share <= options->max_overhead)
 		return NULL;
 	if (have_interpreter(&session->targets)) {
 		if (ml_options_has(options, ML_OPTION_MAX_OVERHEAD))

@@ -54,8 +54,8 @@ static struct ml_leak_summary sum_up(const struct ml_report *report)
 		if (site->verdict.class != ML_VERDICT_LEAK)
 			continue;
 		summary.leaks++;
-		summary.leaked_bytes += site->bytes;
-		summary.leaked_blocks += site->count;
+		summary.leaked_bytes += site->lost_count ? site->lost_bytes : site->bytes;
+		summary.leaked_blocks += site->lost_count ? site->lost_count : site->count;
 	}
 	return summary;
 }

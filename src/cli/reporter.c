@@ -88,6 +88,7 @@ struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages
 	if (error)
 		return ml_error_wrap(error, "cannot read what was traced");
 	ml_snapshot_sort(&snapshot);
+	ml_lost_blocks_fill(reporter->lost, &snapshot);
 	ml_snapshot_deinit(&reporter->snapshot);
 	reporter->snapshot = snapshot;
 	collect_cost(reporter);

@@ -4,6 +4,7 @@
 #define ML_CLI_REPORTER_H
 
 #include "base/error.h"
+#include "cli/lost_blocks.h"
 #include "cli/options.h"
 #include "cli/record_file.h"
 #include "cli/report_writer.h"
@@ -28,8 +29,9 @@ struct ml_reporter {
 	const struct ml_options *options;
 	struct ml_tracer *tracer;
 	struct ml_targets *targets;
-	struct ml_record_file *record;  /**< gets every moment collected; NULL = none */
-	struct ml_report_writer writer; /**< its first group is the caller's to set */
+	const struct ml_lost_blocks *lost; /**< what is known to be lost at the end */
+	struct ml_record_file *record;     /**< gets every moment collected; NULL = none */
+	struct ml_report_writer writer;    /**< its first group is the caller's to set */
 
 	uint64_t sample_bytes; /**< 0 = off; as the tracer does it */
 	struct ml_timeline *timeline;

@@ -51,6 +51,7 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 		.options = options,
 		.tracer = tracer,
 		.targets = &session->targets,
+		.lost = &session->lost,
 		.record = record,
 		.writer = *writer,
 	};
@@ -216,6 +217,15 @@ static void set_mark(struct ml_session *session)
 		take_problem(session, ml_reporter_mark(&session->reporter));
 }
 
+static void on_command_stop(struct ml_session *session)
+{
+	const struct ml_target *target =
+		ml_targets_find(&session->targets, ml_command_pid(session->command));
+
+	if (target && target->process)
+		ml_lost_blocks_dispatch(&session->lost, session->tracer, target->process);
+}
+
 static void on_signal(struct ml_session *session)
 {
 	struct signalfd_siginfo info;
@@ -229,6 +239,8 @@ static void on_signal(struct ml_session *session)
 			on_stop_signal(session, &info);
 			continue;
 		}
+		if (session->watches_end)
+			on_command_stop(session);
 		if (session->command)
 			ml_command_peek(session->command);
 		if (session->follow)
@@ -449,6 +461,7 @@ void ml_session_deinit(struct ml_session *session)
 	ml_call_printer_deinit(&session->calls);
 	ml_u64map_free(&session->members_seen);
 	ml_members_deinit(&session->members);
+	ml_lost_blocks_deinit(&session->lost);
 	ml_error_free(session->problem);
 	ml_fd_close(&session->signal_fd);
 	ml_fd_close(&session->timer_fd);

@@ -11,6 +11,7 @@
 #include "base/u64map.h"
 #include "cli/call_printer.h"
 #include "cli/command.h"
+#include "cli/lost_blocks.h"
 #include "cli/members.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -44,7 +45,9 @@ struct ml_session {
 	struct ml_reporter reporter;
 	struct ml_follow *follow; /**< NULL without --follow */
 	struct ml_call_printer calls;
-	struct ml_live *live;          /**< with --live, while it runs */
+	struct ml_live *live; /**< with --live, while it runs */
+	bool watches_end;     /**< the command is kept a tracee to its end; before run */
+	struct ml_lost_blocks lost;
 	struct ml_members members;     /**< of a container */
 	uint64_t members_look_ns;      /**< when new ones were looked for last */
 	struct ml_u64map members_seen; /**< pid → start time of those that were tried */

@@ -237,6 +237,10 @@ static struct ml_error *attach_command(struct run *run)
 {
 	pid_t pid = ml_command_pid(&run->command);
 	bool follows = run->options->follow;
+
+	run->session.watches_end = ml_lost_blocks_wanted(run->options, run->session.tracer);
+	if (run->session.watches_end)
+		ml_launch_keep_to_end(run->command.launch);
 	struct ml_error *error =
 		follows ? ml_session_follow_launch(&run->session, run->command.launch, pid)
 			: ml_launch_run(run->command.launch, command_mapped, run);

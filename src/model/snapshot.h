@@ -96,6 +96,9 @@ struct ml_site_books {
 	uint64_t shown_count;
 	uint64_t oldest_born_ns; /**< birth of the oldest block alive; 0 when unknown or none */
 	uint64_t newest_born_ns;
+	/** Of the live ones, those that nothing pointed to when the program ended. */
+	uint64_t lost_bytes;
+	uint64_t lost_count;
 	uint64_t cohorts; /**< index + 1 in the snapshot's cohorts; 0 = nothing is alive */
 };
 

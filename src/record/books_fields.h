@@ -20,6 +20,8 @@ static const size_t ml_books_fields[] = {
 	offsetof(struct ml_site_books, shown_count),
 	offsetof(struct ml_site_books, oldest_born_ns),
 	offsetof(struct ml_site_books, newest_born_ns),
+	offsetof(struct ml_site_books, lost_bytes),
+	offsetof(struct ml_site_books, lost_count),
 };
 #define ML_BOOKS_FIELDS (sizeof(ml_books_fields) / sizeof(ml_books_fields[0]))
 /* All but the id and the cohorts, in place of which what they say is recorded. */

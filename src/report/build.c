@@ -3,6 +3,7 @@
 #include "report/report.h"
 
 #include "base/clock.h"
+#include "base/human.h"
 #include "base/u64map.h"
 #include "report/frames.h"
 #include "report/history.h"
@@ -13,6 +14,9 @@
 
 /** Drafts of one hash that are looked at: more do not happen unless somebody makes them. */
 #define SAME_HASH_MAX 1000
+
+/* Of a verdict on blocks nothing points to: a program may hide its pointers. */
+#define LOST_CONFIDENCE 0.95
 
 /** A site of the report in the making. */
 struct draft {
@@ -171,6 +175,8 @@ static void add_books(struct build *build, const struct ml_site_books *books)
 	site->allocs += books->allocs;
 	site->frees += books->frees;
 	site->alloc_bytes += books->alloc_bytes;
+	site->lost_bytes += books->lost_bytes;
+	site->lost_count += books->lost_count;
 	merge_ages(site, age_ms(now_ns, books->oldest_born_ns),
 		   age_ms(now_ns, books->newest_born_ns));
 	site->pid = stack ? stack->pid : build->report->pid;
@@ -229,6 +235,17 @@ static void add_blocks(struct build *build)
 /** When the program has ended there is nothing to watch for any more: says what is known. */
 static void say_at_end(const struct ml_report *report, struct ml_report_site *site)
 {
+	char human[ML_HUMAN_TEXT];
+
+	if (site->lost_count) {
+		site->verdict.class = ML_VERDICT_LEAK;
+		site->verdict.confidence = LOST_CONFIDENCE;
+		snprintf(site->verdict.why, sizeof(site->verdict.why),
+			 "nothing pointed to %" PRIu64 " of its blocks (%s) any more when the "
+			 "program ended",
+			 site->lost_count, ml_human_bytes((double)site->lost_bytes, human));
+		return;
+	}
 	if (!report->end_reason || site->verdict.class != ML_VERDICT_UNKNOWN)
 		return;
 

@@ -41,8 +41,9 @@ struct ml_report_site {
 	const char *comm;      /**< of pid, for reports of several processes */
 	uint64_t bytes, count; /**< outstanding and old enough */
 	uint64_t allocs, frees;
-	uint64_t alloc_bytes;         /**< ever allocated */
-	int64_t oldest_ms, newest_ms; /**< ages; -1 when unknown */
+	uint64_t alloc_bytes;            /**< ever allocated */
+	uint64_t lost_bytes, lost_count; /**< nothing pointed to them when the program ended */
+	int64_t oldest_ms, newest_ms;    /**< ages; -1 when unknown */
 	struct ml_verdict verdict;
 	bool is_stack_lost; /**< the tracer could not give the stack: no frames, no `end` */
 	enum ml_walk_end end;

@@ -3,6 +3,7 @@
 
 #include "base/human.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -106,6 +107,26 @@ static void add_others(struct ml_summary *summary)
 	}
 }
 
+/** What was found out at the end of a program; false when that was not looked for, or nothing. */
+static bool add_lost(const struct ml_report *report, struct ml_summary *summary)
+{
+	char size[ML_HUMAN_TEXT];
+	uint64_t bytes = 0, count = 0;
+	size_t sites = 0;
+
+	ml_array_each (site, &report->sites) {
+		bytes += site->lost_bytes;
+		count += site->lost_count;
+		sites += site->lost_count != 0;
+	}
+	if (!count)
+		return false;
+	add(summary, "%zu %s lost %" PRIu64 " block%s (%s) by the end of the program", sites,
+	    sites == 1 ? "site" : "sites", count, count == 1 ? "" : "s",
+	    ml_human_bytes((double)bytes, size));
+	return true;
+}
+
 void ml_summary_make(struct ml_report *report)
 {
 	struct ml_summary summary = {.eta_s = -1};
@@ -116,6 +137,10 @@ void ml_summary_make(struct ml_report *report)
 	leaks = summary.sites[ML_VERDICT_LEAK];
 	growing = summary.sites[ML_VERDICT_GROWING];
 	ml_human_time(report->elapsed_s, time);
+	if (add_lost(report, &summary)) {
+		report->summary = summary;
+		return;
+	}
 	if (leaks) {
 		add_growth(&summary, leaks, summary.leak_bytes_per_s, "leaks ", "leak ");
 		add_eta(report, &summary, summary.leak_bytes_per_s);

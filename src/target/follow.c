@@ -226,6 +226,7 @@ static void handle_stop(struct ml_follow *follow, struct tracee *tracee, int sta
 		resume(tracee, WSTOPSIG(status));
 		break;
 	case ML_PTRACE_TRAP:
+	case ML_PTRACE_END:
 	case ML_PTRACE_OTHER:
 		resume(tracee, 0);
 		break;

@@ -19,6 +19,7 @@
 
 struct ml_launch {
 	pid_t pid;
+	bool keeps_to_end;
 	bool is_held; /* stopped under our ptrace, or to be killed with us */
 };
 
@@ -318,6 +319,23 @@ static struct ml_error *handle_stop(struct ml_startup *startup, int status,
 	}
 }
 
+/* Each call fails only when the child was killed meanwhile. */
+static void let_go(struct ml_launch *launch)
+{
+	if (launch->keeps_to_end) {
+		ptrace(PTRACE_SETOPTIONS, launch->pid, NULL, (long)PTRACE_O_TRACEEXIT);
+		ptrace(PTRACE_CONT, launch->pid, NULL, 0L);
+	} else {
+		ptrace(PTRACE_DETACH, launch->pid, NULL, 0L);
+	}
+	launch->is_held = false;
+}
+
+void ml_launch_keep_to_end(struct ml_launch *launch)
+{
+	launch->keeps_to_end = true;
+}
+
 /* From the exec stop until the loader is done. */
 static struct ml_error *run(struct ml_launch *launch, ml_launch_mapped *mapped, void *context)
 {
@@ -339,9 +357,7 @@ static struct ml_error *run(struct ml_launch *launch, ml_launch_mapped *mapped, 
 			return NULL;
 		}
 	}
-	/* Fails only when it was killed meanwhile. */
-	ptrace(PTRACE_DETACH, launch->pid, NULL, 0L);
-	launch->is_held = false;
+	let_go(launch);
 	return NULL;
 }
 

@@ -13,6 +13,7 @@ enum ml_ptrace_stop {
 	ML_PTRACE_GROUP,   /**< job control stopped it: only PTRACE_LISTEN keeps it stopped */
 	ML_PTRACE_TRAP,    /**< just born, interrupted by us, or its job goes on */
 	ML_PTRACE_EXEC,
+	ML_PTRACE_END,   /**< its memory is still there */
 	ML_PTRACE_BIRTH, /**< fork, vfork or clone */
 	ML_PTRACE_OTHER,
 };
@@ -27,6 +28,8 @@ static inline enum ml_ptrace_stop ml_ptrace_stop_kind(int status)
 		return WSTOPSIG(status) == SIGTRAP ? ML_PTRACE_TRAP : ML_PTRACE_GROUP;
 	case PTRACE_EVENT_EXEC:
 		return ML_PTRACE_EXEC;
+	case PTRACE_EVENT_EXIT:
+		return ML_PTRACE_END;
 	case PTRACE_EVENT_FORK:
 	case PTRACE_EVENT_VFORK:
 	case PTRACE_EVENT_CLONE:

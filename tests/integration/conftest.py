@@ -14,6 +14,7 @@ import pytest
 import helpers
 
 TEST_LIMIT_S = 60
+BUILD_LIMIT_S = 300  # of all test programs
 
 
 class TookTooLong(Exception):
@@ -31,14 +32,22 @@ def pytest_runtest_protocol(item):
     marker = item.get_closest_marker("limit")
     limit_s = (marker.args[0] if marker else TEST_LIMIT_S) * helpers.SLOWNESS
 
+    note_running(item.nodeid)
+    begin_limit(limit_s)
+    yield
+    end_limit()
+
+
+def begin_limit(limit_s):
     def on_alarm(number, frame):
         raise TookTooLong("over %d s" % limit_s)
 
-    note_running(item.nodeid)
     signal.signal(signal.SIGALRM, on_alarm)
     signal.alarm(limit_s)
     faulthandler.dump_traceback_later(limit_s + 30, exit=True, file=sys.__stderr__)
-    yield
+
+
+def end_limit():
     faulthandler.cancel_dump_traceback_later()
     signal.alarm(0)
 
@@ -128,7 +137,12 @@ class Programs:
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory):
-    return Programs(str(tmp_path_factory.mktemp("targets")))
+    """Built once; the first test to ask does not pay for it with its own time."""
+    begin_limit(BUILD_LIMIT_S * helpers.SLOWNESS)
+    try:
+        return Programs(str(tmp_path_factory.mktemp("targets")))
+    finally:
+        begin_limit(TEST_LIMIT_S * helpers.SLOWNESS)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -190,14 +190,12 @@ def test_baseline(bench, rebuilt):
     assert status == CANNOT and "--baseline: /dev/null: not a recording" in err
 
 
-def test_leak_gate(bench, programs):
-    """memleak --fail-on-leak -- CMD, and the same of two recordings."""
+def test_leak_gate_of_differences(bench, programs):
+    """Two recordings of commands."""
     path = [os.path.join(bench.directory, name) for name in ("a.ml", "b.ml")]
     for file, program in zip(path, ("without", "steps")):
-        status, _, err = bench.run("--fail-on-leak", "-w", file, "--", programs[program])
+        status, _, err = bench.run("-w", file, "--", programs[program])
         assert status == 0, err
-        words = err.splitlines()[-1].split()
-        assert words[:3] == ["#", "memleak:", "verdict=ok"] and "leaks=0" in words
     # The second one ended with blocks that it had not freed.
     status, _, err = bench.run("diff", *path, "--fail-on-leak")
     words = dict(word.split("=") for word in err.splitlines()[-1].split()[2:])

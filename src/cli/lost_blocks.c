@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/lost_blocks.h"
+
+#include "base/clock.h"
+#include "cli/note.h"
+#include "heap/reach.h"
+#include "target/ptrace_stop.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/user.h>
+#include <unistd.h>
+
+/* How long the other threads may take to end once the process is told to. */
+#define THREADS_END_NS (ML_NS_PER_SECOND / 5)
+
+bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tracer *tracer)
+{
+	return options->fail_on_leak && !options->follow && !options->trace_calls &&
+	       !options->sample_bytes && options->sample_every <= 1 && !options->min_size &&
+	       !options->max_size && !options->object && !strcmp(tracer->ops->name, "bpf");
+}
+
+static size_t count_threads(pid_t pid)
+{
+	char path[40];
+	size_t count = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	DIR *folder = opendir(path);
+
+	if (!folder)
+		return 0;
+	for (const struct dirent *it; (it = readdir(folder)) != NULL;)
+		count += it->d_name[0] != '.';
+	closedir(folder);
+	return count;
+}
+
+/* False when only the main thread ends, and the program goes on without it. */
+static bool is_alone(pid_t pid)
+{
+	uint64_t start_ns = ml_monotonic_ns();
+
+	while (count_threads(pid) > 1) {
+		if (ml_monotonic_ns() - start_ns > THREADS_END_NS)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
+/* The registers at the stop (x86-64's, of which the stack pointer is one). */
+static bool read_registers(pid_t pid, struct ml_reach_roots *roots)
+{
+	struct user_regs_struct registers;
+
+	if (ptrace(PTRACE_GETREGS, pid, NULL, &registers))
+		return false;
+	_Static_assert(sizeof(registers) <= sizeof(roots->registers), "room for all of them");
+	memcpy(roots->registers, &registers, sizeof(registers));
+	roots->register_count = sizeof(registers) / sizeof(roots->registers[0]);
+	roots->stack_pointer = registers.rsp;
+	return true;
+}
+
+static void add_block(struct ml_lost_blocks *lost, const struct ml_reach_block *block)
+{
+	bool is_new;
+	uint64_t *index = ml_u64map_put(&lost->by_stack, block->tag, &is_new);
+
+	if (is_new) {
+		*index = lost->sites.count;
+		*ml_array_push(&lost->sites) = (struct ml_lost_site){0};
+	}
+	lost->sites.items[*index].bytes += block->size;
+	lost->sites.items[*index].count++;
+}
+
+/* Blocks that are not in the books may hold the only pointers to others. */
+static bool has_all(const struct ml_snapshot *snapshot)
+{
+	static const size_t missing[] = {
+		ML_COUNTER_LIVE_TABLE_FULL, ML_COUNTER_SITE_TABLE_FULL, ML_COUNTER_CALLS_MISSED,
+		ML_COUNTER_RETURNS_LOST,    ML_COUNTER_TASK_STATE_LOST,
+	};
+
+	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
+		if (snapshot->counters[missing[i]])
+			return false;
+	return true;
+}
+
+static struct ml_error *look(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
+			     const struct ml_process *process, const struct ml_reach_roots *roots)
+{
+	const struct ml_snapshot_filter filter = {.want_blocks = true, .want_ages = true};
+	struct ml_snapshot snapshot = {0};
+	ml_reach_blocks blocks = {0};
+	struct ml_error *error = tracer->ops->snapshot(tracer, &filter, &snapshot);
+
+	if (error)
+		return error;
+	ml_array_each (block, &snapshot.blocks)
+		*ml_array_push(&blocks) = (struct ml_reach_block){
+			.address = block->address, .size = block->size, .tag = block->stack};
+	if (!has_all(&snapshot))
+		error = ml_error_new(ML_ERROR_SYSTEM, "blocks are missing in the books");
+	else
+		error = ml_reach_mark(process, roots, &blocks);
+	ml_array_each (block, &blocks)
+		if (!error && !block->is_reached)
+			add_block(lost, block);
+	lost->was_looked = !error;
+	ml_array_free(&blocks);
+	ml_snapshot_deinit(&snapshot);
+	return error;
+}
+
+static void on_end(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
+		   const struct ml_process *process)
+{
+	struct ml_reach_roots roots = {0};
+	struct ml_error *error;
+
+	if (lost->was_looked || !is_alone(ml_process_pid(process)) ||
+	    !read_registers(ml_process_pid(process), &roots))
+		return;
+	error = look(lost, tracer, process, &roots);
+	if (error)
+		ml_note("what the command lost is not known, only how its memory grew: %s",
+			ml_error_message(error));
+	ml_error_free(error);
+}
+
+void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
+			     const struct ml_process *process)
+{
+	pid_t pid = ml_process_pid(process);
+
+	for (;;) {
+		siginfo_t info = {0};
+
+		/* Not WEXITED: who reaps it is somebody else. */
+		if (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | __WALL) || !info.si_pid)
+			return;
+
+		int status = info.si_status << 8 | 0x7f;
+		enum ml_ptrace_stop kind = ml_ptrace_stop_kind(status);
+
+		if (kind == ML_PTRACE_END)
+			on_end(lost, tracer, process);
+		ptrace(kind == ML_PTRACE_GROUP ? PTRACE_LISTEN : PTRACE_CONT, pid, NULL,
+		       kind == ML_PTRACE_SIGNAL ? (long)WSTOPSIG(status) : 0L);
+	}
+}
+
+void ml_lost_blocks_fill(const struct ml_lost_blocks *lost, struct ml_snapshot *snapshot)
+{
+	ml_array_each (books, &snapshot->sites) {
+		const uint64_t *index = ml_u64map_get(&lost->by_stack, books->stack);
+
+		if (!index)
+			continue;
+		books->lost_bytes = lost->sites.items[*index].bytes;
+		books->lost_count = lost->sites.items[*index].count;
+		if (books->lost_count > books->shown_count) {
+			books->lost_bytes = books->shown_bytes;
+			books->lost_count = books->shown_count;
+		}
+	}
+}
+
+void ml_lost_blocks_deinit(struct ml_lost_blocks *lost)
+{
+	ml_u64map_free(&lost->by_stack);
+	ml_array_free(&lost->sites);
+}
