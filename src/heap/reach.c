@@ -10,10 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE        4096ull
-#define PIECE_PAGES 64u
+#define PAGE 4096ull
+/* Pages whose state is asked for at once, and words copied at once. */
+#define PIECE_PAGES 4096u
 #define PIECE_BYTES (PIECE_PAGES * PAGE)
-#define PIECE_WORDS (PIECE_BYTES / sizeof(uint64_t))
+#define COPY_WORDS  (64u * PAGE / sizeof(uint64_t))
+
+/* Beyond this a mapping is no place for pointers but the shadow of other memory (a sanitizer's),
+ * and asking for the state of its pages would take minutes. */
+#define MAPPING_MAX (256ull << 30)
 
 /* Bits of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
 #define PAGE_IS_FILES (1ull << 61) /* of a file, or shared */
@@ -27,7 +32,7 @@ struct search {
 	ML_ARRAY(size_t) reached; /* blocks whose words are still to be looked at */
 	int pagemap_fd;           /* -1: every page is looked at */
 	bool in_libc;             /* the words are the C library's variables */
-	uint64_t words[PIECE_WORDS];
+	uint64_t words[COPY_WORDS];
 	uint64_t pages[PIECE_PAGES];
 };
 
@@ -107,16 +112,21 @@ static void look_at_pages(struct search *search, uint64_t address, size_t count,
 	}
 }
 
-/* The words of [start, end), which lies within one piece. */
+/* The words of [start, end). */
 static void scan_words(struct search *search, uint64_t start, uint64_t end)
 {
-	size_t count = (end - start) / sizeof(uint64_t);
+	while (start < end) {
+		size_t count = (end - start) / sizeof(uint64_t);
 
-	if (!count ||
-	    !ml_process_read(search->process, start, search->words, count * sizeof(uint64_t)))
-		return;
-	for (size_t i = 0; i < count; i++)
-		follow(search, search->words[i]);
+		count = count < COPY_WORDS ? count : COPY_WORDS;
+		if (!count)
+			return;
+		if (ml_process_read(search->process, start, search->words,
+				    count * sizeof(uint64_t)))
+			for (size_t i = 0; i < count; i++)
+				follow(search, search->words[i]);
+		start += count * sizeof(uint64_t);
+	}
 }
 
 /* All pages of [start, end) that hold something of the process's own. */
@@ -179,9 +189,9 @@ static void scan_mapping(struct search *search, const struct ml_mapping *mapping
 {
 	uint64_t start = mapping->start;
 
-	if (!mapping->is_readable || (mapping->is_executable && !mapping->is_writable) ||
-	    !strcmp(mapping->path, "[vvar]") || !strcmp(mapping->path, "[vvar_vclock]") ||
-	    !strcmp(mapping->path, "[vsyscall]"))
+	if (!mapping->is_readable || mapping->end - start > MAPPING_MAX ||
+	    (mapping->is_executable && !mapping->is_writable) || !strcmp(mapping->path, "[vvar]") ||
+	    !strcmp(mapping->path, "[vvar_vclock]") || !strcmp(mapping->path, "[vsyscall]"))
 		return;
 	if (roots->stack_pointer > start && roots->stack_pointer < mapping->end)
 		start = roots->stack_pointer;

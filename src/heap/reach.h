@@ -35,8 +35,8 @@ struct ml_reach_roots {
 
 /**
  * Sorts @p blocks, which must be all there are, by address, and sets `is_reached` of those that
- * can be reached. @p process must be stopped. Memory that cannot be read is passed over; time and
- * memory are bounded by what the process has resident.
+ * can be reached. @p process must be stopped. Memory that cannot be read, and mappings of more
+ * than 256 GiB, are passed over.
  */
 struct ml_error *ml_reach_mark(const struct ml_process *process, const struct ml_reach_roots *roots,
 			       ml_reach_blocks *blocks);

@@ -232,7 +232,7 @@ static void take_moment(struct ml_recording *recording, struct ml_cursor *item)
 /* Applies the items that wait for their moment. */
 static struct ml_error *apply_waiting(struct ml_recording *recording)
 {
-	struct ml_cursor items = {.at = (const uint8_t *)recording->waiting.text};
+	struct ml_cursor items = {.at = (const uint8_t *)ml_strbuf_text(&recording->waiting)};
 
 	items.end = items.at + recording->waiting.length;
 	while (ml_cursor_left(&items)) {
@@ -356,7 +356,8 @@ static struct ml_error *next_batch(struct ml_recording *recording, bool *is_ther
 
 	if (error)
 		return ml_error_wrap(error, "%s", recording->name);
-	recording->items = (struct ml_cursor){.at = (const uint8_t *)recording->content.text};
+	recording->items =
+		(struct ml_cursor){.at = (const uint8_t *)ml_strbuf_text(&recording->content)};
 	recording->items.end = recording->items.at + (*is_there ? recording->content.length : 0);
 	return NULL;
 }
