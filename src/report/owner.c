@@ -213,9 +213,25 @@ bool ml_owner_is_wrapper_name(const char *symbol)
 static bool is_runtime(const char *module)
 {
 	static const char *const names[] = {
-		"libc.so",     "libc-2.",      "ld-linux",    "ld-musl",     "libstdc++.so",
-		"libc++.so",   "libc++abi.so", "libgcc_s.so", "libjemalloc", "libtcmalloc",
-		"libmimalloc", "libsupc++",    "libpthread",  "[vdso]",      "libasan.so",
+		"libc.so",
+		"libc-2.",
+		"ld-linux",
+		"ld-musl",
+		"libstdc++.so",
+		"libc++.so",
+		"libc++abi.so",
+		"libgcc_s.so",
+		"libjemalloc",
+		"libtcmalloc",
+		"libmimalloc",
+		"libsupc++",
+		"libpthread",
+		"[vdso]",
+		"libasan.so",
+		/* calls of C functions out of other languages */
+		"libffi.so",
+		"_ctypes.",
+		"_cffi_backend.",
 	};
 
 	for (size_t i = 0; module && i < COUNT(names); i++)

@@ -235,7 +235,7 @@ static void write_text(FILE *out, const struct ml_report *report)
 	begin_style(&text, report, STYLE_REMARK);
 	add_totals(&text, report);
 	if (report->target_cpu_fraction >= 0)
-		ml_strbuf_printf(&text, "# cost: about %.1f %% of a CPU in the target\n",
+		ml_strbuf_printf(&text, "# cost: about %.1f %% of the target's CPU time\n",
 				 100 * report->target_cpu_fraction);
 	add_caveats(&text, report);
 	ml_array_each (note, &report->notes) {
