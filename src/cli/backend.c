@@ -63,7 +63,8 @@ struct ml_error *ml_backend_create(const struct ml_options *options,
 /* ---- what tracing costs -----------------------------------------------------------------------
  */
 
-/* The agent does not read the frames of interpreters yet, which is worth more than time. */
+/* The agent does not read Python's frames yet, which are worth more than time; and a JVM is not
+ * patched without being asked to. */
 static bool has_interpreter(const struct ml_process *process)
 {
 	struct ml_maps maps = {0};
@@ -175,7 +176,8 @@ struct ml_error *ml_backend_settle(struct ml_session *session, struct ml_tracer_
 	if (have_interpreter(&session->targets)) {
 		if (ml_options_has(options, ML_OPTION_MAX_OVERHEAD))
 			tell_why_not(burden.share,
-				     "the agent does not read an interpreter's frames");
+				     "Python and Java are traced from inside only with "
+				     "--backend agent");
 		return NULL;
 	}
 	/* Estimates in place of exact figures only where the limit was given in so many words. */
