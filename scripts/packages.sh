@@ -13,7 +13,7 @@ libiberty-dev libzstd-dev liblzma-dev zlib1g-dev libzydis-dev libncurses-dev pyt
 demo="gcc libc6-dev util-linux iproute2"
 test="g++ clang-format libcmocka-dev python3-pytest musl-tools binutils
 libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libgoogle-perftools-dev libmimalloc2.0 libmimalloc-dev
-redis-server redis-tools nginx-light netcat-openbsd python3-pyte libclang-rt-14-dev lld gdb strace xz-utils dwz openjdk-17-jdk-headless"
+redis-server redis-tools nginx-light netcat-openbsd python3-pyte libclang-rt-14-dev lld gdb strace xz-utils dwz openjdk-17-jdk-headless bpftrace"
 bench="bpftrace heaptrack gdb g++ clang lld mold musl-tools libssl-dev libboost-context-dev rustc
 golang-go luajit pypy3 nodejs redis-server redis-tools nginx-light postgresql"
 vm="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils bpftool procps dash"
