@@ -45,7 +45,6 @@ struct ml_recording {
 	struct ml_report target; /* as the newest item says */
 	enum ml_report_sort sort;
 	uint64_t start_ns;
-	const char *tool;
 	ML_ARRAY(const char *) notes; /* of the moment ahead or reached */
 	bool has_target, has_end;
 	char early_end[200];
@@ -124,7 +123,7 @@ static void take_target(struct ml_recording *recording, struct ml_cursor *item)
 	target.sampling_n = ml_cursor_uleb(item);
 	target.top = ml_cursor_uleb(item);
 	recording->start_ns = ml_cursor_uleb(item);
-	recording->tool = ml_names_reader_string(names, item);
+	ml_names_reader_string(names, item); /* which program made it: for people */
 	if (pid < 0 || pid > INT_MAX || sampling > ML_SAMPLING_BYTES || target.top > UINT32_MAX)
 		ml_cursor_fail(item);
 	target.pid = (pid_t)pid;
@@ -430,11 +429,6 @@ const struct ml_recording_moment *ml_recording_moment(const struct ml_recording 
 const char *ml_recording_early_end(const struct ml_recording *recording)
 {
 	return recording->early_end[0] ? recording->early_end : NULL;
-}
-
-const char *ml_recording_tool(const struct ml_recording *recording)
-{
-	return recording->tool;
 }
 
 static const struct ml_stack *stack_of(void *context, uint64_t id)

@@ -58,9 +58,6 @@ const struct ml_recording_moment *ml_recording_moment(const struct ml_recording 
 /** Why the recording ends before its run did, in words; NULL when it does not, or not reached. */
 const char *ml_recording_early_end(const struct ml_recording *recording);
 
-/** The program that made it ("memleak 0.1.0"); NULL before the first moment. */
-const char *ml_recording_tool(const struct ml_recording *recording);
-
 /**
  * Fills in @p input all that building a report of the moment reached takes, with @p snapshot in
  * place of the recorded one when it is not NULL. Borrowed from the recording.
