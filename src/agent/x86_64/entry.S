@@ -11,6 +11,19 @@
  */
 #include "agent/x86_64/offsets.h"
 
+/* Takes the registers of the call out of its frame; flags stay. */
+.macro load_registers
+	mov	-8(%rbp), %rax
+	mov	-16(%rbp), %rcx
+	mov	-24(%rbp), %rdx
+	mov	-32(%rbp), %rsi
+	mov	-40(%rbp), %rdi
+	mov	-48(%rbp), %r8
+	mov	-56(%rbp), %r9
+	mov	-64(%rbp), %r10
+	mov	-72(%rbp), %r11
+.endm
+
 	.section .header, "a"
 	.globl image_header
 image_header:
@@ -102,15 +115,7 @@ long_way:
 	mov	%rsp, %rdi
 	call	ml_agent_before
 	test	%eax, %eax
-	mov	-8(%rbp), %rax
-	mov	-16(%rbp), %rcx
-	mov	-24(%rbp), %rdx
-	mov	-32(%rbp), %rsi
-	mov	-40(%rbp), %rdi
-	mov	-48(%rbp), %r8
-	mov	-56(%rbp), %r9
-	mov	-64(%rbp), %r10
-	mov	-72(%rbp), %r11
+	load_registers
 	jnz	2f
 	mov	%rbp, %rsp
 	pop	%rbp
@@ -135,15 +140,7 @@ ml_agent_returned:
 3:	mov	%rsp, %rdi
 	call	ml_agent_after
 	test	%eax, %eax
-	mov	-8(%rbp), %rax
-	mov	-16(%rbp), %rcx
-	mov	-24(%rbp), %rdx
-	mov	-32(%rbp), %rsi
-	mov	-40(%rbp), %rdi
-	mov	-48(%rbp), %r8
-	mov	-56(%rbp), %r9
-	mov	-64(%rbp), %r10
-	mov	-72(%rbp), %r11
+	load_registers
 	mov	%rbp, %rsp
 	pop	%rbp
 	lea	8(%rsp), %rsp
