@@ -147,12 +147,10 @@ void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *trac
 			return;
 
 		int status = info.si_status << 8 | 0x7f;
-		enum ml_ptrace_stop kind = ml_ptrace_stop_kind(status);
 
-		if (kind == ML_PTRACE_END)
+		if (ml_ptrace_stop_kind(status) == ML_PTRACE_END)
 			on_end(lost, tracer, process);
-		ptrace(kind == ML_PTRACE_GROUP ? PTRACE_LISTEN : PTRACE_CONT, pid, NULL,
-		       kind == ML_PTRACE_SIGNAL ? (long)WSTOPSIG(status) : 0L);
+		ml_ptrace_resume(pid, status, PTRACE_CONT);
 	}
 }
 

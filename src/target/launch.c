@@ -185,15 +185,6 @@ static struct ml_error *explain_exec(const char *path, int err)
 	}
 }
 
-/* Resumes @p pid after a stop that needs nothing of us; @p request is how. */
-static void resume(pid_t pid, int status, enum __ptrace_request request)
-{
-	enum ml_ptrace_stop kind = ml_ptrace_stop_kind(status);
-	long signal = kind == ML_PTRACE_SIGNAL ? WSTOPSIG(status) : 0;
-
-	ptrace(kind == ML_PTRACE_GROUP ? PTRACE_LISTEN : request, pid, NULL, signal);
-}
-
 /* Until the child stands at its exec. When it ended instead it has been reaped. */
 static struct ml_error *wait_exec(pid_t pid, const char *path, int failure_fd)
 {
@@ -206,7 +197,7 @@ static struct ml_error *wait_exec(pid_t pid, const char *path, int failure_fd)
 			break;
 		if (ml_ptrace_stop_kind(status) == ML_PTRACE_EXEC)
 			return NULL;
-		resume(pid, status, PTRACE_CONT);
+		ml_ptrace_resume(pid, status, PTRACE_CONT);
 	}
 	if (read(failure_fd, &err, sizeof(err)) == (ssize_t)sizeof(err))
 		return explain_exec(path, err);
@@ -351,7 +342,7 @@ static struct ml_error *run(struct ml_launch *launch, ml_launch_mapped *mapped, 
 			return error;
 		if (over)
 			break;
-		resume(launch->pid, status, PTRACE_SYSCALL);
+		ml_ptrace_resume(launch->pid, status, PTRACE_SYSCALL);
 		if (wait_for(launch->pid, &status) < 0 || !WIFSTOPPED(status)) {
 			launch->is_held = false; /* it has ended and is reaped */
 			return NULL;

@@ -39,4 +39,14 @@ static inline enum ml_ptrace_stop ml_ptrace_stop_kind(int status)
 	}
 }
 
+/** Lets @p pid go on after a stop of @p status that needs nothing of us: by @p request, with its
+ * signal if it was about to get one, and stopped still where job control wants that. */
+static inline void ml_ptrace_resume(pid_t pid, int status, enum __ptrace_request request)
+{
+	enum ml_ptrace_stop kind = ml_ptrace_stop_kind(status);
+	long number = kind == ML_PTRACE_SIGNAL ? WSTOPSIG(status) : 0;
+
+	ptrace(kind == ML_PTRACE_GROUP ? PTRACE_LISTEN : request, pid, NULL, number);
+}
+
 #endif
