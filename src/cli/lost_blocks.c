@@ -4,10 +4,9 @@
 #include "base/clock.h"
 #include "cli/note.h"
 #include "heap/reach.h"
+#include "target/proc.h"
 #include "target/ptrace_stop.h"
 
-#include <dirent.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/user.h>
 #include <unistd.h>
@@ -22,28 +21,13 @@ bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tra
 	       !options->max_size && !options->object && !strcmp(tracer->ops->name, "bpf");
 }
 
-static size_t count_threads(pid_t pid)
-{
-	char path[40];
-	size_t count = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	DIR *folder = opendir(path);
-
-	if (!folder)
-		return 0;
-	for (const struct dirent *it; (it = readdir(folder)) != NULL;)
-		count += it->d_name[0] != '.';
-	closedir(folder);
-	return count;
-}
-
 /* False when only the main thread ends, and the program goes on without it. */
 static bool is_alone(pid_t pid)
 {
 	uint64_t start_ns = ml_monotonic_ns();
+	struct ml_proc_stat stat;
 
-	while (count_threads(pid) > 1) {
+	while (ml_proc_stat_read(pid, &stat) && stat.threads > 1) {
 		if (ml_monotonic_ns() - start_ns > THREADS_END_NS)
 			return false;
 		usleep(1000);

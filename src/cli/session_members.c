@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** Processes that join a session: a container's, and the children of those followed. */
 #include "base/clock.h"
-#include "base/file.h"
 #include "cli/note.h"
 #include "cli/session.h"
 #include "target/proc.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#define STAT_LIMIT 4096
-#define WALKS_MAX  16 /* bounds a tree that grows while it is walked */
+#define WALKS_MAX 16 /* bounds a tree that grows while it is walked */
 
 /* A process that cannot be opened is told about and left alone: the others matter as well. */
 static struct ml_target *open_target(struct ml_session *session, pid_t pid)
@@ -32,15 +27,9 @@ static struct ml_target *open_target(struct ml_session *session, pid_t pid)
 /* When the process with that pid started, in the kernel's ticks; 0 when it is gone. */
 static uint64_t start_time(pid_t pid)
 {
-	ML_FREE_CLEANUP char *text = NULL;
-	struct ml_proc_stat stat = {0};
-	char path[32];
+	struct ml_proc_stat stat;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	ML_ERROR_CLEANUP struct ml_error *error =
-		ml_file_read(AT_FDCWD, path, STAT_LIMIT, &text, NULL);
-
-	return !error && ml_proc_stat_parse(text, &stat) ? stat.start_time : 0;
+	return ml_proc_stat_read(pid, &stat) ? stat.start_time : 0;
 }
 
 static void visit_member(void *context, pid_t pid)

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "target/proc.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -368,23 +367,18 @@ struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter
 {
 	pid_t pid = ml_process_pid(process);
 	long highest = 0, filters = -1;
-	char path[32];
+	ml_proc_tids tids = {0};
 
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-
-	DIR *tasks = opendir(path);
-
-	if (!tasks)
+	if (!ml_proc_threads(pid, &tids))
 		return ml_error_new(ML_ERROR_TARGET, "process %d is gone", pid);
-	for (struct dirent *entry; (entry = readdir(tasks));) {
-		pid_t tid = atoi(entry->d_name);
-		long mode = tid > 0 ? mode_of(pid, tid, &filters) : 0;
+	for (size_t i = 0; i < tids.count; i++) {
+		long mode = mode_of(pid, tids.items[i], &filters);
 
 		highest = mode > highest ? mode : highest;
 		if (mode == SECCOMP_MODE_STRICT)
 			break;
 	}
-	closedir(tasks);
+	ml_array_free(&tids);
 	if (highest == SECCOMP_MODE_STRICT)
 		return would_not_pass(pid, "gettid");
 	*out = highest == 0                ? ML_FILTER_NONE

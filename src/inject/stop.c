@@ -6,7 +6,6 @@
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -89,21 +88,14 @@ static struct ml_error *seize_new(struct ml_stop *stop, size_t *fresh)
 {
 	size_t before = stop->threads.count;
 	struct ml_error *error = NULL;
-	char path[32];
+	ml_proc_tids tids = {0};
 
-	snprintf(path, sizeof(path), "/proc/%d/task", stop->pid);
-
-	DIR *tasks = opendir(path);
-
-	if (!tasks)
+	if (!ml_proc_threads(stop->pid, &tids))
 		return ml_error_new(ML_ERROR_TARGET, "process %d is gone", stop->pid);
-	for (struct dirent *entry; !error && (entry = readdir(tasks));) {
-		pid_t tid = atoi(entry->d_name);
-
-		if (tid > 0 && !is_listed(stop, tid))
-			error = seize(stop, tid);
-	}
-	closedir(tasks);
+	for (size_t i = 0; !error && i < tids.count; i++)
+		if (!is_listed(stop, tids.items[i]))
+			error = seize(stop, tids.items[i]);
+	ml_array_free(&tids);
 	*fresh = stop->threads.count - before;
 	return error;
 }

@@ -9,7 +9,6 @@
 #include "target/ptrace_stop.h"
 #include "target/startup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <linux/kcmp.h>
 #include <signal.h>
@@ -47,8 +46,6 @@ struct ml_follow {
 	struct ml_u64map tracees; /* tid → struct tracee *, owned */
 };
 
-typedef ML_ARRAY(pid_t) pid_list;
-
 static struct tracee *find(const struct ml_follow *follow, pid_t tid)
 {
 	uint64_t *slot = ml_u64map_get(&follow->tracees, (uint64_t)tid);
@@ -72,9 +69,9 @@ static void drop(struct ml_follow *follow, struct tracee *tracee)
 }
 
 /* The threads of process @p tgid, of all when it is 0: a copy, for walks that change the table. */
-static pid_list list_threads(const struct ml_follow *follow, pid_t tgid)
+static ml_proc_tids list_threads(const struct ml_follow *follow, pid_t tgid)
 {
-	pid_list tids = {0};
+	ml_proc_tids tids = {0};
 	uint64_t key, value;
 
 	for (size_t cursor = 0; ml_u64map_next(&follow->tracees, &cursor, &key, &value);) {
@@ -180,7 +177,7 @@ static void announce(struct ml_follow *follow, struct tracee *child)
  */
 static void handle_exec(struct ml_follow *follow, struct tracee *tracee)
 {
-	pid_list tids = list_threads(follow, tracee->tgid);
+	ml_proc_tids tids = list_threads(follow, tracee->tgid);
 
 	ml_array_each (tid, &tids)
 		if (*tid != tracee->tid)
@@ -252,7 +249,7 @@ static bool reap(struct ml_follow *follow, struct tracee *tracee)
 
 static unsigned int reap_all(struct ml_follow *follow)
 {
-	pid_list tids = list_threads(follow, 0);
+	ml_proc_tids tids = list_threads(follow, 0);
 	unsigned int handled = 0;
 
 	ml_array_each (tid, &tids) {
@@ -334,23 +331,15 @@ static struct ml_error *seize(struct ml_follow *follow, pid_t tid, pid_t tgid, u
 
 static struct ml_error *seize_threads(struct ml_follow *follow, pid_t pid, unsigned int *count)
 {
-	char path[32];
+	ml_proc_tids tids = {0};
 	struct ml_error *error = NULL;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-
-	DIR *tasks = opendir(path);
-
-	if (!tasks)
+	if (!ml_proc_threads(pid, &tids))
 		return errno == ENOENT ? explain_seize(ESRCH, pid)
-				       : ml_error_errno(errno, "cannot open %s", path);
-	for (struct dirent *entry; !error && (entry = readdir(tasks));) {
-		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
-
-		if (tid > 0)
-			error = seize(follow, tid, pid, count);
-	}
-	closedir(tasks);
+				       : ml_error_errno(errno, "cannot open /proc/%d/task", pid);
+	for (size_t i = 0; !error && i < tids.count; i++)
+		error = seize(follow, tids.items[i], pid, count);
+	ml_array_free(&tids);
 	return error;
 }
 
@@ -381,7 +370,7 @@ static bool has_ended(pid_t tid)
  * @p keeps_ended the end of a process is left to be told by ml_follow_dispatch(). @p left counts
  * those that have done neither yet.
  */
-static bool detach_stopped(struct ml_follow *follow, const pid_list *tids, bool keeps_ended,
+static bool detach_stopped(struct ml_follow *follow, const ml_proc_tids *tids, bool keeps_ended,
 			   size_t *left)
 {
 	bool progress = false;
@@ -410,7 +399,7 @@ static bool detach_stopped(struct ml_follow *follow, const pid_list *tids, bool 
 
 static void interrupt_all(struct ml_follow *follow, pid_t tgid)
 {
-	pid_list tids = list_threads(follow, tgid);
+	ml_proc_tids tids = list_threads(follow, tgid);
 
 	ml_array_each (tid, &tids) {
 		struct tracee *tracee = find(follow, *tid);
@@ -435,7 +424,7 @@ static void let_go(struct ml_follow *follow, pid_t tgid, bool keeps_ended)
 
 	interrupt_all(follow, tgid);
 	for (;;) {
-		pid_list tids = list_threads(follow, tgid);
+		ml_proc_tids tids = list_threads(follow, tgid);
 		size_t left;
 		bool progress = detach_stopped(follow, &tids, keeps_ended, &left);
 		bool is_done = !left && !progress;
@@ -521,7 +510,7 @@ void ml_follow_stop(struct ml_follow *follow)
 		return;
 	let_go(follow, 0, false);
 
-	pid_list left = list_threads(follow, 0);
+	ml_proc_tids left = list_threads(follow, 0);
 
 	ml_array_each (tid, &left)
 		drop(follow, find(follow, *tid));

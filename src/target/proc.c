@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,10 +87,9 @@ pid_t ml_proc_tracer(pid_t tid)
 	return (pid_t)thread_number(tid, "TracerPid:");
 }
 
-bool ml_proc_has_ended(pid_t tid)
+bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out)
 {
 	ML_FREE_CLEANUP char *text = NULL;
-	struct ml_proc_stat stat;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
@@ -97,5 +97,32 @@ bool ml_proc_has_ended(pid_t tid)
 	ML_ERROR_CLEANUP struct ml_error *error =
 		ml_file_read(AT_FDCWD, path, STATUS_BYTES_MAX, &text, NULL);
 
-	return error || !ml_proc_stat_parse(text, &stat) || strchr("ZXx", stat.state);
+	return !error && ml_proc_stat_parse(text, out);
+}
+
+bool ml_proc_has_ended(pid_t tid)
+{
+	struct ml_proc_stat stat;
+
+	return !ml_proc_stat_read(tid, &stat) || strchr("ZXx", stat.state);
+}
+
+bool ml_proc_threads(pid_t pid, ml_proc_tids *out)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+
+	DIR *tasks = opendir(path);
+
+	if (!tasks)
+		return false;
+	for (const struct dirent *entry; (entry = readdir(tasks));) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (tid > 0)
+			*ml_array_push(out) = tid;
+	}
+	closedir(tasks);
+	return true;
 }

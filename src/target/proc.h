@@ -3,6 +3,8 @@
 #ifndef ML_TARGET_PROC_H
 #define ML_TARGET_PROC_H
 
+#include "base/array.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -14,6 +16,9 @@ struct ml_proc_stat {
 	long threads;        /**< field 20 */
 	uint64_t start_time; /**< field 22, clock ticks after boot */
 };
+
+/** Reads the stat file of thread @p tid; false when it is gone or not understood. */
+bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out);
 
 /** Parses a stat file; comm may hold blanks and parentheses. False when it is not one. */
 bool ml_proc_stat_parse(const char *text, struct ml_proc_stat *out);
@@ -33,5 +38,13 @@ bool ml_proc_has_ended(pid_t tid);
 
 /** pid of the tracer of thread @p tid, 0 when there is none. */
 pid_t ml_proc_tracer(pid_t tid);
+
+typedef ML_ARRAY(pid_t) ml_proc_tids;
+
+/**
+ * Adds the threads of process @p pid; those that are born or end meanwhile may be in it or not.
+ * False, with errno, when the list cannot be opened: ENOENT when the process is gone.
+ */
+bool ml_proc_threads(pid_t pid, ml_proc_tids *out);
 
 #endif
