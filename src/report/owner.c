@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/owner.h"
 
+#include "allocators/allocator.h"
 #include "base/u64map.h"
 
 #include <ctype.h>
@@ -279,7 +280,8 @@ static bool is_known_wrapper(const struct finder *finder, const struct ml_report
 	if (is_runtime(frame->module) || is_library_source(frame->file))
 		return true;
 	return frame->symbol &&
-	       (is_of_user(finder, frame) || ml_owner_is_wrapper_name(frame->symbol));
+	       (is_of_user(finder, frame) || ml_owner_is_wrapper_name(frame->symbol) ||
+		(frame->mangled && ml_allocator_is_wrapper(frame->mangled)));
 }
 
 /* Short code that many allocate through. */

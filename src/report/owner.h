@@ -3,9 +3,10 @@
  * Where to look: the frame of a site that most likely owns its blocks, the first that is not a
  * wrapper around an allocator (xmalloc, g_malloc, operator new, std::string, strdup, PyMem_Malloc).
  *
- * A wrapper is told by its name, by the library it is in (the C and C++ libraries' functions are
- * never to blame), or by its callers: a short function that many different functions allocate
- * through. Patterns of the user's add to these.
+ * A wrapper is told by its name (a rule here, and the list of known ones in allocators/names.c), by
+ * the library it is in (the C and C++ libraries' functions are never to blame), or by its callers:
+ * a short function that many different functions allocate through. Patterns of the user's add to
+ * these.
  */
 #ifndef ML_REPORT_OWNER_H
 #define ML_REPORT_OWNER_H

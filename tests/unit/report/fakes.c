@@ -106,6 +106,11 @@ char *ml_demangle_shorten(const char *name, unsigned int limit)
 	return copy;
 }
 
+bool ml_allocator_is_wrapper(const char *name)
+{
+	return !strcmp(name, "_PyObject_New");
+}
+
 bool ml_allocator_is_internal(const char *name)
 {
 	return !strcmp(name, "malloc") || !strcmp(name, "_Znwm");

@@ -160,6 +160,19 @@ static void test_short_code_with_many_callers(void **state)
 	ml_report_deinit(&report);
 }
 
+static void test_known_wrappers(void **state)
+{
+	struct ml_report report = {0};
+	struct ml_report_site *site = add_site(&report);
+
+	add_frame(site, "_PyObject_New", 0x1000, 0x420, "app");
+	site->frames.items[0].mangled = "_PyObject_New";
+	add_frame(site, "serve", 0x2000, 0x420, "app");
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "serve");
+	ml_report_deinit(&report);
+}
+
 static void test_patterns_of_the_user(void **state)
 {
 	const char *const patterns[] = {"obj_*", "Pool::get(*)", NULL};
@@ -203,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_libraries_are_not_to_blame),
 		cmocka_unit_test(test_short_code_with_many_callers),
+		cmocka_unit_test(test_known_wrappers),
 		cmocka_unit_test(test_patterns_of_the_user),
 		cmocka_unit_test(test_python),
 	};
