@@ -140,6 +140,8 @@ void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *trac
 
 void ml_lost_blocks_fill(const struct ml_lost_blocks *lost, struct ml_snapshot *snapshot)
 {
+	if (!lost->sites.count)
+		return;
 	ml_array_each (books, &snapshot->sites) {
 		const uint64_t *index = ml_u64map_get(&lost->by_stack, books->stack);
 

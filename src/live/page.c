@@ -38,13 +38,6 @@ static void add_wrapped(struct ml_page *page, enum ml_style style, const char *t
 	}
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash && slash[1] ? slash + 1 : path;
-}
-
 void ml_page_frame(struct ml_strbuf *text, const struct ml_report_frame *frame, bool full)
 {
 	const char *symbol = full || !frame->short_symbol ? frame->symbol : frame->short_symbol;
@@ -58,7 +51,7 @@ void ml_page_frame(struct ml_strbuf *text, const struct ml_report_frame *frame, 
 	else if (full && symbol && frame->offset)
 		ml_strbuf_printf(text, "+0x%" PRIx64, frame->offset);
 	if (frame->file && frame->line > 0)
-		ml_strbuf_printf(text, " %s:%d", base_name(frame->file), frame->line);
+		ml_strbuf_printf(text, " %s:%d", ml_report_file_name(frame->file), frame->line);
 	ml_strbuf_printf(text, " [%s]", frame->module);
 }
 

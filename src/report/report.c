@@ -18,6 +18,13 @@ const struct ml_report_format *ml_report_format_named(const char *name)
 	return NULL;
 }
 
+const char *ml_report_file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
 size_t ml_report_listed(const struct ml_report *report)
 {
 	if (report->is_limited && report->top < report->sites.count)

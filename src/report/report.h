@@ -173,6 +173,9 @@ size_t ml_report_listed(const struct ml_report *report);
 /** Adds what @p frame is called where it stands alone, as it is: not escaped. */
 void ml_report_frame_name(struct ml_strbuf *name, const struct ml_report_frame *frame);
 
+/** What is behind the last slash of @p path, all of it when nothing is. */
+const char *ml_report_file_name(const char *path);
+
 /** The sum of sites that are not there to see. */
 struct ml_report_others {
 	uint64_t sites, bytes, count, allocs, alloc_bytes;

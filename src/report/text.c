@@ -38,13 +38,6 @@ static enum style verdict_style(enum ml_verdict_class class)
 	return class == ML_VERDICT_UNKNOWN ? STYLE_REMARK : STYLE_GOOD;
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash && slash[1] ? slash + 1 : path;
-}
-
 static void add_frame(struct ml_strbuf *text, const struct ml_report_frame *frame)
 {
 	ml_strbuf_puts(text, "\t\t");
@@ -59,7 +52,7 @@ static void add_frame(struct ml_strbuf *text, const struct ml_report_frame *fram
 	}
 	if (frame->file && frame->line > 0) {
 		ml_strbuf_putc(text, ' ');
-		ml_strbuf_escaped(text, base_name(frame->file));
+		ml_strbuf_escaped(text, ml_report_file_name(frame->file));
 		ml_strbuf_printf(text, ":%d", frame->line);
 	}
 	ml_strbuf_puts(text, " [");
@@ -96,7 +89,7 @@ static void add_owner(struct ml_strbuf *text, const struct ml_report_site *site)
 	ml_strbuf_escaped(text, frame->short_symbol ? frame->short_symbol : frame->symbol);
 	if (frame->file && frame->line > 0) {
 		ml_strbuf_putc(text, ' ');
-		ml_strbuf_escaped(text, base_name(frame->file));
+		ml_strbuf_escaped(text, ml_report_file_name(frame->file));
 		ml_strbuf_printf(text, ":%d", frame->line);
 	}
 }
