@@ -91,9 +91,14 @@ static void resolve_all(void *context);
 static bool has_unknown_code(const struct ml_bpf_process *process,
 			     const struct ml_stack_record *record)
 {
-	for (uint32_t i = 0; i < record->count && i < ML_STACK_DEPTH; i++)
-		if (!ml_code_map_find(&process->code, record->ip[i] & ~ML_STACK_IP_INTERRUPTED))
+	for (uint32_t i = 0; i < record->count && i < ML_STACK_DEPTH; i++) {
+		uint64_t entry = record->ip[i];
+
+		/* An interpreted method is no code. */
+		if (!(entry & ML_STACK_JAVA_INTERPRETED) &&
+		    !ml_code_map_find(&process->code, entry & ML_STACK_ADDRESS_MASK))
 			return true;
+	}
 	return false;
 }
 
