@@ -31,7 +31,7 @@ for folder in src/*/; do
 	may=$(allowed "$layer")
 	[ -n "$may" ] || { echo "src/$layer is not in scripts/layers.sh" >&2; exit 1; }
 	pattern=$(echo "$may" | tr ' ' '|')
-	bad=$(grep -nE '^#include "[a-z]+/' "$folder"*.[ch] 2>/dev/null |
+	bad=$(grep -nE '^#include "[a-z]+/' "$folder"*.[ch] "$folder"*/*.[ch] 2>/dev/null |
 		grep -vE "#include \"($pattern)/" || true)
 	if [ -n "$bad" ]; then
 		echo "src/$layer may include only: $may" >&2

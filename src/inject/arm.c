@@ -3,11 +3,9 @@
 #include "base/file.h"
 #include "inject/agent_image.h"
 #include "inject/injection_private.h"
-#include "inject/prologue.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ptrace.h>
 
 /* A function about to be patched. */
 struct site {
@@ -81,17 +79,11 @@ static bool write_slot(const struct ml_injection *injection, const struct site *
 		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
 	};
 	uint64_t entry = header->image.start + ml_agent_image(&size)->entry;
-	const struct ml_prologue_first *first = &site->first;
-	size_t at = ML_SLOT_STUB + first->undo_size;
-	/* push the descriptor's address; jmp to the agent: both by constants in the slot. */
-	const uint8_t stub[12] = {0xff, 0x35, (uint8_t)(ML_SLOT_SELF - at - 6),   0xff, 0xff, 0xff,
-				  0xff, 0x25, (uint8_t)(ML_SLOT_ENTRY - at - 12), 0xff, 0xff, 0xff};
 
 	memcpy(bytes, &descriptor, sizeof(descriptor));
 	memcpy(bytes + ML_SLOT_ENTRY, &entry, sizeof(entry));
 	memcpy(bytes + ML_SLOT_SELF, &site->slot, sizeof(site->slot));
-	memcpy(bytes + ML_SLOT_STUB, first->undo, first->undo_size);
-	memcpy(bytes + at, stub, sizeof(stub));
+	ml_machine_write_stub(bytes, &site->first);
 	memcpy(bytes + ML_SLOT_CODE, site->function->bytes, site->copy - site->slot - ML_SLOT_CODE);
 	memcpy(bytes + (site->copy - site->slot), site->prologue.code, site->prologue.code_size);
 	memcpy(bytes + ML_SLOT_PATCH, patch, sizeof(*patch));
@@ -123,8 +115,7 @@ static bool is_first_whole(const struct ml_injection *injection, const struct si
 	if (!size)
 		return true;
 	return ml_process_read(injection->process, site->function->address, now, size) &&
-	       (now[0] == 0xcc || now[0] == site->function->bytes[0]) &&
-	       !memcmp(now + 1, site->function->bytes + 1, size - 1);
+	       ml_machine_is_same(now, site->function->bytes, size);
 }
 
 /* Everything but the patch itself, while the target runs; site->first is set. */
@@ -167,12 +158,10 @@ static struct ml_error *prepare_behind(struct arming *arming,
 		return error;
 
 	struct ml_agent_patch *patch = &header->patches[header->patch_count];
-	int32_t distance = (int32_t)(site->slot + ML_SLOT_STUB - site->address - 5);
 
 	*patch = (struct ml_agent_patch){.address = site->address};
 	memcpy(patch->original, now, ML_AGENT_PATCH_BYTES);
-	patch->patched[0] = 0xe9;
-	memcpy(patch->patched + 1, &distance, sizeof(distance));
+	ml_machine_write_jump(patch->patched, site->address, site->slot + ML_SLOT_STUB);
 	if (!write_slot(injection, site, substitute, patch))
 		return ml_error_errno(errno, "its stub cannot be written");
 	header->patch_count++;
@@ -203,18 +192,19 @@ static struct ml_error *move_threads(struct arming *arming)
 	ml_array_each (thread, &arming->step.stop.threads) {
 		struct user_regs_struct regs;
 
-		if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
+		if (!ml_registers_get(thread->tid, &regs))
 			continue; /* killed meanwhile */
 		for (size_t i = 0; i < arming->count; i++) {
 			const struct site *site = &arming->sites[i];
-			uint64_t offset = regs.rip - site->address;
+			uint64_t offset = ml_registers_ip(&regs) - site->address;
 
 			if (!offset || offset >= site->prologue.length)
 				continue;
 			for (size_t k = 0; k < site->prologue.move_count; k++)
 				if (site->prologue.moves[k].from == offset)
-					regs.rip = site->copy + site->prologue.moves[k].to;
-			if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs))
+					ml_registers_set_ip(
+						&regs, site->copy + site->prologue.moves[k].to);
+			if (!ml_registers_set(thread->tid, &regs))
 				return ml_error_errno(errno, "moving a thread");
 		}
 	}

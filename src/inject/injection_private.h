@@ -5,22 +5,16 @@
 
 #include "inject/filter.h"
 #include "inject/injection.h"
+#include "inject/machine.h"
 #include "inject/stop.h"
 #include "target/maps.h"
 
 /*
- * An island: its first slot says whose it is; the others have one function each: descriptor, two
- * constants, stub, trampoline, and the patch that leads here. A forked child, which has the islands
- * but not the memory, can be cleaned by them.
+ * An island: its first slot says whose it is; the others (machine.h) have one function each. A
+ * forked child, which has the islands but not the memory, can be cleaned by them.
  */
 #define ML_ISLAND_BYTES (4 * ML_AGENT_PAGE)
 #define ML_ISLAND_MAGIC 0x6e616c736967616dull
-#define ML_SLOT_BYTES   256u
-#define ML_SLOT_ENTRY   24u
-#define ML_SLOT_SELF    32u
-#define ML_SLOT_STUB    40u
-#define ML_SLOT_CODE    64u
-#define ML_SLOT_PATCH   192u
 #define ML_ISLAND_SLOTS (ML_ISLAND_BYTES / ML_SLOT_BYTES)
 /* How far a jump may go; rel32 reaches 2 GiB, the rest is for data the moved code uses. */
 #define ML_ISLAND_REACH 0x70000000ull
@@ -37,7 +31,7 @@ struct ml_island_header {
 struct ml_step {
 	const struct ml_process *process;
 	pid_t pid;
-	uint64_t instruction; /**< a `syscall` in the process */
+	uint64_t instruction; /**< one in the process that makes a system call */
 	enum ml_filter_state filter;
 	struct ml_stop stop;
 };

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,15 +35,12 @@ static bool is_inside(const struct ml_agent_header *header, uint64_t address)
 	return false;
 }
 
-/* `mov $15,%eax; syscall`, in both spellings: where signal handlers of every libc return to. */
 static bool is_restorer(const struct removal *removal, uint64_t address)
 {
-	static const uint8_t wide[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-	static const uint8_t narrow[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
-	uint8_t code[sizeof(wide)];
+	uint8_t code[ML_RESTORER_BYTES];
 
 	return ml_stop_read(&removal->step.stop, address, code, sizeof(code)) &&
-	       (!memcmp(code, wide, sizeof(wide)) || !memcmp(code, narrow, sizeof(narrow)));
+	       ml_machine_is_restorer(code);
 }
 
 /* A signal handler runs that interrupted the agent: the frame below its saved rip tells. A forked
@@ -106,9 +102,10 @@ static bool is_in_use(const struct removal *removal)
 	ml_array_each (thread, &removal->step.stop.threads) {
 		struct user_regs_struct regs;
 
-		if (in_use || ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
+		if (in_use || !ml_registers_get(thread->tid, &regs))
 			continue;
-		in_use = is_inside(&removal->header, regs.rip) || is_interrupted(removal, regs.rsp);
+		in_use = is_inside(&removal->header, ml_registers_ip(&regs)) ||
+			 is_interrupted(removal, ml_registers_sp(&regs));
 	}
 	return in_use;
 }

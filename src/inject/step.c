@@ -100,10 +100,9 @@ static uint64_t search(const struct ml_process *process, const struct ml_mapping
 		size = sizeof(bytes);
 	if (!ml_process_read(process, mapping->start, bytes, size))
 		return 0;
-	for (size_t i = 0; i + 1 < size; i++)
-		if (bytes[i] == 0x0f && bytes[i + 1] == 0x05)
-			return mapping->start + i;
-	return 0;
+	size_t found = ml_machine_find_call(bytes, size);
+
+	return found < size ? mapping->start + found : 0;
 }
 
 struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "inject/machine.h"
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
 
@@ -277,9 +278,9 @@ static bool step(struct ml_stopped *thread, uint64_t until)
 			return false;
 		if (ml_ptrace_stop_kind(status) == ML_PTRACE_SIGNAL && WSTOPSIG(status) != SIGTRAP)
 			thread->signal = WSTOPSIG(status);
-		if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs))
+		if (!ml_registers_get(thread->tid, &regs))
 			return false;
-		if (regs.rip == until)
+		if (ml_registers_ip(&regs) == until)
 			return true;
 	}
 }
@@ -290,28 +291,20 @@ struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, lon
 	struct ml_stopped *thread = &stop->threads.items[0];
 	struct user_regs_struct saved, regs;
 	uint64_t mask, all = ~0ull;
-	bool ok = !ptrace(PTRACE_GETREGS, thread->tid, NULL, &saved) &&
+	bool ok = ml_registers_get(thread->tid, &saved) &&
 		  !ptrace(PTRACE_GETSIGMASK, thread->tid, (void *)sizeof(mask), &mask) &&
 		  !ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(all), &all);
 
 	regs = saved;
-	regs.rip = instruction;
-	regs.rax = (unsigned long)number;
-	regs.orig_rax = (unsigned long)-1; /* no restart of what was interrupted */
-	regs.rdi = arguments[0];
-	regs.rsi = arguments[1];
-	regs.rdx = arguments[2];
-	regs.r10 = arguments[3];
-	regs.r8 = arguments[4];
-	regs.r9 = arguments[5];
-	ok = ok && !ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs) &&
-	     step(thread, instruction + 2) && !ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs);
+	ml_registers_set_call(&regs, instruction, number, arguments);
+	ok = ok && ml_registers_set(thread->tid, &regs) &&
+	     step(thread, instruction + ML_CALL_BYTES) && ml_registers_get(thread->tid, &regs);
 	/* Also after a failure: what was interrupted must go on as it was. */
-	ptrace(PTRACE_SETREGS, thread->tid, NULL, &saved);
+	ml_registers_set(thread->tid, &saved);
 	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(mask), &mask);
 	if (!ok)
 		return ml_error_new(ML_ERROR_TARGET,
 				    "process %d ended while it was being attached to", stop->pid);
-	*result = (int64_t)regs.rax;
+	*result = ml_registers_result(&regs);
 	return NULL;
 }

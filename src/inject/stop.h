@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/user.h>
 
 struct ml_stopped {
 	pid_t tid;
@@ -49,7 +48,8 @@ bool ml_stop_write(const struct ml_stop *stop, uint64_t address, const void *buf
 
 /**
  * Makes the first stopped thread run system call @p number; @p instruction is the address of a
- * `syscall` in the target. *@p result is its raw result, negative errno for a failure.
+ * system call instruction in the target. *@p result is its raw result, negative errno for a
+ * failure.
  */
 struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, long number,
 				 const uint64_t arguments[6], int64_t *result);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * What an architecture must provide for the injection, beside prologue.h: src/inject/x86_64/ is the
+ * one there is. Everything else in this folder knows no instruction and no register.
+ */
+#ifndef ML_INJECT_MACHINE_H
+#define ML_INJECT_MACHINE_H
+
+#include "inject/prologue.h"
+#include "shared/agent_abi.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+/*
+ * A slot of an island: a function's descriptor, two constants, its stub, the instructions moved
+ * out of it (the trampoline), and the patch that leads here.
+ */
+#define ML_SLOT_BYTES 256u
+#define ML_SLOT_ENTRY 24u
+#define ML_SLOT_SELF  32u
+#define ML_SLOT_STUB  40u
+#define ML_SLOT_CODE  64u
+#define ML_SLOT_PATCH 192u
+
+/* ---- registers --------------------------------------------------------------------------------
+ */
+
+/** The general registers of a stopped thread; false when it is gone. */
+bool ml_registers_get(pid_t tid, struct user_regs_struct *out);
+bool ml_registers_set(pid_t tid, const struct user_regs_struct *registers);
+
+/** Where the thread stands. */
+uint64_t ml_registers_ip(const struct user_regs_struct *registers);
+void ml_registers_set_ip(struct user_regs_struct *registers, uint64_t ip);
+uint64_t ml_registers_sp(const struct user_regs_struct *registers);
+
+/** Sets up system call @p number by the instruction at @p ip. The call the thread was interrupted
+ * in, if any, must not be begun again behind it. */
+void ml_registers_set_call(struct user_regs_struct *registers, uint64_t ip, long number,
+			   const uint64_t arguments[6]);
+/** What a system call returned: negative errno for a failure. */
+int64_t ml_registers_result(const struct user_regs_struct *registers);
+
+/* ---- code -------------------------------------------------------------------------------------
+ */
+
+/** Bytes of the instruction that makes a system call. */
+#define ML_CALL_BYTES 2u
+
+/** Offset of the first such instruction in @p bytes, @p size when there is none. */
+size_t ml_machine_find_call(const uint8_t *bytes, size_t size);
+
+/** Writes the jump that stands at @p from and leads to @p to, ML_AGENT_PATCH_BYTES long. */
+void ml_machine_write_jump(uint8_t *jump, uint64_t from, uint64_t to);
+
+/** Writes the stub of a slot at ML_SLOT_STUB: @p first is taken back, the address of the descriptor
+ * pushed, and the agent entered, by the constants at ML_SLOT_SELF and ML_SLOT_ENTRY. */
+void ml_machine_write_stub(uint8_t slot[ML_SLOT_BYTES], const struct ml_prologue_first *first);
+
+/** True when @p now is the instruction @p bytes, perhaps with a breakpoint in it. */
+bool ml_machine_is_same(const uint8_t *now, const uint8_t *bytes, size_t size);
+
+/** Bytes that tell where signal handlers return to. */
+#define ML_RESTORER_BYTES 9u
+
+/** True when @p code is where signal handlers return to, by every C library's way to say so. */
+bool ml_machine_is_restorer(const uint8_t code[ML_RESTORER_BYTES]);
+
+#endif
