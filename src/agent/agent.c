@@ -163,6 +163,8 @@ static bool role_resizes(uint32_t role)
 	return role == ML_ROLE_REALLOC || role == ML_ROLE_REALLOCARRAY;
 }
 
+#include "agent/events.h"
+
 /* Takes out the block that the call frees or resizes. */
 static bool unbook(struct ml_agent_memory *memory, struct ml_agent_thread *thread, uint64_t address,
 		   struct block *old)
@@ -190,6 +192,10 @@ static void free_call(struct ml_agent_memory *memory, struct call *call)
 		feel_heartbeat(memory, thread);
 		if (is_nested(memory, thread, call))
 			return;
+	}
+	if (UNLIKELY(memory->config.trace_calls)) {
+		tell_call(memory, thread, call->descriptor, 0, call->rdi, 0);
+		return;
 	}
 	if (unbook(memory, thread, call->rdi, &gone))
 		return;
@@ -460,12 +466,15 @@ __attribute__((noinline)) static uint32_t after_long(struct call *call)
 	}
 	if (!memory)
 		return 0;
+	if (UNLIKELY(memory->config.trace_calls)) {
+		tell_result(memory, call);
+		return 0;
+	}
 	if (role_maps(role)) {
 		map_call_ends(memory, call, role);
 		return 0;
 	}
-	if (role == ML_ROLE_POSIX_MEMALIGN)
-		address = (uint32_t)call->rax ? 0 : *(const uint64_t *)call->pointer;
+	address = result_of(call);
 	if (role_resizes(role) && call->pointer)
 		settle_old(memory, call, address);
 	if (!address || !call->is_kept || !is_size_wanted(memory, call->size))

@@ -128,16 +128,21 @@ static inline uint32_t tid_number(struct ml_agent_memory *memory, struct ml_agen
 	return thread->tid_number;
 }
 
-RARE static void check_heartbeat(struct ml_agent_memory *memory)
+/* CLOCK_MONOTONIC; 0 when it cannot be had. */
+static uint64_t monotonic_ns(void)
 {
 	struct {
 		long seconds, ns;
 	} now;
 
 	if (system_call(SYS_CLOCK_GETTIME, 1, (long)&now, 0, 0, 0, 0))
-		return;
-	if ((uint64_t)now.seconds * 1000000000u + (uint64_t)now.ns >
-	    LOAD(memory->now_ns) + ML_AGENT_LAPSE_NS)
+		return 0;
+	return (uint64_t)now.seconds * 1000000000u + (uint64_t)now.ns;
+}
+
+RARE static void check_heartbeat(struct ml_agent_memory *memory)
+{
+	if (monotonic_ns() > LOAD(memory->now_ns) + ML_AGENT_LAPSE_NS)
 		__atomic_store_n(&memory->header.mode, ML_AGENT_LAPSED, __ATOMIC_RELAXED);
 }
 

@@ -609,7 +609,8 @@ static __always_inline void call_ends(struct pt_regs *ctx)
 	if (!address)
 		return;
 	if (is_wanted)
-		tell_call(cfg, cookie, thread->size, address, thread->pointer);
+		tell_call(cfg, cookie, thread->size, address,
+			  thread->role == ML_ROLE_POSIX_MEMALIGN ? 0 : thread->pointer);
 	/* The walk is here once: the verifier goes through it again for every place it is called
 	 * from. */
 	if (is_wanted && thread->weight_count)

@@ -21,23 +21,13 @@
 #define AGENT_CALL_S  20e-9
 #define SAMPLED_BYTES (512u << 10)
 
-const char *ml_backend_agent_lacks(const struct ml_options *options)
-{
-	if (ml_options_is_kernel(options))
-		return "the kernel's allocators";
-	if (options->trace_calls)
-		return "--trace";
-	return NULL;
-}
-
 static struct ml_error *create_agent(const struct ml_options *options,
 				     const struct ml_tracer_options *wanted, struct ml_tracer **out)
 {
-	const char *lacks = ml_backend_agent_lacks(options);
-
-	return lacks ? ml_error_new(ML_ERROR_USAGE, "--backend agent cannot be used with %s yet",
-				    lacks)
-		     : ml_agent_tracer_create(wanted, out);
+	if (ml_options_is_kernel(options))
+		return ml_error_new(ML_ERROR_USAGE, "--backend agent cannot be used with the "
+						    "kernel's allocators");
+	return ml_agent_tracer_create(wanted, out);
 }
 
 struct ml_error *ml_backend_create(const struct ml_options *options,
@@ -50,7 +40,7 @@ struct ml_error *ml_backend_create(const struct ml_options *options,
 	if (ml_options_is_kernel(options))
 		return ml_kernel_tracer_create(wanted, out);
 	refused = ml_bpf_tracer_create(wanted, out);
-	if (!refused || options->backend == ML_BACKEND_BPF || ml_backend_agent_lacks(options))
+	if (!refused || options->backend == ML_BACKEND_BPF)
 		return refused;
 	error = ml_agent_tracer_create(wanted, out);
 	if (!error)
@@ -170,8 +160,8 @@ struct ml_error *ml_backend_settle(struct ml_session *session, struct ml_tracer_
 
 	/* The agent needs ptrace for itself. */
 	if (session->watches_end || options->backend != ML_BACKEND_AUTO ||
-	    strcmp(session->tracer->ops->name, "bpf") != 0 || ml_backend_agent_lacks(options) ||
-	    !measure(session, &burden) || burden.share <= options->max_overhead)
+	    strcmp(session->tracer->ops->name, "bpf") != 0 || !measure(session, &burden) ||
+	    burden.share <= options->max_overhead)
 		return NULL;
 	if (have_interpreter(&session->targets)) {
 		if (ml_options_has(options, ML_OPTION_MAX_OVERHEAD))

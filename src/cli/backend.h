@@ -23,8 +23,4 @@ struct ml_error *ml_backend_create(const struct ml_options *options,
  * changed: the agent samples when it would be over the limit too.
  */
 struct ml_error *ml_backend_settle(struct ml_session *session, struct ml_tracer_options *wanted);
-
-/** What the agent cannot do of what @p options ask, NULL when it can do all. */
-const char *ml_backend_agent_lacks(const struct ml_options *options);
-
 #endif

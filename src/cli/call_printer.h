@@ -8,12 +8,15 @@
 #include "trace/tracer.h"
 
 #include <stdint.h>
+#include <time.h>
 
 struct ml_call_printer {
 	struct ml_strbuf text;  /**< lines not written yet */
 	uint64_t allocs, frees; /**< printed so far; realloc is both */
 	uint64_t alloc_bytes;
 	uint64_t real_offset_ns; /**< CLOCK_REALTIME minus CLOCK_MONOTONIC */
+	time_t second;           /**< of the newest line … */
+	char clock[16];          /**< … and its text */
 };
 
 /** Starts with the header line and reads the clocks. */

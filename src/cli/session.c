@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/note.h"
 #include "cli/signals.h"
+#include "report/report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -411,19 +412,46 @@ static struct ml_error *last_report(struct ml_session *session)
 	return error ? error : ml_reporter_write(&session->reporter, &moment);
 }
 
+/* What makes the lines fewer than the calls. */
+static struct ml_error *note_lost_calls(struct ml_session *session)
+{
+	static const enum ml_counter losses[] = {
+		ML_COUNTER_CALL_EVENTS_LOST,     ML_COUNTER_CALLS_MISSED,
+		ML_COUNTER_RETURNS_LOST,         ML_COUNTER_TASK_STATE_LOST,
+		ML_COUNTER_FUNCTIONS_NOT_PROBED,
+	};
+	const struct ml_snapshot_filter nothing = {0};
+	struct ml_snapshot snapshot = {0};
+	struct ml_error *error =
+		session->tracer->ops->snapshot(session->tracer, &nothing, &snapshot);
+
+	for (size_t i = 0; !error && i < sizeof(losses) / sizeof(losses[0]); i++)
+		if (snapshot.counters[losses[i]])
+			ml_note("%" PRIu64 " %s", snapshot.counters[losses[i]],
+				ml_report_caveat(losses[i]));
+	ml_snapshot_deinit(&snapshot);
+	return error;
+}
+
 /* The end of --trace: the calls still on their way, and totals beside the lines. */
 static struct ml_error *last_calls(struct ml_session *session)
 {
 	struct ml_call_printer *calls = &session->calls;
+	struct ml_error *error = NULL;
+	uint64_t before;
 
 	detach(session);
-	session->tracer->ops->dispatch(session->tracer, ml_call_printer_add, calls);
-	struct ml_error *error = ml_call_printer_flush(calls, session->output);
-
-	if (!error)
-		ml_note("%" PRIu64 " allocations of %" PRIu64 " bytes, %" PRIu64 " frees",
-			calls->allocs, calls->alloc_bytes, calls->frees);
-	return error;
+	/* A dispatch takes a part of them. */
+	do {
+		before = calls->allocs + calls->frees;
+		session->tracer->ops->dispatch(session->tracer, ml_call_printer_add, calls);
+		error = ml_call_printer_flush(calls, session->output);
+	} while (!error && calls->allocs + calls->frees != before);
+	if (error)
+		return error;
+	ml_note("%" PRIu64 " allocations of %" PRIu64 " bytes, %" PRIu64 " frees", calls->allocs,
+		calls->alloc_bytes, calls->frees);
+	return note_lost_calls(session);
 }
 
 struct ml_error *ml_session_run(struct ml_session *session)

@@ -77,6 +77,7 @@ static bool write_slot(const struct ml_injection *injection, const struct site *
 		.substitute = substitute,
 		.role = site->function->role,
 		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
+		.function = site->function->number,
 	};
 	uint64_t entry = header->image.start + ml_agent_image(&size)->entry;
 

@@ -31,6 +31,7 @@ struct ml_injection_function {
 	const uint8_t *bytes; /**< as the file has them */
 	size_t size;          /**< of bytes; what is known of the function */
 	uint32_t role;        /**< enum ml_role */
+	uint16_t number;      /**< of its name, for --trace */
 	const void *module;   /**< the same for functions of one module */
 	/** It may throw an exception, which cannot pass the agent: it is called for its exception
 	 * only, and otherwise one of the same module that stands in for it. */

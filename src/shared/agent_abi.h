@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 2u
+#define ML_AGENT_VERSION 3u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME  "memleak-agent"
 
@@ -28,6 +28,7 @@
 #define ML_AGENT_STACK_INDEX  (1u << 18)
 #define ML_AGENT_WORDS        (1u << 22) /**< addresses in all stacks */
 #define ML_AGENT_MAP_EVENTS   (1u << 14)
+#define ML_AGENT_CALL_EVENTS  (1u << 17)
 #define ML_AGENT_ROWS         (1u << 20)
 #define ML_AGENT_ROW_PAGES    (1u << 18)
 #define ML_AGENT_ROW_CACHE    (1u << 14)
@@ -69,8 +70,9 @@ struct ml_agent_descriptor {
 	/** Of a function that may throw: the trampoline of one that allocates the same and does
 	 * not, which is called in its stead; 0 = none. */
 	uint64_t substitute;
-	uint32_t role;    /**< enum ml_role */
-	uint32_t swapped; /**< the substitute takes the first two arguments the other way round */
+	uint32_t role;     /**< enum ml_role */
+	uint16_t swapped;  /**< the substitute takes the first two arguments the other way round */
+	uint16_t function; /**< its name's number, for --trace */
 };
 
 /** A patched function. */
@@ -141,6 +143,18 @@ struct ml_agent_site {
 struct ml_agent_map_event {
 	uint64_t sequence; /**< its number + 1 once it is written */
 	struct ml_map_event event;
+};
+
+/** One call, for --trace. */
+struct ml_agent_call_event {
+	uint64_t sequence; /**< its number + 1 once it is written */
+	uint64_t time_ns;  /**< CLOCK_MONOTONIC */
+	uint64_t size;
+	uint64_t address;
+	uint64_t old_address; /**< realloc, mremap */
+	uint32_t tid;         /**< in the target's pid namespace */
+	uint16_t role;        /**< enum ml_role */
+	uint16_t function;
 };
 
 /** A row that was looked for; valid when the two words together give what was asked. */
@@ -251,6 +265,8 @@ struct ml_agent_memory {
 	uint32_t mean_size; /**< of blocks lately */
 	uint64_t map_event_head __attribute__((aligned(64)));
 	uint64_t map_event_tail;
+	uint64_t call_event_head __attribute__((aligned(64)));
+	uint64_t call_event_tail __attribute__((aligned(64)));
 	uint64_t counters[ML_SLOT_COUNT] __attribute__((aligned(64)));
 	struct ml_process_maps maps[2] __attribute__((aligned(4096)));
 	uint32_t tids[ML_AGENT_TIDS] __attribute__((aligned(4096)));
@@ -266,6 +282,7 @@ struct ml_agent_memory {
 	struct ml_agent_thread threads[ML_AGENT_THREADS] __attribute__((aligned(4096)));
 	struct ml_agent_memo memos[ML_AGENT_THREADS];
 	struct ml_agent_large large[ML_AGENT_LARGE];
+	struct ml_agent_call_event call_events[ML_AGENT_CALL_EVENTS];
 	uint32_t tops[ML_AGENT_TOPS] __attribute__((aligned(4096)));
 	uint32_t page_tops[ML_AGENT_PAGES]; /**< which top a page belongs to */
 	uint32_t pages[ML_AGENT_PAGES][ML_AGENT_PAGE_REGIONS] __attribute__((aligned(4096)));

@@ -113,6 +113,7 @@ static void list_function(struct ml_agent_attached *attached, struct ml_module *
 		.bytes = bytes,
 		.size = size,
 		.role = function->role,
+		.number = ml_function_names_id(&attached->common->functions, function->name),
 		.module = module,
 		.throws = throws != ML_THROWS_NOT,
 		.stands_in = stand_in_of(function->name, throws),
@@ -180,18 +181,22 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 	struct ml_agent_memory *memory = attached->injection.memory;
 	uint32_t stacks = options->max_stacks ? options->max_stacks : DEFAULT_STACKS;
 
+	/* --trace prints every call, sampled or not. */
 	memory->config = (struct ml_trace_config){
 		.min_size = options->min_size,
 		.max_size = options->max_size ? options->max_size : UINT64_MAX,
-		.sample_every = options->sample_every ? options->sample_every : 1,
-		.sample_bytes = options->sample_bytes,
+		.sample_every =
+			options->sample_every && !options->trace_calls ? options->sample_every : 1,
+		.sample_bytes = options->trace_calls ? 0 : options->sample_bytes,
+		.trace_calls = options->trace_calls,
 		.depth = options->max_depth && options->max_depth < ML_STACK_DEPTH
 				 ? options->max_depth
 				 : ML_STACK_DEPTH,
 	};
 	memory->is_static = 0;
-	memory->always_bytes = ML_ALWAYS_SAMPLED * options->sample_bytes;
-	memory->is_exact = memory->config.sample_every <= 1 && !options->sample_bytes;
+	memory->always_bytes = ML_ALWAYS_SAMPLED * memory->config.sample_bytes;
+	memory->is_exact =
+		memory->config.sample_every <= 1 && !memory->always_bytes && !options->trace_calls;
 	memory->start_ns = memory->now_ns;
 	memory->line_limit = line_count(options);
 	memory->tgid = (uint32_t)ml_process_pid(attached->process);

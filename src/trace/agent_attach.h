@@ -8,6 +8,7 @@
 #include "trace/agent_heart.h"
 #include "trace/agent_rows.h"
 #include "trace/code_map.h"
+#include "trace/function_names.h"
 #include "trace/java_process.h"
 #include "trace/module_cache.h"
 #include "trace/tracer.h"
@@ -18,6 +19,7 @@ struct ml_agent_common {
 	struct ml_module_cache *modules;
 	struct ml_agent_heart *heart;
 	struct ml_agent_rows rows;
+	struct ml_function_names functions;
 };
 
 /** A process with an agent in it, or about to get one. */

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "trace/agent_attach.h"
 #include "trace/agent_books.h"
+#include "trace/agent_calls.h"
 #include "trace/agent_heirs.h"
 #include "trace/libc_internals.h"
 #include "trace/map_books.h"
@@ -22,10 +23,14 @@
  * not tell of them. */
 #define TICK_NS 200000000
 
+/* How often the rings of --trace are emptied: calls are to be seen as they happen. */
+#define CALLS_TICK_NS 10000000
+
 /* What a call takes the agent, for the estimate of its cost: measured in loops, and
  * rounded up for what real programs miss in the caches. Its clock would cost as much as it does. */
 #define CALL_NS         12.0
 #define SAMPLED_CALL_NS 3.0
+#define TRACED_CALL_NS  150.0 /* --trace: it asks for the time */
 
 /* For so many agents it is looked whether children that nobody follows have inherited them. */
 #define IMAGES_LIMIT 64
@@ -33,6 +38,7 @@
 struct agent_process {
 	struct ml_agent_attached attached;
 	struct ml_agent_books books;
+	struct ml_agent_calls calls;
 	pid_t pid;
 	bool is_taken; /* false once it was removed: kept for its books and stacks */
 	bool has_lapsed;
@@ -49,6 +55,7 @@ struct agent_tracer {
 	struct ml_stack_store *stacks;
 	struct ml_mapping_watch *watch; /* NULL where perf does not let us */
 	int epoll_fd, timer_fd;
+	uint64_t looked_ns; /* where nobody tells of new mappings: when they were looked for */
 };
 
 static struct agent_tracer *self(struct ml_tracer *tracer)
@@ -198,6 +205,7 @@ static void detach(struct agent_tracer *tracer, struct agent_process *process)
 		note_stops(tracer, process);
 	read_maps(tracer, process);
 	resolve_all(tracer, process);
+	ml_agent_calls_keep(&process->calls, process->books.memory, process->attached.process);
 	ml_agent_books_freeze(&process->books);
 	ml_agent_close(&process->attached);
 }
@@ -334,14 +342,36 @@ static int tracer_event_fd(struct ml_tracer *base)
 
 static void catch_up(struct agent_tracer *tracer, bool looks)
 {
+	uint64_t now_ns = ml_monotonic_ns();
+
 	if (tracer->watch)
 		read_news(tracer);
-	if (looks || !tracer->watch)
+	if (looks || (!tracer->watch && now_ns - tracer->looked_ns >= TICK_NS)) {
+		tracer->looked_ns = now_ns;
 		look_everywhere(tracer);
+	}
 	ml_array_each (process, &tracer->processes) {
 		check_lapse(tracer, *process);
 		name_java(*process);
 		read_maps(tracer, *process);
+	}
+}
+
+static void read_calls(struct agent_tracer *tracer,
+		       void (*take)(void *context, const struct ml_traced_call *call),
+		       void *context)
+{
+	ml_array_each (it, &tracer->processes) {
+		struct agent_process *process = *it;
+		const struct ml_agent_call_sink sink = {
+			.take = take,
+			.context = context,
+			.functions = &tracer->common.functions,
+			.process = process->attached.process,
+			.pid = process->pid,
+		};
+
+		ml_agent_calls_read(&process->calls, process->books.memory, &sink);
 	}
 }
 
@@ -355,6 +385,8 @@ static void tracer_dispatch(struct ml_tracer *base,
 	if (read(tracer->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return;
 	catch_up(tracer, false);
+	if (sink && tracer->common.options->trace_calls)
+		read_calls(tracer, sink, context);
 }
 
 static struct ml_error *tracer_snapshot(struct ml_tracer *base,
@@ -369,9 +401,12 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 	fresh.time_ns = ml_monotonic_ns();
 	fresh.has_cohorts = filter->want_ages && filter->cohorts;
 	ml_array_each (it, &tracer->processes) {
-		const struct agent_process *process = *it;
+		struct agent_process *process = *it;
+		size_t first = fresh.blocks.count;
 
 		ml_agent_books_snapshot(&process->books, filter, &fresh);
+		ml_agent_tids_translate(&process->calls.tids, process->attached.process, &fresh,
+					first);
 		fresh.counters[ML_COUNTER_MODULES_UNREADABLE] += process->attached.code.unreadable;
 		fresh.counters[ML_COUNTER_MAPPINGS_BEYOND_LIMIT] += process->attached.beyond_limit;
 		fresh.counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += process->attached.not_patched;
@@ -387,7 +422,10 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 static void tracer_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
 {
 	const struct agent_tracer *tracer = self(base);
-	double call_ns = tracer->common.options->sample_bytes ? SAMPLED_CALL_NS : CALL_NS;
+	const struct ml_tracer_options *options = tracer->common.options;
+	double call_ns = options->trace_calls    ? TRACED_CALL_NS
+			 : options->sample_bytes ? SAMPLED_CALL_NS
+						 : CALL_NS;
 
 	out->events = 0;
 	ml_array_each (process, &tracer->processes)
@@ -422,6 +460,7 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_array_each (process, &tracer->processes) {
 		ml_agent_attached_deinit(&(*process)->attached);
 		ml_agent_books_forget(&(*process)->books);
+		ml_agent_calls_deinit(&(*process)->calls);
 		free(*process);
 	}
 	ml_array_free(&tracer->processes);
@@ -430,6 +469,7 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_mapping_watch_close(tracer->watch);
 	ml_agent_heart_destroy(tracer->common.heart);
 	ml_agent_rows_deinit(&tracer->common.rows);
+	ml_function_names_deinit(&tracer->common.functions);
 	ml_map_books_destroy(tracer->map_books);
 	ml_stack_store_destroy(tracer->stacks);
 	ml_module_cache_destroy(tracer->common.modules);
@@ -463,7 +503,8 @@ static struct ml_error *wait_for(struct agent_tracer *tracer, int fd)
 
 static struct ml_error *start(struct agent_tracer *tracer)
 {
-	const struct itimerspec tick = {{0, TICK_NS}, {0, TICK_NS}};
+	long tick_ns = tracer->common.options->trace_calls ? CALLS_TICK_NS : TICK_NS;
+	const struct itimerspec tick = {{0, tick_ns}, {0, tick_ns}};
 	struct ml_error *error = ml_agent_rows_init(&tracer->common.rows);
 
 	if (error)

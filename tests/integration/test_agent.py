@@ -327,12 +327,6 @@ def test_stopped_target(bench):
     run.interrupt()
 
 
-def test_not_yet(bench):
-    target = bench.target("ticker")
-    status, _, err = bench.run(*AGENT, "-t", "-p", target.pid, "1", "1")
-    assert status == 2 and "--trace" in err
-
-
 def check_estimates(truth, report, samples):
     """Figures within five standard deviations; @samples is how many each stands on, about."""
     for function, site in truth.items():
