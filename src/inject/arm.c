@@ -241,18 +241,11 @@ static struct ml_error *patch_all(struct arming *arming)
 	return error;
 }
 
-static struct ml_error *arm_stopped(void *context)
+static struct ml_error *arm_with_stop(struct arming *arming)
 {
-	struct arming *arming = context;
 	struct ml_agent_header *header = &arming->injection->memory->header;
-	struct ml_error *error = ml_step_stop(&arming->step, false);
+	struct ml_error *error = ml_step_check_filter(&arming->step);
 
-	if (error)
-		return error;
-	error = ml_step_check_filter(&arming->step);
-	if (!error && !ml_stop_write(&arming->step.stop, header->pointer, &header->address,
-				     sizeof(header->address)))
-		error = ml_error_errno(errno, "cannot write into process %d", arming->step.pid);
 	if (!error)
 		error = move_threads(arming);
 	if (!error)
@@ -261,6 +254,25 @@ static struct ml_error *arm_stopped(void *context)
 		__atomic_store_n(&header->mode, ML_AGENT_ON, __ATOMIC_RELEASE);
 	ml_stop_end(&arming->step.stop);
 	ml_stop_count(&arming->step.stop, header);
+	return error;
+}
+
+static struct ml_error *arm_stopped(void *context)
+{
+	struct arming *arming = context;
+	const struct ml_agent_header *header = &arming->injection->memory->header;
+	struct ml_error *error = NULL;
+
+	if (!ml_process_write(arming->step.process, header->pointer, &header->address,
+			      sizeof(header->address)))
+		error = ml_error_errno(errno, "cannot write into process %d", arming->step.pid);
+	if (!error)
+		error = ml_step_seize(&arming->step, false, NULL);
+	if (!error)
+		error = ml_step_stop(&arming->step);
+	if (!error)
+		error = arm_with_stop(arming);
+	ml_step_leave(&arming->step, NULL);
 	return error;
 }
 

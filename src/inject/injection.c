@@ -71,19 +71,15 @@ static struct ml_error *map_tables(struct mapping *mapping)
 	return error ? error : ml_descriptor_send(mapping->socket, fd);
 }
 
-/* Asked with the main thread stopped by us: nobody else can be attaching now. */
+/* Asked with the main thread seized by us: nobody else can be attaching now. */
 static struct ml_error *check_alone(const struct ml_step *step)
 {
-	struct ml_maps maps = {0};
-	struct ml_error *error = ml_process_maps(step->process, &maps);
-
-	ml_array_each (it, &maps.list)
-		if (!error && ml_memory_is(it))
-			error = ml_error_new(ML_ERROR_TARGET,
-					     "another memleak is attaching to process %d",
-					     step->pid);
-	ml_maps_deinit(&maps);
-	return error;
+	ml_array_each (it, &step->maps->list)
+		if (ml_memory_is(it))
+			return ml_error_new(ML_ERROR_TARGET,
+					    "another memleak is attaching to process %d",
+					    step->pid);
+	return NULL;
 }
 
 static void unmap_all(struct mapping *mapping)
@@ -110,22 +106,27 @@ static struct ml_error *map_parts(struct mapping *mapping)
 	return error ? error : map_tables(mapping);
 }
 
+/* With the main thread stopped; what can be done before is. */
 static struct ml_error *map_all(void *context)
 {
 	struct mapping *mapping = context;
 	struct ml_step *step = &mapping->step;
-	struct ml_error *error = ml_step_stop(step, true);
+	struct ml_maps maps = {0};
+	struct ml_error *error = ml_step_seize(step, true, &maps);
 
-	if (error)
-		return error;
-	error = check_alone(step);
 	if (!error)
+		error = check_alone(step);
+	if (!error)
+		error = ml_step_stop(step);
+	if (!error) {
 		error = ml_step_check_filter(step);
-	if (!error)
-		error = map_parts(mapping);
-	if (error)
-		unmap_all(mapping);
-	ml_stop_end(&step->stop);
+		if (!error)
+			error = map_parts(mapping);
+		if (error)
+			unmap_all(mapping);
+		ml_stop_end(&step->stop);
+	}
+	ml_step_leave(step, &maps);
 	return error;
 }
 
@@ -264,13 +265,19 @@ static struct ml_error *extend(void *context)
 {
 	struct extension *extension = context;
 	struct ml_injection *injection = extension->injection;
-	struct ml_error *error = ml_step_stop(&extension->step, true);
+	struct ml_step *step = &extension->step;
+	struct ml_maps maps = {0};
+	struct ml_error *error = ml_step_seize(step, true, &maps);
 
-	if (error)
-		return error;
-	error = ml_islands_map(&extension->step, &injection->memory->header, injection->used,
-			       extension->functions, extension->count);
-	ml_stop_end(&extension->step.stop);
+	if (!error)
+		error = ml_step_stop(step);
+	if (!error) {
+		error = ml_islands_map(step, &injection->memory->header, injection->used,
+				       extension->functions, extension->count);
+		ml_stop_end(&step->stop);
+		ml_stop_count(&step->stop, &injection->memory->header);
+	}
+	ml_step_leave(step, &maps);
 	return error;
 }
 

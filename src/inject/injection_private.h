@@ -34,12 +34,20 @@ struct ml_step {
 	uint64_t instruction; /**< one in the process that makes a system call */
 	enum ml_filter_state filter;
 	struct ml_stop stop;
+	const struct ml_maps *maps; /**< as read when it was seized */
 };
 
 /** Finds a system call to borrow. ML_ERROR_UNSUPPORTED when there is none. */
 struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step);
-/** Stops the process, all threads or the main one; to be called by what ml_step_run() runs. */
-struct ml_error *ml_step_stop(struct ml_step *step, bool only_main);
+/**
+ * Takes hold of the process, all threads or the main one; to be called by what ml_step_run() runs.
+ * Its maps are read then, into @p maps (NULL: not needed), for what comes. Then ml_step_stop(), and
+ * in any case ml_step_leave().
+ */
+struct ml_error *ml_step_seize(struct ml_step *step, bool only_main, struct ml_maps *maps);
+struct ml_error *ml_step_stop(struct ml_step *step);
+/** Forgets what the two took; those that are not stopped any more may be gone. */
+void ml_step_leave(struct ml_step *step, struct ml_maps *maps);
 
 /** That the agent's system calls pass the filters of the stopped threads. */
 struct ml_error *ml_step_check_filter(const struct ml_step *step);

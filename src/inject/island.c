@@ -41,23 +41,19 @@ static void add_gap(struct places *places, const struct ml_mapping *before, uint
 		add_place(places, after->start - ML_ISLAND_BYTES - GAP);
 }
 
-/* The free places in reach of @address, those next to other mappings. */
-static void find_places(const struct ml_process *process, uint64_t address, struct places *places)
+/* The free places in reach of @address, those next to other mappings. What was mapped since then is
+ * found when it is tried. */
+static void find_places(const struct ml_maps *maps, uint64_t address, struct places *places)
 {
-	struct ml_maps maps = {0};
-	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
 	const struct ml_mapping *before = NULL;
 	uint64_t low = LOWEST_ADDRESS;
 
 	*places = (struct places){.near = address};
-	if (error)
-		return;
-	ml_array_each (mapping, &maps.list) {
+	ml_array_each (mapping, &maps->list) {
 		add_gap(places, before, low, mapping);
 		low = mapping->end > low ? mapping->end : low;
 		before = mapping;
 	}
-	ml_maps_deinit(&maps);
 }
 
 static struct ml_error *sign(struct ml_step *step, const struct ml_agent_header *header,
@@ -81,7 +77,7 @@ static struct ml_error *map_island(struct ml_step *step, struct ml_agent_header 
 	struct places places;
 	uint64_t got = 0;
 
-	find_places(step->process, near, &places);
+	find_places(step->maps, near, &places);
 
 	if (header->island_count >= ML_AGENT_ISLANDS)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many modules allocate in process %d",

@@ -23,6 +23,10 @@ struct removal {
 	struct ml_step step;
 	struct ml_maps maps;
 	bool maps_are_exact; /* read with all threads stopped */
+	uint64_t *stack;     /* SCAN_LIMIT bytes to read one into */
+	/* The threads' places that are in use, as of when so many threads had got one. */
+	ML_ARRAY(uint32_t) places;
+	uint32_t tid_count;
 };
 
 static bool is_inside(const struct ml_agent_header *header, uint64_t address)
@@ -49,13 +53,12 @@ static bool is_interrupted(const struct removal *removal, uint64_t sp)
 {
 	const struct ml_mapping *stack = ml_maps_find(&removal->maps, sp);
 	uint64_t low = sp & ~7ull, size;
-	ML_FREE_CLEANUP uint64_t *words = NULL;
+	uint64_t *words = removal->stack;
 
 	/* Mapped since the maps were read, perhaps. */
 	if (!stack)
 		return !removal->maps_are_exact;
 	size = stack->end - low < SCAN_LIMIT ? stack->end - low : SCAN_LIMIT;
-	words = ml_alloc(size);
 	if (!ml_stop_read(&removal->step.stop, low, words, size))
 		return false;
 	for (uint64_t i = (ML_SIGNAL_RIP + 8) / 8; i < size / 8; i++)
@@ -66,27 +69,51 @@ static bool is_interrupted(const struct removal *removal, uint64_t sp)
 	return false;
 }
 
-/* Where the call of the thread in slot @i stands; 0 for none. */
-static uint64_t call_of(const struct removal *removal, uint32_t i)
+/* Reads what the agent keeps at @offset of its memory. */
+static void read_memory(const struct removal *removal, size_t offset, void *out, size_t size)
 {
-	size_t offset = offsetof(struct ml_agent_memory, threads) +
-			i * sizeof(struct ml_agent_thread) + offsetof(struct ml_agent_thread, call);
-	uint64_t call = 0;
-
+	memset(out, 0, size);
 	if (removal->memory)
-		return __atomic_load_n(&removal->memory->threads[i].call, __ATOMIC_RELAXED);
-	if (removal->header.address)
-		ml_stop_read(&removal->step.stop, removal->header.address + offset, &call,
-			     sizeof(call));
-	return call;
+		memcpy(out, (const char *)removal->memory + offset, size);
+	else if (removal->header.address)
+		ml_process_read(removal->step.process, removal->header.address + offset, out, size);
+}
+
+static uint64_t thread_word(const struct removal *removal, uint32_t i, size_t member)
+{
+	uint64_t word;
+
+	read_memory(removal,
+		    offsetof(struct ml_agent_memory, threads) + i * sizeof(struct ml_agent_thread) +
+			    member,
+		    &word, sizeof(word));
+	return word;
+}
+
+/* Since the agent is off no thread gets a place that is not about to, which is rare: the places are
+ * looked for before anybody is stopped, and again only when there is a new one. */
+static void find_places(struct removal *removal)
+{
+	uint32_t tid_count;
+
+	read_memory(removal, offsetof(struct ml_agent_memory, tid_count), &tid_count,
+		    sizeof(tid_count));
+	if (removal->places.count && tid_count == removal->tid_count)
+		return;
+	removal->tid_count = tid_count;
+	removal->places.count = 0;
+	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++)
+		if (thread_word(removal, i, offsetof(struct ml_agent_thread, pointer)))
+			*ml_array_push(&removal->places) = i;
 }
 
 /* A function the agent called has not returned: its return address still stands where the agent
  * called from. One left by a longjmp does not count. */
 static bool is_called(const struct removal *removal)
 {
-	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++) {
-		uint64_t call = call_of(removal, i), word;
+	ml_array_each (i, &removal->places) {
+		uint64_t call = thread_word(removal, *i, offsetof(struct ml_agent_thread, call));
+		uint64_t word;
 
 		if (call && ml_stop_read(&removal->step.stop, call - 8, &word, sizeof(word)) &&
 		    word == removal->header.returned)
@@ -95,10 +122,12 @@ static bool is_called(const struct removal *removal)
 	return false;
 }
 
-static bool is_in_use(const struct removal *removal)
+static bool is_in_use(struct removal *removal)
 {
-	bool in_use = is_called(removal);
+	bool in_use;
 
+	find_places(removal);
+	in_use = is_called(removal);
 	ml_array_each (thread, &removal->step.stop.threads) {
 		struct user_regs_struct regs;
 
@@ -156,34 +185,45 @@ static struct ml_error *read_maps(struct removal *removal, bool is_exact)
 	return NULL;
 }
 
-/* One stop; @done when nothing of us is left. The maps of a process with many threads take long to
- * read: at first that is done before it is stopped. */
+/* With all threads stopped; @done when none is within the agent. Then its memory is left to the
+ * first of them: the others can go on. */
+static struct ml_error *take_out(struct removal *removal, bool *done)
+{
+	bool is_restored = restore(removal);
+
+	*done = is_restored && !is_in_use(removal);
+	if (*done) {
+		ml_stop_keep_first(&removal->step.stop);
+		unmap_all(removal);
+	}
+	return is_restored ? NULL
+			   : ml_error_new(ML_ERROR_TARGET,
+					  "something else patched functions of process %d over "
+					  "ours; the agent stays in it, switched off",
+					  removal->step.pid);
+}
+
+/* One stop. The maps of a process with many threads take long to read: at first that is done before
+ * it is stopped. */
 static struct ml_error *try_once(struct removal *removal, bool reads_stopped, bool *done)
 {
+	struct ml_step *step = &removal->step;
 	struct ml_error *error = reads_stopped ? NULL : read_maps(removal, false);
-	bool is_restored = true;
 
 	if (!error)
-		error = ml_step_stop(&removal->step, false);
-	if (error)
-		return error;
-	if (reads_stopped)
-		error = read_maps(removal, true);
+		error = ml_step_seize(step, false, NULL);
+	if (!error)
+		error = ml_step_stop(step);
 	if (!error) {
-		is_restored = restore(removal);
-		*done = is_restored && !is_in_use(removal);
-		if (*done)
-			unmap_all(removal);
+		error = reads_stopped ? read_maps(removal, true) : NULL;
+		if (!error)
+			error = take_out(removal, done);
+		ml_stop_end(&step->stop);
+		if (removal->memory)
+			ml_stop_count(&step->stop, &removal->memory->header);
 	}
-	ml_stop_end(&removal->step.stop);
-	if (removal->memory)
-		ml_stop_count(&removal->step.stop, &removal->memory->header);
-	return error || is_restored
-		       ? error
-		       : ml_error_new(ML_ERROR_TARGET,
-				      "something else patched functions of process %d over ours; "
-				      "the agent stays in it, switched off",
-				      removal->step.pid);
+	ml_step_leave(step, NULL);
+	return error;
 }
 
 static struct ml_error *remove_stopped(void *context)
@@ -192,12 +232,16 @@ static struct ml_error *remove_stopped(void *context)
 	struct ml_error *error = NULL;
 	bool done = false;
 
+	removal->stack = ml_alloc(SCAN_LIMIT);
+	find_places(removal);
 	for (int i = 0; i < ATTEMPTS && !error && !done; i++) {
 		if (i)
 			usleep(ATTEMPT_GAP_US);
 		error = try_once(removal, i >= QUICK_ATTEMPTS, &done);
 	}
 	ml_maps_deinit(&removal->maps);
+	ml_array_free(&removal->places);
+	free(removal->stack);
 	if (error || done)
 		return error;
 	return ml_error_new(ML_ERROR_TARGET,

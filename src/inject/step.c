@@ -138,11 +138,29 @@ static void suspend_filter(const struct ml_step *step)
 		       (long)PTRACE_O_SUSPEND_SECCOMP);
 }
 
-struct ml_error *ml_step_stop(struct ml_step *step, bool only_main)
+struct ml_error *ml_step_seize(struct ml_step *step, bool only_main, struct ml_maps *maps)
 {
 	struct ml_error *error = ml_process_is_held(step->process)
 					 ? ml_stop_begin_held(step->pid, &step->stop)
-					 : ml_stop_begin(step->pid, only_main, &step->stop);
+					 : ml_stop_seize(step->pid, only_main, &step->stop);
+
+	if (!error && maps)
+		error = ml_process_maps(step->process, maps);
+	step->maps = maps;
+	return error;
+}
+
+void ml_step_leave(struct ml_step *step, struct ml_maps *maps)
+{
+	ml_stop_forget(&step->stop);
+	if (maps)
+		ml_maps_deinit(maps);
+	step->maps = NULL;
+}
+
+struct ml_error *ml_step_stop(struct ml_step *step)
+{
+	struct ml_error *error = step->stop.is_held ? NULL : ml_stop_begin(&step->stop);
 
 	if (!error)
 		suspend_filter(step);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@
 #define STOP_LIMIT_NS  (100 * ML_NS_PER_MS)
 #define STOP_ATTEMPTS  20
 #define ATTEMPT_GAP_US 5000
+/* How often it is looked for new threads before they are stopped. */
+#define SEIZE_ROUNDS 3
 
 enum wait_result { WAIT_STOPPED, WAIT_GONE, WAIT_JOB_STOPPED, WAIT_LATE };
 
@@ -80,7 +83,6 @@ static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 				      tid, stop->pid);
 	}
 	*ml_array_push(&stop->threads) = (struct ml_stopped){.tid = tid};
-	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
 	return NULL;
 }
 
@@ -130,44 +132,84 @@ static struct ml_error *await(struct ml_stop *stop, size_t first, bool *late)
 	return error;
 }
 
-static struct ml_error *stop_threads(struct ml_stop *stop, bool only_main, bool *late)
+static struct ml_error *seize_all(struct ml_stop *stop)
 {
-	struct ml_error *error;
-	size_t fresh = 0;
+	struct ml_error *error = NULL;
+	size_t fresh = 1;
+
+	if (stop->only_main)
+		return seize(stop, stop->pid);
+	for (int i = 0; !error && fresh && i < SEIZE_ROUNDS; i++)
+		error = seize_new(stop, &fresh);
+	return error;
+}
+
+/* The kernel counts the threads in the links of their folder (proc_task_getattr()), which is
+ * quicker told than their names. */
+static bool may_have_new(const struct ml_stop *stop)
+{
+	char path[32];
+	struct stat folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", stop->pid);
+	return stat(path, &folder) || folder.st_nlink != stop->threads.count + 2;
+}
+
+/* All are told before any is waited for. */
+static struct ml_error *stop_threads(struct ml_stop *stop, bool *late)
+{
+	struct ml_error *error = NULL;
+	size_t first = 0, fresh;
 
 	*late = false;
-	if (only_main) {
-		error = seize(stop, stop->pid);
-		return error ? error : await(stop, 0, late);
-	}
 	do {
-		error = seize_new(stop, &fresh);
-		if (!error)
-			error = await(stop, stop->threads.count - fresh, late);
+		for (size_t i = first; i < stop->threads.count; i++)
+			ptrace(PTRACE_INTERRUPT, stop->threads.items[i].tid, NULL, NULL);
+		error = await(stop, first, late);
+		first = stop->threads.count;
+		fresh = 0;
+		if (!error && !*late && !stop->only_main && may_have_new(stop))
+			error = seize_new(stop, &fresh);
 	} while (!error && !*late && fresh);
 	return error;
 }
 
-static void let_go(struct ml_stop *stop)
+static void let_go_from(struct ml_stop *stop, size_t first)
 {
-	ml_array_each (thread, &stop->threads) {
+	for (size_t i = first; i < stop->threads.count; i++) {
+		struct ml_stopped *thread = &stop->threads.items[i];
+
 		/* One that never stopped cannot be detached before it does. */
 		while (ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal) &&
 		       errno == ESRCH && wait_stopped(thread->tid, 0) != WAIT_GONE &&
 		       !kill(thread->tid, 0))
 			usleep(1000);
 	}
+	stop->threads.count = first;
+}
+
+static void let_go(struct ml_stop *stop)
+{
+	let_go_from(stop, 0);
 	ml_array_free(&stop->threads);
 }
 
-static struct ml_error *open_stopped(struct ml_stop *stop)
+void ml_stop_keep_first(struct ml_stop *stop)
+{
+	if (!stop->is_held)
+		let_go_from(stop, 1);
+}
+
+static struct ml_error *open_memory(struct ml_stop *stop)
 {
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", stop->pid);
 	stop->memory_fd = open(path, O_RDWR | O_CLOEXEC);
-	return stop->memory_fd >= 0
-		       ? NULL
+	if (stop->memory_fd >= 0)
+		return NULL;
+	return errno == ENOENT || errno == ESRCH
+		       ? ml_error_new(ML_ERROR_TARGET, "process %d is gone", stop->pid)
 		       : ml_error_errno(errno, "cannot open the memory of process %d", stop->pid);
 }
 
@@ -186,7 +228,7 @@ struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out)
 {
 	struct ml_stop stop = {
 		.pid = pid, .memory_fd = -1, .is_held = true, .begin_ns = ml_monotonic_ns()};
-	struct ml_error *error = open_stopped(&stop);
+	struct ml_error *error = open_memory(&stop);
 
 	if (error)
 		return error;
@@ -196,35 +238,42 @@ struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out)
 	return NULL;
 }
 
-struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out)
+struct ml_error *ml_stop_seize(pid_t pid, bool only_main, struct ml_stop *out)
 {
-	struct ml_stop stop = {.pid = pid, .memory_fd = -1};
+	struct ml_error *error;
+
+	*out = (struct ml_stop){.pid = pid, .memory_fd = -1, .only_main = only_main};
+	error = seize_all(out);
+	/* That of an earlier image would be the wrong one. */
+	if (!error)
+		error = open_memory(out);
+	return error;
+}
+
+struct ml_error *ml_stop_begin(struct ml_stop *stop)
+{
 	struct ml_error *error = NULL;
 	bool late = true;
 
 	for (int i = 0; !error && late && i < STOP_ATTEMPTS; i++) {
-		if (i)
+		if (i) {
 			usleep(ATTEMPT_GAP_US);
-		stop.begin_ns = ml_monotonic_ns();
-		error = stop_threads(&stop, only_main, &late);
+			error = seize_all(stop);
+		}
+		stop->begin_ns = ml_monotonic_ns();
+		if (!error)
+			error = stop_threads(stop, &late);
 		if (error || late)
-			let_go(&stop);
+			let_go(stop);
 	}
 	if (!error && late)
 		error = ml_error_new(
 			ML_ERROR_TARGET,
 			"a thread of process %d does not stop (it waits where it cannot "
 			"be interrupted)",
-			pid);
-	if (!error && !stop.threads.count)
-		error = ml_error_new(ML_ERROR_TARGET, "process %d is gone", pid);
-	if (error)
-		return error;
-	error = open_stopped(&stop);
-	if (error)
-		let_go(&stop);
-	else
-		*out = stop;
+			stop->pid);
+	if (!error && !stop->threads.count)
+		error = ml_error_new(ML_ERROR_TARGET, "process %d is gone", stop->pid);
 	return error;
 }
 
@@ -242,6 +291,8 @@ void ml_stop_count(const struct ml_stop *stop, struct ml_agent_header *header)
 {
 	uint64_t stopped_ns = ml_monotonic_ns() - stop->begin_ns;
 
+	if (header->stops < ML_AGENT_STOPS)
+		header->stop_ns[header->stops] = stopped_ns;
 	header->stops++;
 	if (stopped_ns > header->longest_stop_ns)
 		header->longest_stop_ns = stopped_ns;
@@ -253,6 +304,12 @@ void ml_stop_end(struct ml_stop *stop)
 		keep_held(stop);
 	else
 		let_go(stop);
+	ml_fd_close(&stop->memory_fd);
+}
+
+void ml_stop_forget(struct ml_stop *stop)
+{
+	ml_array_free(&stop->threads);
 	ml_fd_close(&stop->memory_fd);
 }
 

@@ -24,14 +24,28 @@ struct ml_stopped {
 
 struct ml_stop {
 	pid_t pid;
-	int memory_fd;     /**< /proc/PID/mem */
-	bool is_held;      /**< stopped by our own ptrace before, and to stay so */
+	int memory_fd; /**< /proc/PID/mem */
+	bool is_held;  /**< stopped by our own ptrace before, and to stay so */
+	bool only_main;
 	uint64_t begin_ns; /**< CLOCK_MONOTONIC when the first thread was told to stop */
 	ML_ARRAY(struct ml_stopped) threads;
 };
 
-/** Stops every thread of @p pid, or (@p only_main) its main one. Nothing is stopped on an error. */
-struct ml_error *ml_stop_begin(pid_t pid, bool only_main, struct ml_stop *out);
+/**
+ * Takes hold of every thread of @p pid, or (@p only_main) its main one, so that nobody else can.
+ * They run on, but one that gets a signal waits until they are stopped: soon. After an error, and
+ * when the caller does not stop them after all, they are let go by its end.
+ */
+struct ml_error *ml_stop_seize(pid_t pid, bool only_main, struct ml_stop *out);
+
+/** Forgets a stop that was ended, or came to nothing. */
+void ml_stop_forget(struct ml_stop *stop);
+
+/** Stops what was seized, and threads that were born meanwhile. Nothing is stopped on an error. */
+struct ml_error *ml_stop_begin(struct ml_stop *stop);
+
+/** Lets all threads but the first go on. */
+void ml_stop_keep_first(struct ml_stop *stop);
 
 /** For a process of one thread that our own ptrace has stopped already; it stays stopped. */
 struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out);

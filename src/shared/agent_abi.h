@@ -23,6 +23,7 @@
 #define ML_AGENT_PATCHES      128u /**< functions patched in one process */
 #define ML_AGENT_PATCH_BYTES  5u   /**< jmp rel32 */
 #define ML_AGENT_ISLANDS      16u  /**< pages of stubs near the patched modules */
+#define ML_AGENT_STOPS        8u
 
 #define ML_AGENT_STACKS       (1u << 17) /**< stacks, numbered from 1 */
 #define ML_AGENT_STACK_INDEX  (1u << 18)
@@ -239,7 +240,8 @@ struct ml_agent_header {
 	uint64_t pointer;         /**< where in the target the agent has the memory's address */
 	uint64_t returned;        /**< where functions return to that were called by the agent */
 	uint64_t longest_stop_ns; /**< how long threads were stopped at most … */
-	uint64_t stops;           /**< … and how often */
+	uint64_t stops;           /**< … and how often; */
+	uint64_t stop_ns[ML_AGENT_STOPS]; /**< the first ones */
 	struct ml_agent_patch patches[ML_AGENT_PATCHES];
 };
 

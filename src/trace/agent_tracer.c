@@ -2,6 +2,7 @@
 /** The tracer that works from inside the processes. */
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/strbuf.h"
 #include "trace/agent_attach.h"
 #include "trace/agent_books.h"
 #include "trace/agent_calls.h"
@@ -13,7 +14,6 @@
 #include "trace/tracer.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -185,13 +185,14 @@ static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process
 static void note_stops(const struct agent_tracer *tracer, const struct agent_process *process)
 {
 	const struct ml_agent_header *header = &process->books.memory->header;
-	char text[128];
+	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
 
-	snprintf(text, sizeof(text),
-		 "process %d was stopped %llu times, for %llu microseconds at most", process->pid,
-		 (unsigned long long)header->stops,
-		 (unsigned long long)header->longest_stop_ns / 1000);
-	note(tracer, text);
+	ml_strbuf_printf(&text, "process %d was stopped %llu times, for %llu microseconds at most:",
+			 process->pid, (unsigned long long)header->stops,
+			 (unsigned long long)header->longest_stop_ns / 1000);
+	for (size_t i = 0; i < header->stops && i < ML_AGENT_STOPS; i++)
+		ml_strbuf_printf(&text, " %llu", (unsigned long long)header->stop_ns[i] / 1000);
+	note(tracer, text.text);
 }
 
 /* Takes the agent out and its books over. */
