@@ -300,11 +300,11 @@ void ml_bpf_process_inherit(struct ml_bpf_process *process, struct ml_bpf_proces
 }
 
 void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
-			   bool is_gone)
+			   bool later)
 {
 	uint32_t key = (uint32_t)process->pid;
 
-	if (is_gone)
+	if (later)
 		ml_link_keeper_give(attach->keeper, &process->links);
 	else
 		ml_links_close(&process->links);

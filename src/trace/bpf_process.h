@@ -76,10 +76,11 @@ bool ml_bpf_process_is_same_image(const struct ml_bpf_process *process);
 void ml_bpf_process_inherit(struct ml_bpf_process *process, struct ml_bpf_process *old);
 
 /**
- * Takes the probes out; the code map stays. When the process @p is_gone that is left to the keeper.
+ * Takes the probes out; the code map stays. With @p later that is left to the keeper, and done when
+ * that is drained.
  */
 void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_attach *attach,
-			   bool is_gone);
+			   bool later);
 
 void ml_bpf_process_deinit(struct ml_bpf_process *process);
 

@@ -497,7 +497,7 @@ static void tracer_detach(struct ml_tracer *base)
 	resolve_all(tracer);
 	for (size_t i = 0; i < tracer->processes.count; i++)
 		if (tracer->processes.items[i]->is_attached)
-			ml_bpf_process_detach(tracer->processes.items[i], &tracer->attach, false);
+			ml_bpf_process_detach(tracer->processes.items[i], &tracer->attach, true);
 
 	size_t left = ml_link_keeper_drain(tracer->attach.keeper, LINKS_LIMIT_MS);
 	char text[128];
@@ -505,7 +505,7 @@ static void tracer_detach(struct ml_tracer *base)
 	if (!left)
 		return;
 	snprintf(text, sizeof(text),
-		 "%zu probe links of processes that ended are still being closed by the kernel",
+		 "%zu probe links are still being closed by the kernel",
 		 left);
 	note(tracer, text);
 }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Grace periods of several closings overlap. */
-#define THREADS 8
+#define THREADS 32
 
 struct ml_link_keeper {
 	pthread_mutex_t lock;
@@ -59,15 +59,21 @@ struct ml_link_keeper *ml_link_keeper_create(void)
 	return keeper;
 }
 
+/* One for each descriptor, if need be. Without a thread they are closed when the tool ends. */
+static void start_threads(struct ml_link_keeper *keeper)
+{
+	while (keeper->thread_count < THREADS &&
+	       keeper->thread_count < keeper->waiting.count + keeper->closing &&
+	       !pthread_create(&keeper->threads[keeper->thread_count], NULL, close_links, keeper))
+		keeper->thread_count++;
+}
+
 void ml_link_keeper_give(struct ml_link_keeper *keeper, struct ml_links *links)
 {
 	pthread_mutex_lock(&keeper->lock);
 	ml_array_each (fd, &links->fds)
 		*ml_array_push(&keeper->waiting) = *fd;
-	/* Without a thread the descriptors are closed when the tool ends. */
-	if (keeper->thread_count < THREADS && keeper->waiting.count &&
-	    !pthread_create(&keeper->threads[keeper->thread_count], NULL, close_links, keeper))
-		keeper->thread_count++;
+	start_threads(keeper);
 	pthread_cond_broadcast(&keeper->is_given);
 	pthread_mutex_unlock(&keeper->lock);
 	ml_array_free(&links->fds);

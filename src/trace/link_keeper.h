@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * Closes the probe links of processes that are gone, beside everything else.
+ * Closes probe links beside everything else: those of processes that are gone, and all at the end.
  *
- * Closing one takes the kernel tens of milliseconds (it waits for grace periods), and a followed
- * program whose children live for one each must not wait for that. The links of a process that is
- * still there are closed by ml_links_close(), at once.
+ * Closing one takes the kernel tens of milliseconds (it waits for grace periods, which overlap when
+ * several are closed at once), and a followed program whose children live for one each must not
+ * wait for that.
  */
 #ifndef ML_TRACE_LINK_KEEPER_H
 #define ML_TRACE_LINK_KEEPER_H
