@@ -134,13 +134,18 @@ static bool add_child(struct ml_session *session, pid_t child)
 	ML_ERROR_CLEANUP struct ml_error *error = ml_follow_add(session->follow, child);
 	struct ml_target *target = NULL;
 
-	if (error)
-		ml_note("process %d is not followed: %s", (int)child, ml_error_message(error));
-	else if (!ml_targets_find(&session->targets, child))
+	if (error) {
+		/* Between two looks many end. */
+		if (!ml_proc_has_ended(child))
+			ml_note("process %d is not followed: %s", (int)child,
+				ml_error_message(error));
+		return false;
+	}
+	if (!ml_targets_find(&session->targets, child))
 		target = open_target(session, child);
 	if (target)
 		ml_targets_attach(&session->targets, target);
-	return !error && ml_targets_find(&session->targets, child);
+	return ml_targets_find(&session->targets, child);
 }
 
 /* One walk over /proc; true when a child of a target was added. */

@@ -296,6 +296,8 @@ static struct ml_error *explain_seize(int err, pid_t pid)
 
 	if (err == ESRCH)
 		return ml_error_new(ML_ERROR_TARGET, "no process with pid %d", pid);
+	if (ml_proc_has_ended(pid))
+		return ml_error_new(ML_ERROR_TARGET, "process %d has ended", pid);
 	if (tracer)
 		return ml_error_new(ML_ERROR_TARGET,
 				    "process %d is traced by process %d already (a debugger or "

@@ -440,6 +440,8 @@ bool ml_agent_books_next_map(struct ml_agent_books *books, struct ml_map_event *
 	if (__atomic_load_n(&event->sequence, __ATOMIC_ACQUIRE) != tail + 1)
 		return false;
 	*out = event->event;
+	if (out->stack)
+		out->stack = id_of(books, (uint32_t)(out->stack - ML_STACK_ID_NONE));
 	__atomic_store_n(&memory->map_event_tail, tail + 1, __ATOMIC_RELEASE);
 	return true;
 }

@@ -190,6 +190,8 @@ class Bench:
         truth = target.work(seconds)
         run.interrupt()
         report = run.final()
+        # Shown when the test fails.
+        print("memleak said: %s\n%s\n%s" % (run.err(), report["totals"], report["caveats"]))
         report.check_totals()
         return truth, report, target
 

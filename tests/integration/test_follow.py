@@ -9,6 +9,7 @@ def test_fork_children(bench, backend):
     truth, report, target = bench.trace("forker", options=("--backend", backend, "-f"))
     assert report.site("leak_in_parent") == (7000, 1)
     assert report.site("leak_in_child") == (6000, 3)
+    assert report.site("map_in_child") == (3 * 4096, 3)
     sizes = sorted(site["bytes"] for site in report.sites_of("leak_in_child"))
     assert sizes == [1000, 2000, 3000] or sizes == [6000]
     assert target.finish() == 0

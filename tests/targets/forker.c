@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * fork: three children that leak 1, 2 and 3 thousand bytes, and their parent, which leaks 7
- * thousand. With "exec" as argument: execs itself three times over, then leaks 3333 bytes.
+ * fork: three children that leak 1, 2 and 3 thousand bytes and a page each that they map, and their
+ * parent, which leaks 7 thousand. With "exec" as argument: execs itself three times over, then
+ * leaks 3333 bytes.
  */
 #include "truth.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #define CHILDREN 3
@@ -13,6 +15,12 @@
 static NOINLINE void leak_in_child(size_t bytes)
 {
 	truth_keep(malloc(truth_opaque(bytes)));
+}
+
+static NOINLINE void map_in_child(void)
+{
+	truth_keep(mmap(NULL, truth_opaque(4096), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
 static NOINLINE void leak_in_parent(void)
@@ -29,6 +37,8 @@ static void child(size_t bytes, int said)
 {
 	leak_in_child(bytes);
 	truth_site("leak_in_child", 0, bytes, 1);
+	map_in_child();
+	truth_site("map_in_child", 0, 4096, 1);
 	if (write(said, "", 1) != 1)
 		_exit(1);
 	for (;;)
