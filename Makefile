@@ -23,10 +23,13 @@ test:
 	@scripts/packages.sh install-if-root
 	@scripts/test.sh
 
+# What memleak and other tools cost: below 20 minutes. BENCH="--rows sqlite,redis --quick" and the like
+# (bench/run.py --help).
+BENCH ?=
 bench:
-	@scripts/packages.sh install-if-root
+	@scripts/packages.sh install-if-root build bench
 	@$(MAKE) --no-print-directory all
-	@bench/run.sh $(BUILD)/memleak
+	@/usr/bin/python3 bench/run.py $(BUILD)/memleak $(BENCH)
 
 # How good verdicts are, by programs whose truth is known: about 7 minutes.
 bench-verdict:

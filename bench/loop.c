@@ -4,7 +4,9 @@
  * malloc+free pair for every round, on a line of its own, so that rounds with and without a tracer
  * can be told apart by time.
  *
- *     loop tight | deep | threads   ROUNDS
+ *     loop tight | deep | threads | thread   ROUNDS
+ *
+ * thread is one of the two of threads.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #define PAIRS       20000
 #define LIVE_BLOCKS 100000
 #define DEEP        20
+#define PAUSE_US    1000 /* lets whoever reads the line have the core */
 
 static void *volatile kept;
 static volatile int sink;
@@ -56,7 +59,7 @@ static void rounds_of_pairs(int rounds, int depth)
 		printf("%.0f %.1f\n", now_ns(CLOCK_REALTIME),
 		       (now_ns(CLOCK_THREAD_CPUTIME_ID) - start) / PAIRS);
 		fflush(stdout);
-		usleep(20000);
+		usleep(PAUSE_US);
 	}
 }
 
@@ -78,7 +81,7 @@ static void *replace_blocks(void *context)
 		printf("%.0f %.1f\n", now_ns(CLOCK_REALTIME),
 		       (now_ns(CLOCK_THREAD_CPUTIME_ID) - start) / PAIRS);
 		fflush(stdout);
-		usleep(20000);
+		usleep(PAUSE_US);
 	}
 	return NULL;
 }
@@ -90,10 +93,12 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return 2;
-	if (!strcmp(argv[1], "threads")) {
-		for (int i = 0; i < 2; i++)
+	if (!strcmp(argv[1], "threads") || !strcmp(argv[1], "thread")) {
+		int count = argv[1][strlen("thread")] ? 2 : 1;
+
+		for (int i = 0; i < count; i++)
 			pthread_create(&threads[i], NULL, replace_blocks, &rounds);
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < count; i++)
 			pthread_join(threads[i], NULL);
 		return 0;
 	}

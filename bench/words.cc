@@ -31,6 +31,6 @@ int main(int argc, char **argv)
 		}
 		printf("%.0f %.0f\n", now(CLOCK_REALTIME), now(CLOCK_PROCESS_CPUTIME_ID) - start);
 		fflush(stdout);
-		usleep(20000);
+		usleep(1000);
 	}
 }
