@@ -49,8 +49,9 @@ def _build_huge(work):
     """A program of 300 000 functions, 100 MB of code."""
     with open(f"{work}/huge.s", "w", encoding="ascii") as source:
         for i in range(300000):
-            source.write(f".globl f{i}\n.type f{i},@function\nf{i}:\n.cfi_startproc\npush %rbx\n.cfi_def_cfa_offset 16\n"
-                         ".cfi_offset 3,-16\nsub $48,%rsp\n.cfi_def_cfa_offset 64\n.skip 320,0x90\nadd $48,%rsp\n"
+            source.write(f".globl f{i}\n.type f{i},@function\nf{i}:\n.cfi_startproc\npush %rbx\n"
+                         ".cfi_def_cfa_offset 16\n.cfi_offset 3,-16\nsub $48,%rsp\n"
+                         ".cfi_def_cfa_offset 64\n.skip 320,0x90\nadd $48,%rsp\n"
                          ".cfi_def_cfa_offset 16\npop %rbx\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
                          f".size f{i},.-f{i}\n")
         source.write('.section .note.GNU-stack,"",@progbits\n')

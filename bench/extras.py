@@ -13,8 +13,8 @@ def _built(folder, name):
     with open(f"{rows.HERE}/meson.build", encoding="utf-8") as build:
         if f"executable('{name}'" not in build.read():
             return None
-    done = subprocess.run(["ninja", "-C", folder, f"bench/{name}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(["ninja", "-C", folder, f"bench/{name}"], capture_output=True, stdin=subprocess.DEVNULL,
+                          check=False)
     return f"{folder}/bench/{name}" if done.returncode == 0 else None
 
 

@@ -17,7 +17,7 @@
 
 #define PAIRS       20000
 #define LIVE_BLOCKS 100000
-#define DEEP        20
+#define DEEP        19
 #define PAUSE_US    1000 /* lets whoever reads the line have the core */
 
 static void *volatile kept;

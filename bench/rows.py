@@ -29,17 +29,27 @@ def end_group(process):
     process.wait()
 
 
+def start(prefix, command, out, environment):
+    """Starts a command, or a tool that starts it, in a session of its own."""
+    return subprocess.Popen([*prefix, *command], stdout=out, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                            start_new_session=True, env={**os.environ, **environment})
+
+
+def command_line(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+            return cmdline.read().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return [b""]
+
+
 def program_of(root, name, limit_s=10):
     """The process that runs @p name below @p root, which may be a tool's script."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         for pid in reversed(machine.family(root)):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
-                    if name.encode() in cmdline.read().split(b"\0"):
-                        return pid
-            except OSError:
-                pass
+            if name.encode() in command_line(pid):
+                return pid
         time.sleep(0.02)
     raise RuntimeError(f"{name} did not start")
 
@@ -50,9 +60,7 @@ class Program:
     def __init__(self, command, environment, cores, work, prefix=(), extra=None):
         self.log = f"{work}/rounds{time.monotonic_ns()}"
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([*prefix, *command, "1000000000"], stdout=log, stderr=subprocess.DEVNULL,
-                                            stdin=subprocess.DEVNULL, start_new_session=True,
-                                            env={**os.environ, **environment, **(extra or {})})
+            self.process = start(prefix, [*command, "1000000000"], log, {**environment, **(extra or {})})
         self.pid = self.process.pid
         try:
             self._wait_for_rounds()
@@ -103,24 +111,20 @@ class Program:
 
 class Redis:
     """redis-server on a core of its own; a window is a load of so many requests from the other one."""
-    REQUESTS = 60000
     FIRST_PORT = 17391
 
-    def __init__(self, cores, prefix=(), extra=None):
+    def __init__(self, cores, requests, at_once, prefix=(), extra=None):
+        self.requests, self.at_once = requests, at_once
         self.port = Redis.FIRST_PORT
         Redis.FIRST_PORT += 1
         # hz: less is done besides what is asked for.
-        self.process = subprocess.Popen([*prefix, "redis-server", "--port", str(self.port), "--save", "", "--hz", "1"],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                        start_new_session=True, env={**os.environ, **(extra or {})})
+        command = ["redis-server", "--port", str(self.port), "--save", "", "--hz", "1"]
+        self.process = start(prefix, command, subprocess.DEVNULL, extra or {})
         try:
             self._wait_for_answer()
-            # Redis writes its address into its command line.
-            self.pid = max((pid for pid in machine.family(self.process.pid)), key=machine.cpu_ns)
-            for pid in machine.family(self.process.pid):
-                with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
-                    if cmdline.read().startswith((b"redis-server", b"/usr/bin/redis-server")):
-                        self.pid = pid
+            # Below valgrind it is the process itself, which still has valgrind's command line.
+            self.pid = next((pid for pid in machine.family(self.process.pid)
+                             if command_line(pid)[0].endswith(b"redis-server *:%d" % self.port)), self.process.pid)
             machine.pin(self.pid, cores)
         except BaseException:
             self.end()
@@ -138,7 +142,7 @@ class Redis:
             time.sleep(0.05)
 
     def rounds_done(self):
-        return self.loads * Redis.REQUESTS
+        return self.loads * self.requests
 
     def pause(self):
         """Without requests it hardly does anything."""
@@ -147,19 +151,20 @@ class Redis:
         pass
 
     def _load(self):
-        subprocess.run(["redis-benchmark", "-p", str(self.port), "-n", str(Redis.REQUESTS), "-P", "8", "-t", "set", "-d",
-                        "100", "-r", "10000", "-q"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(["redis-benchmark", "-p", str(self.port), "-n", str(self.requests), "-P", str(self.at_once),
+                        "-t", "set", "-d", "100", "-r", "10000", "-q"],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
         self.loads += 1
 
     def window(self, seconds, *others):
         """CPU nanoseconds of the server a request, of one load or as many as fit in @p seconds."""
         disturbance = machine.Disturbance(*self.own, *others)
         deadline = time.monotonic() + seconds
-        start_ns, start = machine.cpu_ns(self.pid), self.loads
-        while self.loads == start or time.monotonic() < deadline:
+        start_ns, loads = machine.cpu_ns(self.pid), self.loads
+        while self.loads == loads or time.monotonic() < deadline:
             self._load()
         used_ns = machine.cpu_ns(self.pid) - start_ns
-        return Window(used_ns / (self.loads - start) / Redis.REQUESTS, disturbance.end())
+        return Window(used_ns / (self.loads - loads) / self.requests, disturbance.end())
 
     def end(self):
         end_group(self.process)
@@ -177,7 +182,7 @@ def _program(work, command, environment=None, cores=None):
 def rows(work):
     pair, a_round, request = ("ns a pair", 1), ("ms a round", 1e6), ("µs a request", 1e3)
     found = [
-        Row("tight", "tight loop, 8 frames", _program(work, [f"{work}/loop", "tight"]), *pair, False),
+        Row("tight", "tight loop, 9 frames", _program(work, [f"{work}/loop", "tight"]), *pair, False),
         Row("deep", "25 frames without frame pointers", _program(work, [f"{work}/loop", "deep"]), *pair, False),
         Row("threads", "2 threads, 100 000 live blocks each",
             _program(work, [f"{work}/loop", "threads"], cores=set(machine.CORES)), *pair, False),
@@ -187,6 +192,8 @@ def rows(work):
         Row("words", "C++ maps of strings", _program(work, [f"{work}/words"]), *a_round, True),
     ]
     if shutil.which("redis-server"):
-        found.append(Row("redis", "redis-server under redis-benchmark",
-                         lambda **tool: Redis(machine.TARGET_CORES, **tool), *request, True))
+        found += [Row("redis", "redis-server under redis-benchmark",
+                      lambda **tool: Redis(machine.TARGET_CORES, 20000, 1, **tool), *request, True),
+                  Row("redis-8", "the same, 8 requests at once (-P 8)",
+                      lambda **tool: Redis(machine.TARGET_CORES, 50000, 8, **tool), *request, True)]
     return found

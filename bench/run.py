@@ -101,11 +101,13 @@ class Run:
                                  self.list_of("afterwards"))
 
     def attaching(self):
+        os.sched_setaffinity(0, machine.CORES)
         attaching.libraries_table(self.memleak, self.work, say)
         attaching.huge_table(self.memleak, self.work, say)
 
     def programs(self):
         """Benchmarks that are programs of their own, where they are."""
+        os.sched_setaffinity(0, machine.CORES)
         for title, command in extras.commands(self.memleak):
             say(f"\n## {title}\n")
             subprocess.run(command, check=False, stdin=subprocess.DEVNULL)
@@ -141,6 +143,7 @@ def main():
         start = time.monotonic()
         run = Run(options, work)
         for table in options.tables.split(",") if options.tables else TABLES:
+            os.sched_setaffinity(0, machine.TOOL_CORES)
             getattr(run, table)()
         say(f"\n{time.monotonic() - start:.0f} s; at the end: {machine.describe_load()[0]}.")
         if options.json:

@@ -3,8 +3,8 @@
 from tools import EXACT, SAMPLED
 
 TARGETS = {  # the most that is wanted: (row, tool) → ratio
-    ("sqlite", "agent-exact"): 1.10, ("redis", "agent-exact"): 1.15, ("cpython", "agent-exact"): 1.50,
-    ("sqlite", "agent-sampled"): 1.03, ("redis", "agent-sampled"): 1.03, ("cpython", "agent-sampled"): 1.03,
+    ("sqlite", "agent-exact"): 1.10, ("redis", "agent-exact"): 1.15, ("redis-8", "agent-exact"): 1.15, ("cpython", "agent-exact"): 1.50,
+    ("sqlite", "agent-sampled"): 1.03, ("redis", "agent-sampled"): 1.03, ("redis-8", "agent-sampled"): 1.03, ("cpython", "agent-sampled"): 1.03,
     ("words", "agent-sampled"): 1.03,
 }
 TIGHT_LOOP_NS = 20  # the same for ("tight", "agent-exact"), added
@@ -43,8 +43,8 @@ def meets(row, tool, result):
 
 def cost_header(print_line):
     print_line("## Cost in the target\n")
-    print_line("CPU time without and with the tool in turn; medians of pairs, in brackets the middle half of the ratios;"
-               " (!): other programs ran throughout.\n")
+    print_line("CPU time without and with the tool in turn; medians of pairs, in brackets the middle half of the"
+               " ratios; (!): other programs ran throughout.\n")
     print_line("| workload | tool | without | added | a pair | ratio | wanted | pairs kept of |")
     print_line("|---|---|---|---|---|---|---|---|")
 

@@ -41,7 +41,8 @@ def scaling_table(work, tools, quick, say, record):
         with _two(one, two, tool, work) as programs:
             result = _in_turn(*programs, pairs.FEWEST if quick else 6)
         low, middle, high = (2 / ratio for ratio in (result.high, result.ratio, result.low))
-        say(f"| {tool.name if tool else 'none'} | {middle:.2f}× ({low:.2f}–{high:.2f}) | {result.kept} of {result.tried} |")
+        say(f"| {tool.name if tool else 'none'} | {middle:.2f}× ({low:.2f}–{high:.2f}) "
+            f"| {result.kept} of {result.tried} |")
         record.append({"tool": tool.key if tool else None, "two_to_one": middle, "low": low, "high": high})
 
 
@@ -61,7 +62,6 @@ def afterwards_table(work, chosen_rows, tools, quick, say, record):
                     attached.end()
                 traced.pause()
                 after = _in_turn(plain, traced, wanted)
-            ratio = after.ratio / before.ratio
-            say(f"| {row.name} | {tool.name} | {ratio:.3f}× ({after.low / before.ratio:.3f}–{after.high / before.ratio:.3f}) |")
-            record.append({"row": row.key, "tool": tool.key, "after_to_before": ratio,
-                           "low": after.low / before.ratio, "high": after.high / before.ratio})
+            low, middle, high = (ratio / before.ratio for ratio in (after.low, after.ratio, after.high))
+            say(f"| {row.name} | {tool.name} | {middle:.3f}× ({low:.3f}–{high:.3f}) |")
+            record.append({"row": row.key, "tool": tool.key, "after_to_before": middle, "low": low, "high": high})

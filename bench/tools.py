@@ -126,9 +126,11 @@ def peers(work):
                                        f"prof:true,prof_active:true,lg_prof_sample:19,prof_prefix:{work}/jemalloc"},
                           pairs=10))
     if shutil.which("valgrind"):
-        found += [Tool("memcheck", "valgrind, memcheck", EXACT, prefix=["valgrind", "-q", "--leak-check=full"], pairs=3),
-                  Tool("massif", "valgrind, massif", EXACT,
-                       prefix=["valgrind", "-q", "--tool=massif", f"--massif-out-file={work}/massif"], pairs=3)]
+        found += [Tool("memcheck", "valgrind, memcheck", EXACT, pairs=3,
+                       prefix=["valgrind", "-q", "--leak-check=full"]),
+                  Tool("massif", "valgrind, massif", EXACT, pairs=3,
+                       prefix=["valgrind", "-q", "--tool=massif", f"--massif-out-file={work}/massif"])]
     if shutil.which("bpftrace"):
-        found.append(Tool("bpftrace", "bpftrace, a script of the idea", EXACT, command=["bpftrace"], pairs=3, settle_s=1.0))
+        found.append(Tool("bpftrace", "bpftrace, a script of the idea", EXACT, command=["bpftrace"], pairs=3,
+                          settle_s=1.0))
     return found
