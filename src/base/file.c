@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 void ml_fd_close(int *fd)
@@ -51,5 +53,24 @@ struct ml_error *ml_file_read(int dir_fd, const char *path, size_t limit, char *
 	if (length)
 		*length = buf.length;
 	*text = ml_strbuf_take(&buf);
+	return NULL;
+}
+
+struct ml_error *ml_file_make_nameless(const char *name, int *fd)
+{
+	static const char *const folders[] = {"/dev/shm", "/tmp"};
+	int made = memfd_create(name, MFD_CLOEXEC);
+
+	for (size_t i = 0; made < 0 && i < sizeof(folders) / sizeof(*folders); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "%s/memleak-XXXXXX", folders[i]);
+		made = mkostemp(path, O_CLOEXEC);
+		if (made >= 0)
+			unlink(path);
+	}
+	if (made < 0)
+		return ml_error_errno(errno, "cannot make a file in /dev/shm or /tmp");
+	*fd = made;
 	return NULL;
 }

@@ -23,4 +23,8 @@ void ml_pointer_free(void *pointer_to_pointer);
 struct ml_error *ml_file_read(int dir_fd, const char *path, size_t limit, char **text,
 			      size_t *length);
 
+/** Makes an empty file without a name, in memory where the kernel can (Linux 3.17), else in
+ * /dev/shm or /tmp. @p name is for whoever looks at our descriptors. */
+struct ml_error *ml_file_make_nameless(const char *name, int *fd);
+
 #endif

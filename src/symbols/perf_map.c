@@ -3,15 +3,14 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/rooted.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Of a larger file the end is read: the code that is there now. */
@@ -93,10 +92,6 @@ void ml_perf_map_parse(struct ml_perf_map *map, char *text)
 static int open_map(pid_t pid, pid_t inner_pid)
 {
 	char path[64];
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
 
 	snprintf(path, sizeof(path), "/proc/%d/root", pid);
 
@@ -105,7 +100,7 @@ static int open_map(pid_t pid, pid_t inner_pid)
 	if (root < 0)
 		return -1;
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", inner_pid);
-	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return ml_rooted_open(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
 }
 
 /* The last lines of a file of @p file_size bytes. */

@@ -68,7 +68,7 @@ struct ml_error *ml_process_open_mapping(const struct ml_process *process,
 					 const struct ml_mapping *mapping, int *fd);
 
 /**
- * Opens @p path inside the process's root (openat2 RESOLVE_IN_ROOT: no symlink leads out of it;
+ * Opens @p path inside the process's root (ml_rooted_open(): no symlink leads out of it;
  * only regular files are opened). @p fd is the caller's.
  */
 struct ml_error *ml_process_open_file(const struct ml_process *process, const char *path, int *fd);

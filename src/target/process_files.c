@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The files of a process, opened without ever leaving its root or waking a device. */
 #include "base/file.h"
+#include "base/rooted.h"
 #include "base/strbuf.h"
 #include "target/process_private.h"
 
@@ -8,13 +9,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static char *escaped(const char *path)
@@ -62,29 +61,6 @@ static const char *path_in_root(const struct ml_process *process, const char *pa
 	return path;
 }
 
-static bool is_our_root(const struct ml_process *process)
-{
-	struct stat ours, theirs;
-
-	return !stat("/", &ours) && !fstat(process->root_fd, &theirs) &&
-	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
-}
-
-static int open_in_root(const struct ml_process *process, const char *path)
-{
-	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-
-	int fd = (int)syscall(SYS_openat2, process->root_fd, path, &how, sizeof(how));
-
-	/* Before Linux 5.6: where the root is our own, nothing leads out of it. */
-	if (fd < 0 && errno == ENOSYS && is_our_root(process))
-		fd = openat(process->root_fd, path + strspn(path, "/"), O_PATH | O_CLOEXEC);
-	return fd;
-}
-
 struct ml_error *ml_process_open_file(const struct ml_process *process, const char *path, int *fd)
 {
 	const char *inside = path_in_root(process, path);
@@ -93,17 +69,11 @@ struct ml_error *ml_process_open_file(const struct ml_process *process, const ch
 	if (process->root_fd < 0)
 		return ml_process_denied(process);
 
-	ML_FD_CLEANUP int path_fd = open_in_root(process, path);
+	ML_FD_CLEANUP int path_fd = ml_rooted_open(process->root_fd, path, O_PATH);
 
 	/* What lies beside a mapped file is called the way the mapping is. */
 	if (path_fd < 0 && errno == ENOENT && inside != path)
-		path_fd = open_in_root(process, inside);
-	if (path_fd < 0 && errno == ENOSYS)
-		return ml_error_new(
-			ML_ERROR_UNSUPPORTED,
-			"cannot open %s safely: its root is not ours and openat2() needs "
-			"Linux 5.6",
-			shown);
+		path_fd = ml_rooted_open(process->root_fd, inside, O_PATH);
 	if (path_fd < 0)
 		return ml_error_errno(errno, "cannot open %s in the root of process %d", shown,
 				      process->pid);

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* The vDSO is two or three pages; more is not one. */
@@ -54,8 +53,12 @@ static struct ml_error *copy_vdso(const struct ml_process *process,
 	if (!ml_process_read(process, mapping->start, bytes, size))
 		return ml_error_new(ML_ERROR_TARGET, "[vdso]: cannot read it out of process %d",
 				    ml_process_pid(process));
-	copy = memfd_create("vdso", MFD_CLOEXEC);
-	if (copy < 0 || write(copy, bytes, size) != (ssize_t)size)
+
+	struct ml_error *error = ml_file_make_nameless("vdso", &copy);
+
+	if (error)
+		return ml_error_wrap(error, "[vdso]");
+	if (write(copy, bytes, size) != (ssize_t)size)
 		return ml_error_errno(errno, "[vdso]: cannot copy it");
 	*fd = copy;
 	copy = -1;
