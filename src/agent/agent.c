@@ -22,7 +22,7 @@
 
 #define GOLDEN      0x9e3779b97f4a7c15ull
 
-/* The writable page: where the memory is; all zero in forked children (MADV_WIPEONFORK). */
+/* The writable page: where the memory is; all zero in forked children (inject/place.c). */
 __attribute__((visibility("hidden"))) struct {
 	struct ml_agent_memory *memory;
 } ml_agent_data;

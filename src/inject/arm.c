@@ -79,7 +79,7 @@ static bool write_slot(const struct ml_injection *injection, const struct site *
 		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
 		.function = site->function->number,
 	};
-	uint64_t entry = header->image.start + ml_agent_image(&size)->entry;
+	uint64_t entry = header->image.start + ML_AGENT_IMAGE_CODE + ml_agent_image(&size)->entry;
 
 	memcpy(bytes, &descriptor, sizeof(descriptor));
 	memcpy(bytes + ML_SLOT_ENTRY, &entry, sizeof(entry));

@@ -24,6 +24,8 @@
 
 /* A filter chain is bounded by MAX_INSNS_PER_PATH, 32768 instructions (kernel/seccomp.c). */
 #define FILTERS_MAX 4096
+/* Ancestors of a process that are looked at. */
+#define ANCESTORS_MAX 64
 
 static const struct {
 	const char *name;
@@ -255,12 +257,13 @@ static struct ml_error *check_thread(const struct ml_stop *stop, pid_t tid)
 			count > 0 ? ml_alloc(sizeof(*code) * (size_t)count) : NULL;
 
 		if (!code || ptrace(PTRACE_SECCOMP_GET_FILTER, tid, i, code) != count)
-			return ml_error_new(ML_ERROR_UNSUPPORTED,
-					    "process %d has a seccomp filter that cannot be read "
-					    "(%s), so it might be killed for the agent's system "
-					    "calls; run memleak as root outside of the sandbox, or "
-					    "use --backend bpf",
-					    stop->pid, strerror(errno));
+			return ml_error_new(
+				ML_ERROR_UNSUPPORTED,
+				"process %d has a seccomp filter that cannot be read "
+				"(%s), so it might be killed for the agent's system "
+				"calls; run memleak as root outside of the sandbox, or "
+				"use --backend bpf",
+				stop->pid, errno == EIO ? "that needs Linux 4.4" : strerror(errno));
 		error = check_filter(stop, code, (size_t)count);
 	}
 	return error;
@@ -354,13 +357,46 @@ static struct ml_error *try_ours(pid_t pid)
 					   : "(one of them)");
 }
 
-/* A command of ours has inherited our own filters, unless it got more. */
+/* The ancestors of @pid, itself first, as long as they have @filters filters. */
+static size_t list_line(pid_t pid, long filters, pid_t line[ANCESTORS_MAX])
+{
+	size_t count = 0;
+
+	while (pid > 0 && count < ANCESTORS_MAX) {
+		ML_FREE_CLEANUP char *text = read_status(pid, pid);
+
+		if (!text || ml_proc_status_number(text, "Seccomp_filters:", 0, -1) != filters)
+			break;
+		line[count++] = pid;
+		pid = (pid_t)ml_proc_status_number(text, "PPid:", 0, 0);
+	}
+	return count;
+}
+
+/* Filters are inherited and never lost: those who have no more of them than an ancestor of both
+ * have the same. */
+static bool share_ancestor(pid_t pid, long filters)
+{
+	pid_t ours[ANCESTORS_MAX], theirs[ANCESTORS_MAX];
+	size_t our_count = list_line(getpid(), filters, ours);
+	size_t their_count = list_line(pid, filters, theirs);
+
+	for (size_t i = 0; i < our_count; i++)
+		for (size_t k = 0; k < their_count; k++)
+			if (ours[i] == theirs[k])
+				return true;
+	return false;
+}
+
+/* A command of ours has inherited our own filters, unless it got more; and what was started in the
+ * same sandbox as we has the same. */
 static bool is_ours(const struct ml_process *process, long filters)
 {
 	long own_filters, own_mode = mode_of(getpid(), getpid(), &own_filters);
 
-	return ml_process_is_held(process) && own_mode == SECCOMP_MODE_FILTER &&
-	       own_filters == filters;
+	return own_mode == SECCOMP_MODE_FILTER && own_filters == filters &&
+	       (ml_process_is_held(process) ||
+		(filters > 0 && share_ancestor(ml_process_pid(process), filters)));
 }
 
 struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter_state *out)

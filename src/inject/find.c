@@ -104,7 +104,7 @@ struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_i
 	if (error)
 		return error;
 	ml_array_each (mapping, &maps.list)
-		if (!error && !out->kind && ml_memory_is(mapping))
+		if (!error && !out->kind && ml_memory_is(process, mapping))
 			error = read_header(process, mapping, out);
 	if (!error && !out->kind)
 		find_inherited(process, &maps, out);

@@ -3,7 +3,6 @@
 #include "inject/injection.h"
 
 #include "base/file.h"
-#include "inject/agent_image.h"
 #include "inject/injection_private.h"
 
 #include <errno.h>
@@ -12,6 +11,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define LOW_ROOM_BYTES (64u << 20)
 
 /* Mapping everything, or only memory for what a child has inherited. */
 struct mapping {
@@ -24,38 +25,6 @@ struct mapping {
 	int socket; /* the memory's descriptor goes through it */
 	struct ml_agent_header header;
 };
-
-/* Code that is never writable, and behind it one page that is never executable. */
-static struct ml_error *map_image(struct mapping *mapping)
-{
-	struct ml_agent_header *header = &mapping->header;
-	struct ml_step *step = &mapping->step;
-	size_t size;
-	const struct ml_agent_image_header *image = ml_agent_image(&size);
-	uint64_t start = 0;
-	int64_t result;
-	struct ml_error *error =
-		ml_step_mmap(step, 0, image->data + ML_AGENT_PAGE, PROT_READ | PROT_EXEC,
-			     MAP_PRIVATE | MAP_ANONYMOUS, -1, &start);
-
-	if (error)
-		return error;
-	header->image = (struct ml_agent_range){start, image->data + ML_AGENT_PAGE};
-	header->pointer = start + image->data;
-	header->returned = start + image->returned;
-
-	const uint64_t protect[6] = {header->pointer, ML_AGENT_PAGE, PROT_READ | PROT_WRITE};
-	const uint64_t wipe[6] = {header->pointer, ML_AGENT_PAGE, MADV_WIPEONFORK};
-
-	error = ml_step_call(step, "mprotect", SYS_mprotect, protect, &result);
-	/* A forked child must not find the memory, which it does not have. */
-	if (!error)
-		error = ml_step_call(step, "madvise(MADV_WIPEONFORK) (Linux 4.14)", SYS_madvise,
-				     wipe, &result);
-	if (!error && !ml_stop_write(&step->stop, start, image, size))
-		error = ml_error_errno(errno, "cannot write code into process %d", step->pid);
-	return error;
-}
 
 static struct ml_error *map_tables(struct mapping *mapping)
 {
@@ -75,7 +44,7 @@ static struct ml_error *map_tables(struct mapping *mapping)
 static struct ml_error *check_alone(const struct ml_step *step)
 {
 	ml_array_each (it, &step->maps->list)
-		if (ml_memory_is(it))
+		if (ml_memory_is(step->process, it))
 			return ml_error_new(ML_ERROR_TARGET,
 					    "another memleak is attaching to process %d",
 					    step->pid);
@@ -98,8 +67,10 @@ static struct ml_error *map_parts(struct mapping *mapping)
 {
 	struct ml_error *error = NULL;
 
-	if (!mapping->is_inherited)
-		error = map_image(mapping);
+	if (mapping->is_inherited)
+		error = ml_image_renew(&mapping->step, &mapping->header);
+	else
+		error = ml_image_map(&mapping->step, &mapping->header);
 	if (!error && !mapping->is_inherited)
 		error = ml_islands_map(&mapping->step, &mapping->header, mapping->used,
 				       mapping->functions, mapping->count);
@@ -188,6 +159,7 @@ struct ml_error *ml_injection_map(const struct ml_process *process,
 	struct ml_error *error = ml_step_prepare(process, &mapping.step);
 
 	*out = nothing_yet(process, size);
+	ml_image_look();
 	return error ? error : run(&mapping, out);
 }
 
@@ -199,13 +171,15 @@ bool ml_injection_is_inherited(const struct ml_process *process, const struct ml
 	struct ml_agent_image_header image;
 	uint64_t pointer = 1;
 
-	return parent->memory &&
-	       ml_process_read(process, parent->memory->header.image.start, &image,
-			       sizeof(image)) &&
-	       image.magic == ML_AGENT_MAGIC &&
-	       ml_process_read(process, parent->memory->header.pointer, &pointer,
-			       sizeof(pointer)) &&
-	       !pointer;
+	if (!parent->memory ||
+	    !ml_process_read(process, parent->memory->header.image.start + ML_AGENT_IMAGE_CODE,
+			     &image, sizeof(image)) ||
+	    image.magic != ML_AGENT_MAGIC)
+		return false;
+	/* What appears by growth may not be there yet. */
+	if (!ml_process_read(process, parent->memory->header.pointer, &pointer, sizeof(pointer)))
+		return parent->memory->header.grows;
+	return !pointer;
 }
 
 /* The patches a child has: its parent may have got more meanwhile. */
@@ -310,6 +284,11 @@ struct ml_error *ml_injection_extend(struct ml_injection *injection,
 	error = ml_step_prepare(injection->process, &extension.step);
 	extension.injection = injection;
 	return error ? error : ml_step_run(injection->process, extend, &extension);
+}
+
+bool ml_injection_has_room(const struct ml_injection *injection)
+{
+	return ml_memory_has_room(injection->fd, LOW_ROOM_BYTES);
 }
 
 void ml_injection_close(struct ml_injection *injection)

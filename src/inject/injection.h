@@ -91,6 +91,10 @@ size_t ml_injection_prune(struct ml_injection *injection);
 /** Takes everything out of the process; a process that is gone is no error. */
 struct ml_error *ml_injection_remove(struct ml_injection *injection);
 
+/** False when the memory is in a file system that will soon be full: then the agent must rest, for
+ * a target that finds no room there gets SIGBUS. */
+bool ml_injection_has_room(const struct ml_injection *injection);
+
 /** Forgets the memory here. */
 void ml_injection_close(struct ml_injection *injection);
 

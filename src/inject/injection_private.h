@@ -66,12 +66,27 @@ struct ml_error *ml_step_mmap(struct ml_step *step, uint64_t hint, size_t size, 
 			      int flags, int fd, uint64_t *out);
 void ml_step_munmap(struct ml_step *step, uint64_t start, uint64_t size);
 
+/**
+ * Looks how the data page of the image can be made to read as zero in a forked child; not to be
+ * done while anybody is stopped.
+ */
+void ml_image_look(void);
+/**
+ * Maps the image into the stopped process and writes it; @p header gets its place.
+ * ML_ERROR_UNSUPPORTED when forked children could not be told apart.
+ */
+struct ml_error *ml_image_map(struct ml_step *step, struct ml_agent_header *header);
+/** Gives a forked child the data page of what it has inherited. */
+struct ml_error *ml_image_renew(struct ml_step *step, const struct ml_agent_header *header);
+
 /** Makes a memory file of @p size bytes in the stopped process, maps it there, and gives its
  * address there and a descriptor here. */
 struct ml_error *ml_memory_make(struct ml_step *step, uint64_t scratch, size_t size,
 				uint64_t *address, int *fd);
 /** True when @p mapping is such a file. */
-bool ml_memory_is(const struct ml_mapping *mapping);
+bool ml_memory_is(const struct ml_process *process, const struct ml_mapping *mapping);
+/** Whether the file system of @p fd has so much room. */
+bool ml_memory_has_room(int fd, uint64_t bytes);
 /** A descriptor through a socket, from the process that works to the tool. */
 struct ml_error *ml_descriptor_send(int socket, int fd);
 int ml_descriptor_receive(int socket);

@@ -45,6 +45,12 @@ void ml_registers_set_call(struct user_regs_struct *registers, uint64_t ip, long
 /** What a system call returned: negative errno for a failure. */
 int64_t ml_registers_result(const struct user_regs_struct *registers);
 
+/* ---- addresses --------------------------------------------------------------------------------
+ */
+
+/** Where the addresses of programs end (TASK_SIZE_MAX of the kernel). */
+#define ML_ADDRESS_END 0x7ffffffff000ull
+
 /* ---- code -------------------------------------------------------------------------------------
  */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** The memory file that the agent and the tool share. */
 #include "base/file.h"
+#include "base/strbuf.h"
 #include "inject/injection_private.h"
 
 #include <errno.h>
@@ -9,19 +10,43 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-bool ml_memory_is(const struct ml_mapping *mapping)
+/* What must be free where the memory is a file: a target that finds no room there gets SIGBUS. */
+#define ROOM_BYTES (256u << 20)
+
+bool ml_memory_has_room(int fd, uint64_t bytes)
+{
+	struct statfs file_system;
+
+	/* Without blocks there is no limit: the kernel's own tmpfs. */
+	return fstatfs(fd, &file_system) || !file_system.f_blocks ||
+	       (uint64_t)file_system.f_bavail * (uint64_t)file_system.f_bsize >= bytes;
+}
+
+/* Memory without a name looks like that of anybody else: only its contents tell. */
+static bool has_magic(const struct ml_process *process, const struct ml_mapping *mapping)
+{
+	uint64_t magic;
+
+	return ml_process_read(process, mapping->start, &magic, sizeof(magic)) &&
+	       magic == ML_AGENT_MAGIC;
+}
+
+bool ml_memory_is(const struct ml_process *process, const struct ml_mapping *mapping)
 {
 	const char *name = strrchr(mapping->path, '/');
 
-	/* "/memfd:memleak-agent", or a file of a kernel without memfd_create(). */
-	return name && mapping->is_shared &&
-	       (!strncmp(name, "/memfd:" ML_AGENT_MEMORY_NAME,
-			 strlen("/memfd:" ML_AGENT_MEMORY_NAME)) ||
-		(mapping->is_deleted && !strncmp(name, "/" ML_AGENT_MEMORY_NAME "-",
-						 strlen("/" ML_AGENT_MEMORY_NAME "-"))));
+	if (!name || !mapping->is_shared)
+		return false;
+	if (!strncmp(name, "/memfd:" ML_AGENT_MEMORY_NAME, strlen("/memfd:" ML_AGENT_MEMORY_NAME)))
+		return true;
+	if (!mapping->is_deleted)
+		return false;
+	return !strncmp(name, "/" ML_AGENT_MEMORY_NAME "-", strlen("/" ML_AGENT_MEMORY_NAME "-")) ||
+	       (!strcmp(mapping->path, "/dev/zero") && has_magic(process, mapping));
 }
 
 struct ml_error *ml_descriptor_send(int socket, int fd)
@@ -59,89 +84,171 @@ int ml_descriptor_receive(int socket)
 	return fd;
 }
 
-/* A file in a folder of the target's, without a name as soon as it is open: what kernels before
- * 3.17 or a filter without memfd_create() leave. */
-static struct ml_error *make_file(struct ml_step *step, uint64_t scratch, const char *folder,
-				  int64_t *remote)
+/* What is being made. */
+struct making {
+	struct ml_step *step;
+	uint64_t scratch; /* memory of the target that may be written */
+	size_t size;
+	uint64_t address;
+	int fd;
+	struct ml_strbuf *reasons; /* why it cannot be where it was tried */
+};
+
+static struct ml_error *write_scratch(const struct making *making, const char *text)
 {
-	char path[64];
-	int size = snprintf(path, sizeof(path), "%s/" ML_AGENT_MEMORY_NAME "-%d", folder,
-			    (int)getpid());
-	const uint64_t open_arguments[6] = {
-		scratch, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600};
-	const uint64_t unlink_arguments[6] = {scratch};
-	int64_t result;
-	struct ml_error *error;
-
-	if (!ml_stop_write(&step->stop, scratch, path, (size_t)size + 1))
-		return ml_error_errno(errno, "cannot write into process %d", step->pid);
-	error = ml_step_call(step, "making a file in /dev/shm or /tmp", SYS_open, open_arguments,
-			     remote);
-	return error ? error : ml_step_call(step, "unlink", SYS_unlink, unlink_arguments, &result);
-}
-
-static struct ml_error *make_descriptor(struct ml_step *step, uint64_t scratch, int64_t *remote)
-{
-	const uint64_t arguments[6] = {scratch, 1 /* MFD_CLOEXEC */};
-	struct ml_error *error;
-
-	if (!ml_stop_write(&step->stop, scratch, ML_AGENT_MEMORY_NAME,
-			   sizeof(ML_AGENT_MEMORY_NAME)))
-		return ml_error_errno(errno, "cannot write into process %d", step->pid);
-	error = ml_step_call(step, "memfd_create", SYS_memfd_create, arguments, remote);
-	if (!error || (ml_error_code(error) != ENOSYS && ml_error_code(error) != EPERM))
-		return error;
-	ml_error_free(error);
-	error = make_file(step, scratch, "/dev/shm", remote);
-	if (!error)
+	if (ml_stop_write(&making->step->stop, making->scratch, text, strlen(text) + 1))
 		return NULL;
-	ml_error_free(error);
-	return make_file(step, scratch, "/tmp", remote);
+	return ml_error_errno(errno, "cannot write into process %d", making->step->pid);
 }
 
-static struct ml_error *map_file(struct ml_step *step, int remote, size_t size, uint64_t *address,
-				 int *out)
+/* Takes over what the target has opened as @remote, and closes it there. */
+static struct ml_error *map_file(struct making *making, int64_t remote, bool needs_room)
 {
+	struct ml_step *step = making->step;
+	const uint64_t close_arguments[6] = {(uint64_t)remote};
 	ML_FD_CLEANUP int fd = -1;
 	char path[64];
-	struct ml_error *error;
+	int64_t result;
+	struct ml_error *error = NULL, *closed;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", step->pid, remote);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", step->pid, (int)remote);
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)size))
-		return ml_error_errno(errno, "cannot size the agent's memory in process %d",
-				      step->pid);
-	error = ml_step_mmap(step, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-			     remote, address);
+	if (fd >= 0 && needs_room && !ml_memory_has_room(fd, ROOM_BYTES))
+		error = ml_error_new(ML_ERROR_UNSUPPORTED, "less than %u MiB are free there",
+				     ROOM_BYTES >> 20);
+	else if (fd < 0 || ftruncate(fd, (off_t)making->size))
+		error = ml_error_errno(errno, "cannot size the agent's memory in process %d",
+				       step->pid);
+	if (!error)
+		error = ml_step_mmap(step, 0, making->size, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_NORESERVE, (int)remote, &making->address);
+	closed = ml_step_call(step, "close", SYS_close, close_arguments, &result);
+	if (error) {
+		ml_error_free(closed);
+		return error;
+	}
+	making->fd = fd;
+	fd = -1;
+	return closed;
+}
+
+static struct ml_error *make_memfd(struct making *making)
+{
+	const uint64_t arguments[6] = {making->scratch, 1 /* MFD_CLOEXEC */};
+	struct ml_error *error = write_scratch(making, ML_AGENT_MEMORY_NAME);
+	int64_t remote = -1;
+
+	if (!error)
+		error = ml_step_call(making->step, "memfd_create() (Linux 3.17)", SYS_memfd_create,
+				     arguments, &remote);
+	return error ? error : map_file(making, remote, false);
+}
+
+/* Memory that the target shares with its children; whoever may open /proc/PID/map_files (root)
+ * shares it too. */
+static struct ml_error *make_anonymous(struct making *making)
+{
+	struct ml_step *step = making->step;
+	char path[96];
+	struct ml_error *error =
+		ml_step_mmap(step, 0, making->size, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, &making->address);
+
 	if (error)
 		return error;
-	*out = fd;
-	fd = -1;
-	return NULL;
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", step->pid,
+		 (unsigned long long)making->address,
+		 (unsigned long long)(making->address + making->size));
+	making->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (making->fd >= 0)
+		return NULL;
+	error = ml_error_errno(errno, "%s (needs root and CONFIG_CHECKPOINT_RESTORE)", path);
+	ml_step_munmap(step, making->address, making->size);
+	return error;
+}
+
+/* A file in a folder of the target's, without a name as soon as it is open. */
+static struct ml_error *make_file(struct making *making, const char *folder)
+{
+	char path[64];
+	const uint64_t open_arguments[6] = {
+		making->scratch, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600};
+	const uint64_t unlink_arguments[6] = {making->scratch};
+	int64_t remote, result;
+	struct ml_error *error, *unlinked;
+
+	snprintf(path, sizeof(path), "%s/" ML_AGENT_MEMORY_NAME "-%d", folder, (int)getpid());
+	error = write_scratch(making, path);
+	if (!error)
+		error = ml_step_call(making->step, path, SYS_open, open_arguments, &remote);
+	if (error)
+		return error;
+	unlinked = ml_step_call(making->step, path, SYS_unlink, unlink_arguments, &result);
+	error = map_file(making, remote, true);
+	if (error) {
+		ml_error_free(unlinked);
+		return error;
+	}
+	return unlinked;
+}
+
+/* What a kernel before 3.17 or a filter without memfd_create() leaves. */
+static struct ml_error *make_otherwise(struct making *making)
+{
+	static const char *const folders[] = {"/dev/shm", "/run/shm", "/tmp", "/var/tmp"};
+	struct ml_error *error = make_anonymous(making);
+
+	for (size_t i = 0; error && i < sizeof(folders) / sizeof(*folders); i++) {
+		ml_strbuf_printf(making->reasons, "; %s", ml_error_message(error));
+		ml_error_free(error);
+		error = make_file(making, folders[i]);
+	}
+	return error;
+}
+
+static bool is_refused(const struct ml_error *error)
+{
+	int err = ml_error_code(error);
+
+	return err == ENOSYS || err == EPERM || err == EACCES;
+}
+
+static struct ml_error *make(struct making *making)
+{
+	ML_STRBUF_CLEANUP struct ml_strbuf reasons = {0};
+	struct ml_error *error = make_memfd(making);
+
+	if (!error || !is_refused(error))
+		return error;
+	ml_strbuf_puts(&reasons, ml_error_message(error));
+	ml_error_free(error);
+	making->reasons = &reasons;
+	error = make_otherwise(making);
+	if (!error)
+		return NULL;
+	ml_strbuf_printf(&reasons, "; %s", ml_error_message(error));
+	ml_error_free(error);
+	return ml_error_new(ML_ERROR_UNSUPPORTED, "no memory can be shared with process %d: %s",
+			    making->step->pid, ml_strbuf_text(&reasons));
 }
 
 struct ml_error *ml_memory_make(struct ml_step *step, uint64_t scratch, size_t size,
 				uint64_t *address, int *fd)
 {
 	const uint64_t nothing[8] = {0};
-	int64_t remote = -1, result;
-	struct ml_error *error = make_descriptor(step, scratch, &remote);
+	struct making making = {.step = step, .scratch = scratch, .size = size, .fd = -1};
+	struct ml_error *error = make(&making);
+	int64_t result;
 
+	*address = making.address;
+	*fd = making.fd;
 	if (error)
 		return error;
-	error = map_file(step, (int)remote, size, address, fd);
 
-	const uint64_t close_arguments[6] = {(uint64_t)remote};
 	const uint64_t fork_arguments[6] = {*address, size, MADV_DONTFORK};
 	const uint64_t dump_arguments[6] = {*address, size, MADV_DONTDUMP};
-	struct ml_error *closed = ml_step_call(step, "close", SYS_close, close_arguments, &result);
 
-	if (!error)
-		error = closed;
-	else
-		ml_error_free(closed);
-	if (!error)
-		error = ml_step_call(step, "madvise", SYS_madvise, fork_arguments, &result);
+	error = ml_step_call(step, "madvise", SYS_madvise, fork_arguments, &result);
 	/* Since Linux 3.4; a core file with the books in it is only large. */
 	if (!error)
 		ml_error_free(ml_step_call(step, "madvise", SYS_madvise, dump_arguments, &result));

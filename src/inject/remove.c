@@ -257,8 +257,9 @@ static bool is_there(const struct ml_process *process, const struct ml_agent_hea
 	struct ml_maps maps = {0};
 	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
 	const struct ml_mapping *mapping = error ? NULL : ml_maps_find(&maps, start);
-	bool there = mapping && (header->address ? mapping->start == start && ml_memory_is(mapping)
-						 : mapping->is_executable && !mapping->inode);
+	bool there = mapping &&
+		     (header->address ? mapping->start == start && ml_memory_is(process, mapping)
+				      : mapping->is_executable && !mapping->inode);
 
 	ml_maps_deinit(&maps);
 	return there;

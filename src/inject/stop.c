@@ -174,15 +174,30 @@ static struct ml_error *stop_threads(struct ml_stop *stop, bool *late)
 	return error;
 }
 
+static void keep_signal(struct ml_stopped *thread, int number)
+{
+	if (thread->signal_count < ML_SIGNALS_KEPT)
+		thread->signals[thread->signal_count++] = (uint8_t)number;
+}
+
+/* What came while it ran calls of ours comes again, from @first on. */
+static void send_signals(const struct ml_stop *stop, const struct ml_stopped *thread,
+			 uint32_t first)
+{
+	for (uint32_t i = first; i < thread->signal_count; i++)
+		syscall(SYS_tgkill, stop->pid, thread->tid, thread->signals[i]);
+}
+
 static void let_go_from(struct ml_stop *stop, size_t first)
 {
 	for (size_t i = first; i < stop->threads.count; i++) {
-		struct ml_stopped *thread = &stop->threads.items[i];
+		const struct ml_stopped *thread = &stop->threads.items[i];
+		long number = thread->signal_count ? thread->signals[0] : 0;
 
+		send_signals(stop, thread, 1);
 		/* One that never stopped cannot be detached before it does. */
-		while (ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal) &&
-		       errno == ESRCH && wait_stopped(thread->tid, 0) != WAIT_GONE &&
-		       !kill(thread->tid, 0))
+		while (ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)number) && errno == ESRCH &&
+		       wait_stopped(thread->tid, 0) != WAIT_GONE && !kill(thread->tid, 0))
 			usleep(1000);
 	}
 	stop->threads.count = first;
@@ -277,13 +292,9 @@ struct ml_error *ml_stop_begin(struct ml_stop *stop)
 	return error;
 }
 
-/* What came while it ran calls of ours comes again. */
 static void keep_held(struct ml_stop *stop)
 {
-	const struct ml_stopped *thread = &stop->threads.items[0];
-
-	if (thread->signal)
-		syscall(SYS_tgkill, stop->pid, thread->tid, thread->signal);
+	send_signals(stop, &stop->threads.items[0], 0);
 	ml_array_free(&stop->threads);
 }
 
@@ -334,7 +345,7 @@ static bool step(struct ml_stopped *thread, uint64_t until)
 		    waitpid(thread->tid, &status, __WALL) < 0 || !WIFSTOPPED(status))
 			return false;
 		if (ml_ptrace_stop_kind(status) == ML_PTRACE_SIGNAL && WSTOPSIG(status) != SIGTRAP)
-			thread->signal = WSTOPSIG(status);
+			keep_signal(thread, WSTOPSIG(status));
 		if (!ml_registers_get(thread->tid, &regs))
 			return false;
 		if (ml_registers_ip(&regs) == until)
@@ -348,9 +359,10 @@ struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, lon
 	struct ml_stopped *thread = &stop->threads.items[0];
 	struct user_regs_struct saved, regs;
 	uint64_t mask, all = ~0ull;
-	bool ok = ml_registers_get(thread->tid, &saved) &&
-		  !ptrace(PTRACE_GETSIGMASK, thread->tid, (void *)sizeof(mask), &mask) &&
-		  !ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(all), &all);
+	/* Since Linux 3.11; without it signals come between and are kept. */
+	bool is_masked = !ptrace(PTRACE_GETSIGMASK, thread->tid, (void *)sizeof(mask), &mask) &&
+			 !ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(all), &all);
+	bool ok = ml_registers_get(thread->tid, &saved);
 
 	regs = saved;
 	ml_registers_set_call(&regs, instruction, number, arguments);
@@ -358,7 +370,8 @@ struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, lon
 	     step(thread, instruction + ML_CALL_BYTES) && ml_registers_get(thread->tid, &regs);
 	/* Also after a failure: what was interrupted must go on as it was. */
 	ml_registers_set(thread->tid, &saved);
-	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(mask), &mask);
+	if (is_masked)
+		ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(mask), &mask);
 	if (!ok)
 		return ml_error_new(ML_ERROR_TARGET,
 				    "process %d ended while it was being attached to", stop->pid);

@@ -17,9 +17,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/** Signals that can come to a thread while it runs a call of ours; Linux 3.11 keeps them away. */
+#define ML_SIGNALS_KEPT 64u
+
 struct ml_stopped {
 	pid_t tid;
-	int signal; /**< to be delivered when it goes on, 0 = none */
+	/** To be delivered when it goes on. */
+	uint8_t signals[ML_SIGNALS_KEPT];
+	uint32_t signal_count;
 };
 
 struct ml_stop {

@@ -17,9 +17,13 @@
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
 #define ML_AGENT_VERSION 3u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
-#define ML_AGENT_MEMORY_NAME  "memleak-agent"
+#define ML_AGENT_MEMORY_NAME "memleak-agent"
 
-#define ML_AGENT_PAGE         4096u
+#define ML_AGENT_PAGE        4096u
+/* The image: a spare page, one of data, two of a kind that matters on old kernels (inject/place.c),
+ * then the code. */
+#define ML_AGENT_IMAGE_DATA   ML_AGENT_PAGE
+#define ML_AGENT_IMAGE_CODE   (4 * ML_AGENT_PAGE)
 #define ML_AGENT_PATCHES      128u /**< functions patched in one process */
 #define ML_AGENT_PATCH_BYTES  5u   /**< jmp rel32 */
 #define ML_AGENT_ISLANDS      16u  /**< pages of stubs near the patched modules */
@@ -237,6 +241,8 @@ struct ml_agent_header {
 	struct ml_agent_range islands[ML_AGENT_ISLANDS];
 	uint32_t island_count;
 	uint32_t patch_count;
+	uint32_t grows; /**< the page of data appears in forked children by growth */
+	uint32_t reserved;
 	uint64_t pointer;         /**< where in the target the agent has the memory's address */
 	uint64_t returned;        /**< where functions return to that were called by the agent */
 	uint64_t longest_stop_ns; /**< how long threads were stopped at most … */
@@ -297,12 +303,12 @@ _Static_assert(sizeof(struct ml_agent_thread) == 128, "two cache lines");
 _Static_assert(sizeof(struct ml_agent_header) <= 8192, "the header is copied whole");
 _Static_assert(ML_AGENT_STACKS <= 1u << (31 - ML_AGENT_KEY_STACK), "a stack fits the key");
 
-/** First bytes of the agent's image. Offsets are from its start. */
+/** First bytes of the agent's code. Offsets are from there. */
 struct ml_agent_image_header {
 	uint64_t magic;
 	uint32_t entry;    /**< where stubs jump to */
 	uint32_t returned; /**< where functions return to that the agent called */
-	uint32_t data;     /**< the one writable page; holds the memory's address */
+	int32_t data;      /**< the one writable page; holds the memory's address */
 	uint32_t reserved;
 };
 

@@ -205,6 +205,16 @@ static struct ml_error *wait_exec(pid_t pid, const char *path, int failure_fd)
 						    : "it ended before its start");
 }
 
+/* Before Linux 3.8 what we hold goes on when we are killed. */
+static long seize(pid_t pid, long options)
+{
+	long failed = ptrace(PTRACE_SEIZE, pid, NULL, options);
+
+	return failed && errno == EINVAL
+		       ? ptrace(PTRACE_SEIZE, pid, NULL, options & ~(long)PTRACE_O_EXITKILL)
+		       : failed;
+}
+
 static struct ml_error *hold_child(pid_t pid, struct pipes *pipes, const char *path)
 {
 	long options = PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD;
@@ -213,7 +223,7 @@ static struct ml_error *hold_child(pid_t pid, struct pipes *pipes, const char *p
 	 * Seized rather than PTRACE_TRACEME: the stop at the exec is then an event, which no signal
 	 * mask can hide, and stops by job control can be told from others.
 	 */
-	if (ptrace(PTRACE_SEIZE, pid, NULL, options)) {
+	if (seize(pid, options)) {
 		int err = errno;
 
 		kill_child(pid);

@@ -13,7 +13,8 @@ static bool is_heir(const struct ml_process *process, const uint64_t *images, si
 	struct ml_agent_image_header image;
 
 	for (size_t i = 0; i < count; i++)
-		if (ml_process_read(process, images[i], &image, sizeof(image)) &&
+		if (ml_process_read(process, images[i] + ML_AGENT_IMAGE_CODE, &image,
+				    sizeof(image)) &&
 		    image.magic == ML_AGENT_MAGIC)
 			return true;
 	return false;

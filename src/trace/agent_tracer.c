@@ -336,6 +336,18 @@ static void check_lapse(struct agent_tracer *tracer, struct agent_process *proce
 		     "off, its books end there");
 }
 
+/* Where the agent's memory is a file. */
+static void check_room(struct agent_tracer *tracer, struct agent_process *process)
+{
+	if (process->has_lapsed || !is_attached(process) ||
+	    ml_injection_has_room(&process->attached.injection))
+		return;
+	process->has_lapsed = true;
+	__atomic_store_n(&process->books.memory->header.mode, ML_AGENT_LAPSED, __ATOMIC_RELAXED);
+	note(tracer, "the file system that holds the agent's memory is nearly full: the agent was "
+		     "switched off, its books end there");
+}
+
 static int tracer_event_fd(struct ml_tracer *base)
 {
 	return self(base)->epoll_fd;
@@ -353,6 +365,7 @@ static void catch_up(struct agent_tracer *tracer, bool looks)
 	}
 	ml_array_each (process, &tracer->processes) {
 		check_lapse(tracer, *process);
+		check_room(tracer, *process);
 		name_java(*process);
 		read_maps(tracer, *process);
 	}

@@ -5,7 +5,8 @@
  *     without [-e ERRNO] NAME[,NAME...] COMMAND ARG...
  *
  * by a seccomp filter that answers those calls with ERRNO (38, ENOSYS, by default), or with
- * "-e kill" kills whoever makes them. -m ADVICE answers that advice of madvise() with EINVAL.
+ * "-e kill" kills whoever makes them. The name "later" stands for all that came after Linux 3.4,
+ * with the newer requests and flags of older calls, each answered as that kernel would.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -18,7 +19,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NAMES_MAX 40
+#define CODE_MAX 256
+/* The first system call of x86-64 that Linux 3.4 did not have, kcmp(). */
+#define FIRST_LATER 312
 
 static const struct {
 	const char *name;
@@ -42,51 +45,110 @@ static const struct {
 	{"mprotect", SYS_mprotect},
 };
 
-static int number_of(const char *name)
+static unsigned int number_of(const char *name)
 {
 	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		if (!strcmp(calls[i].name, name))
-			return (int)calls[i].number;
+			return calls[i].number;
 	fprintf(stderr, "without: %s is not known\n", name);
 	exit(99);
 }
 
+/* What older calls did not take then: an argument that lies, masked, in a range. */
+static const struct {
+	unsigned int number, argument, mask, from, to, errnum;
+} later[] = {
+	{SYS_madvise, 2, ~0u, 18, 99, EINVAL},       /* MADV_WIPEONFORK and on */
+	{SYS_ptrace, 0, ~0u, 0x4209, 0x42ff, EIO},   /* PTRACE_PEEKSIGINFO and on */
+	{SYS_prctl, 0, ~0u, 38, ~0u, EINVAL},        /* PR_SET_NO_NEW_PRIVS and on */
+	{SYS_open, 1, 020000000, 1, ~0u, EISDIR},    /* O_TMPFILE */
+	{SYS_openat, 2, 020000000, 1, ~0u, EISDIR},  /* the same */
+	{SYS_fcntl, 1, ~0u, 1033, 1100, EINVAL},     /* F_ADD_SEALS and on */
+	{SYS_perf_event_open, 4, 8, 1, ~0u, EINVAL}, /* PERF_FLAG_FD_CLOEXEC */
+};
+
+/* Requests of ptrace whose options were fewer. */
+static const unsigned int with_options[] = {0x4200 /* SETOPTIONS */, 0x4206 /* SEIZE */};
+
+#define OPTIONS_OF_3_4 0x7fu
+
+static struct sock_filter code[CODE_MAX];
+static struct sock_fprog program = {.filter = code};
+
+static void add(unsigned int operation, unsigned int value, unsigned int yes, unsigned int no)
+{
+	code[program.len++] =
+		(struct sock_filter)BPF_JUMP((unsigned short)operation, value, yes, no);
+}
+
+static void load(unsigned int offset)
+{
+	add(BPF_LD | BPF_W | BPF_ABS, offset, 0, 0);
+}
+
+/* Loads an argument's lower half, masked. */
+static void load_argument(unsigned int argument, unsigned int mask)
+{
+	load(offsetof(struct seccomp_data, args) + 8 * argument);
+	add(BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
+}
+
+static void answer_from(unsigned int number, unsigned int answer)
+{
+	load(offsetof(struct seccomp_data, nr));
+	add(BPF_JMP | BPF_JGE | BPF_K, number, 0, 1);
+	add(BPF_RET | BPF_K, answer, 0, 0);
+}
+
+static void answer_call(unsigned int number, unsigned int answer)
+{
+	load(offsetof(struct seccomp_data, nr));
+	add(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1);
+	add(BPF_RET | BPF_K, answer, 0, 0);
+}
+
+static void answer_later(void)
+{
+	answer_from(FIRST_LATER, SECCOMP_RET_ERRNO | ENOSYS);
+	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++) {
+		load(offsetof(struct seccomp_data, nr));
+		add(BPF_JMP | BPF_JEQ | BPF_K, later[i].number, 0, 5);
+		load_argument(later[i].argument, later[i].mask);
+		add(BPF_JMP | BPF_JGE | BPF_K, later[i].from, 0, 2);
+		add(BPF_JMP | BPF_JGT | BPF_K, later[i].to, 1, 0);
+		add(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | later[i].errnum, 0, 0);
+	}
+	for (size_t i = 0; i < sizeof(with_options) / sizeof(*with_options); i++) {
+		load(offsetof(struct seccomp_data, nr));
+		add(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 7);
+		load_argument(0, ~0u);
+		add(BPF_JMP | BPF_JEQ | BPF_K, with_options[i], 0, 4);
+		load_argument(3, ~OPTIONS_OF_3_4);
+		add(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+		add(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL, 0, 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	struct sock_filter code[2 * NAMES_MAX + 8];
-	struct sock_fprog program = {.filter = code};
 	unsigned int answer = SECCOMP_RET_ERRNO | ENOSYS;
-	int option, advice = 0;
+	int option;
 
-	while ((option = getopt(argc, argv, "+e:m:")) > 0) {
-		if (option == 'e')
-			answer = strcmp(optarg, "kill") ? SECCOMP_RET_ERRNO | (unsigned)atoi(optarg)
-							: SECCOMP_RET_KILL_PROCESS;
-		else if (option == 'm')
-			advice = atoi(optarg);
-		else
+	while ((option = getopt(argc, argv, "+e:")) > 0) {
+		if (option != 'e')
 			return 99;
+		answer = strcmp(optarg, "kill") ? SECCOMP_RET_ERRNO | (unsigned)atoi(optarg)
+						: SECCOMP_RET_KILL_PROCESS;
 	}
 	if (argc - optind < 2)
 		return 99;
-	code[program.len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-							   offsetof(struct seccomp_data, nr));
 	for (char *name = strtok(argv[optind], ","); name; name = strtok(NULL, ",")) {
-		code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-								   (unsigned)number_of(name), 0, 1);
-		code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, answer);
+		if (strcmp(name, "later"))
+			answer_call(number_of(name), answer);
+		else
+			answer_later();
 	}
-	if (advice) {
-		code[program.len++] =
-			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3);
-		code[program.len++] = (struct sock_filter)BPF_STMT(
-			BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2]));
-		code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-								   (unsigned)advice, 0, 1);
-		code[program.len++] =
-			(struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL);
-	}
-	code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	add(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
 		perror("without");
