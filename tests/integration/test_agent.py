@@ -18,7 +18,7 @@ AGENT = ("--backend", "agent")
 
 def leftovers(pid):
     with open("/proc/%d/maps" % pid, encoding="ascii", errors="replace") as maps:
-        return [line for line in maps if "memleak" in line]
+        return [line for line in maps if "memleak-agent" in line]
 
 
 def code(pid):

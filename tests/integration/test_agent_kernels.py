@@ -47,7 +47,7 @@ def last(run):
 
 def leftovers(pid):
     with open("/proc/%d/maps" % pid, encoding="ascii", errors="replace") as maps:
-        return [line for line in maps if "memleak" in line or "/dev/zero" in line]
+        return [line for line in maps if "memleak-agent" in line or "/dev/zero" in line]
 
 
 def executable(pid):
