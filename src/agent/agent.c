@@ -74,6 +74,8 @@ _Static_assert(HEARTBEAT_CALLS == HEARTBEAT_MASK + 1, "");
 _Static_assert(ML_ROLE_MALLOC == ROLE_MALLOC && ML_ROLE_FREE == ROLE_FREE, "");
 _Static_assert(ML_AGENT_ON == MODE_ON, "");
 
+#include "agent/wait.h"
+
 #include "agent/walk.h"
 
 #include "agent/sample.h"

@@ -26,6 +26,7 @@ struct walk {
 	uint32_t reach;      /* the furthest one's distance in words */
 	bool uses_bp;        /* the rbp it began with */
 	bool overflowed;
+	uint64_t unknown_ip; /* in code that the tool has not told of */
 };
 
 /* ---- readable stack memory --------------------------------------------------------------------
@@ -197,9 +198,10 @@ static struct ml_unwind_row row_at(const struct ml_agent_memory *memory,
 
 /* The row in effect at @ip, out of a cache of all threads: its two words are not written at once,
  * but only when they belong together do they give @ip. */
-static struct ml_unwind_row cached_row(struct ml_agent_memory *memory,
-				       const struct ml_process_map **map, uint64_t ip)
+static struct ml_unwind_row cached_row(struct walk *walk, const struct ml_process_map **map,
+				       uint64_t ip)
 {
+	struct ml_agent_memory *memory = walk->memory;
 	uint32_t epoch = LOAD(memory->epoch);
 	struct ml_agent_cached_row *cached =
 		&memory->row_cache[ip * GOLDEN >> 50 & (ML_AGENT_ROW_CACHE - 1)];
@@ -214,7 +216,11 @@ static struct ml_unwind_row cached_row(struct ml_agent_memory *memory,
 	if (!*map || ip < (*map)->start || ip >= (*map)->end)
 		*map = find_map(memory, ip);
 	found.row = (struct ml_unwind_row){.rules = ML_CFA_NONE};
-	if (*map && (*map)->page_count)
+	if (!*map) {
+		walk->unknown_ip = ip;
+		return found.row;
+	}
+	if ((*map)->page_count)
 		found.row = row_at(memory, *map, ip);
 	__atomic_store_n(&cached->row, found.word, __ATOMIC_RELAXED);
 	__atomic_store_n(&cached->check, asked ^ found.word, __ATOMIC_RELAXED);
@@ -314,7 +320,7 @@ static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 			continue;
 		}
 
-		struct ml_unwind_row row = cached_row(walk->memory, &map, regs->ip - regs->is_call);
+		struct ml_unwind_row row = cached_row(walk, &map, regs->ip - regs->is_call);
 		int saved_bp = saved_bp_of(row);
 
 		if (uses_bp(row) && is_first_bp)
@@ -487,21 +493,40 @@ static void keep_trace(const struct walk *walk, struct ml_agent_trace *trace,
 	trace->ip = start->ip;
 }
 
+/* Walks from @start; the length of the stack. Code that is met before the tool has told of it is
+ * waited for. */
+static uint32_t walk_known_code(struct walk *walk, const struct ml_unwind_regs *start,
+				uint32_t *epoch, uint32_t *end)
+{
+	struct ml_unwind_regs *regs = walk->regs;
+	struct walk fresh = *walk;
+	uint32_t n;
+
+	do {
+		*walk = fresh;
+		*regs = *start;
+		*epoch = LOAD(walk->memory->epoch);
+		n = walk_stack(walk, end);
+	} while (UNLIKELY(walk->unknown_ip) && is_page_readable(walk->unknown_ip) &&
+		 wait_for_code(walk->memory, *epoch));
+	return n;
+}
+
 /* Walks; @trace is to be made that of the walk, and NULL when it cannot be, or is from the start.
  */
 static uint32_t walk_anew(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 			  struct ml_agent_trace **trace, const struct ml_unwind_regs *start)
 {
-	struct ml_unwind_regs regs = *start;
+	struct ml_unwind_regs regs;
 	struct ml_agent_memo *memo = thread->memo;
 	struct walk walk = {
-		.memory = memory, .thread = thread, .memo = memo, .regs = &regs, .low = regs.sp};
-	uint32_t epoch = LOAD(memory->epoch), end, n, stack;
+		.memory = memory, .thread = thread, .memo = memo, .regs = &regs, .low = start->sp};
+	uint32_t epoch, end, n, stack;
 
 	thread->walks++;
 	memo->is_walking = 1;
 	IN_ORDER();
-	n = walk_stack(&walk, &end);
+	n = walk_known_code(&walk, start, &epoch, &end);
 	stack = intern(memory, memo->ip, n, end);
 	count_end(memory, end);
 	/* Memory that could not be read may be another time. */

@@ -35,6 +35,7 @@ static const struct {
 } calls[] = {
 	{"gettid", SYS_gettid, true, false},
 	{"getpid", SYS_getpid, true, false},
+	{"nanosleep", SYS_nanosleep, true, false},
 	{"tgkill", SYS_tgkill, true, false},
 	{"clock_gettime", SYS_clock_gettime, true, false},
 	{"process_vm_readv", SYS_process_vm_readv, true, false},

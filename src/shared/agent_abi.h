@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 3u
+#define ML_AGENT_VERSION 4u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 
@@ -262,7 +262,9 @@ struct ml_agent_memory {
 	uint32_t is_exact;     /**< every call is kept */
 	uint32_t stack_limit;
 	uint32_t line_limit;
-	uint32_t epoch; /**< changes with the unwind tables */
+	uint32_t epoch;        /**< changes with the unwind tables */
+	uint32_t epoch_waited; /**< the tool knows no more code than it has told in this one */
+	uint32_t is_listening; /**< the tool hears of new code, and tells of it */
 	uint32_t maps_current;
 	uint64_t now_ns __attribute__((aligned(64))); /**< CLOCK_MONOTONIC, the tool's heartbeat */
 	uint64_t word_count __attribute__((aligned(64)));

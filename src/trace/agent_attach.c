@@ -131,12 +131,30 @@ static void list_functions(struct ml_agent_attached *attached,
 
 /* ---- the agent's view of the code ----------------------------------------------------------- */
 
+/* Room for code of no file, such as a JIT's: the agent needs to know only that it is known. Without
+ * that room it is not to wait for us to tell of it. */
+static bool has_room_for_all(const struct ml_code_map *code)
+{
+	return code->mapped_count <= ML_PROCESS_MAPS;
+}
+
+static void tell_map(const struct ml_agent_attached *attached, const struct ml_code *code,
+		     const struct ml_allocators *allocators, struct ml_process_map *out)
+{
+	*out = (struct ml_process_map){.start = code->start, .end = code->end};
+	if (!code->module)
+		return;
+	ml_unwind_tables_describe(attached->common->rows.tables, code->module, code->bias, out);
+	if (ml_allocators_own(allocators, code->module))
+		out->flags |= ML_PROCESS_MAP_ALLOCATOR;
+}
+
 static void tell_maps(struct ml_agent_attached *attached, const struct ml_allocators *allocators)
 {
-	struct ml_agent_rows *rows = &attached->common->rows;
 	struct ml_agent_memory *memory = attached->injection.memory;
 	uint32_t next = !(memory->maps_current & 1);
 	struct ml_process_maps *maps = &memory->maps[next];
+	bool tells_all = has_room_for_all(&attached->code);
 
 	ml_java_find(&attached->code, attached->process, &attached->java.vm);
 	maps->java = attached->java.vm.layout;
@@ -145,21 +163,16 @@ static void tell_maps(struct ml_agent_attached *attached, const struct ml_alloca
 	for (size_t i = 0; i < attached->code.mapped_count; i++) {
 		const struct ml_code *code = &attached->code.list.items[i];
 
-		if (!code->module)
+		if (!code->module && !tells_all)
 			continue;
-		if (maps->count == ML_PROCESS_MAPS) {
+		if (maps->count == ML_PROCESS_MAPS)
 			attached->beyond_limit++;
-			continue;
-		}
-
-		struct ml_process_map *map = &maps->map[maps->count++];
-
-		*map = (struct ml_process_map){.start = code->start, .end = code->end};
-		ml_unwind_tables_describe(rows->tables, code->module, code->bias, map);
-		if (ml_allocators_own(allocators, code->module))
-			map->flags |= ML_PROCESS_MAP_ALLOCATOR;
+		else
+			tell_map(attached, code, allocators, &maps->map[maps->count++]);
 	}
-	ml_agent_rows_copy(rows, memory, &attached->rows_told);
+	if (!tells_all)
+		__atomic_store_n(&memory->is_listening, 0, __ATOMIC_RELAXED);
+	ml_agent_rows_copy(&attached->common->rows, memory, &attached->rows_told);
 	__atomic_store_n(&memory->maps_current, next, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&memory->epoch, 1, __ATOMIC_RELEASE);
 }
@@ -194,6 +207,8 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 				 : ML_STACK_DEPTH,
 	};
 	memory->is_static = 0;
+	memory->is_listening = 0;
+	memory->epoch_waited = 0;
 	memory->always_bytes = ML_ALWAYS_SAMPLED * memory->config.sample_bytes;
 	memory->is_exact =
 		memory->config.sample_every <= 1 && !memory->always_bytes && !options->trace_calls;
@@ -241,8 +256,11 @@ static struct ml_error *begin(struct ml_agent_attached *attached,
 		error = arm(attached, functions);
 	else if (!error)
 		error = ml_injection_wake(&attached->injection);
-	if (!error)
+	if (!error) {
+		__atomic_store_n(&attached->injection.memory->is_listening,
+				 has_room_for_all(&attached->code), __ATOMIC_RELAXED);
 		return NULL;
+	}
 	ml_error_free(ml_injection_remove(&attached->injection));
 	ml_agent_close(attached);
 	return error;
@@ -395,6 +413,8 @@ struct ml_error *ml_agent_detach(struct ml_agent_attached *attached)
 	if (!attached->injection.memory)
 		return NULL;
 	if (ml_process_is_alive(attached->process)) {
+		/* No thread may be waiting for us when it is to be stopped. */
+		__atomic_store_n(&attached->injection.memory->is_listening, 0, __ATOMIC_RELAXED);
 		take_turn(attached, true);
 		error = ml_injection_remove(&attached->injection);
 		take_turn(attached, false);

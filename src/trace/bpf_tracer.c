@@ -54,6 +54,7 @@ struct bpf_tracer {
 	struct ml_bpf_python *python;
 	struct ml_bpf_calls *calls;
 	struct ml_bpf_loads *loads;
+	bool hears_loads; /* since its first dispatch */
 	ML_ARRAY(struct ml_bpf_process *) processes;
 	ML_ARRAY(pid_t) news; /* processes whose maps changed */
 	ML_ARRAY(pid_t) execs;
@@ -216,6 +217,8 @@ static struct ml_error *attach_process(struct bpf_tracer *tracer, struct ml_bpf_
 		error = ml_bpf_process_no_allocator(process, &tracer->attach);
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
 		ml_bpf_process_detach(process, &tracer->attach, false);
+	else if (tracer->hears_loads)
+		ml_bpf_loads_listen(tracer->loads, process->pid);
 	return error;
 }
 
@@ -344,6 +347,9 @@ static void hear_load(void *context, pid_t pid)
 /* From the first events on; not while a command is being started, when nobody listens. */
 static void listen_to_loads(struct bpf_tracer *tracer)
 {
+	if (tracer->hears_loads)
+		return;
+	tracer->hears_loads = true;
 	ml_array_each (process, &tracer->processes)
 		if ((*process)->is_attached)
 			ml_bpf_loads_listen(tracer->loads, (*process)->pid);
@@ -504,9 +510,7 @@ static void tracer_detach(struct ml_tracer *base)
 
 	if (!left)
 		return;
-	snprintf(text, sizeof(text),
-		 "%zu probe links are still being closed by the kernel",
-		 left);
+	snprintf(text, sizeof(text), "%zu probe links are still being closed by the kernel", left);
 	note(tracer, text);
 }
 

@@ -66,13 +66,6 @@ def test_new_and_delete(bench):
     assert not any("operator new" in symbol for symbol in symbols), symbols
 
 
-def test_library_loaded_after_attach(bench):
-    truth, report, _ = bench.trace("dlopen_leak", bench.programs["libleaky.so"])
-    check_sites(truth, report)
-    frame = report.sites_of("leak_in_library")[0]["frames"][0]
-    assert frame["module"] == "libleaky.so"
-
-
 def test_churn_adds_up(bench):
     truth, report, target = bench.trace("churn", 300000, seconds=40)
     check_sites(truth, report)

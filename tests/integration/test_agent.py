@@ -230,12 +230,6 @@ def test_forked_children_are_cleaned(bench):
     assert target.finish() == 0
 
 
-def test_library_loaded_after_attach(bench):
-    truth, report, _ = bench.trace("dlopen_leak", bench.programs["libleaky.so"], options=AGENT)
-    assert report.site("leak_in_library") == (truth["leak_in_library"]["bytes"],
-                                              truth["leak_in_library"]["count"])
-
-
 def busy(bench):
     target = bench.target("busy")
     target.tell()

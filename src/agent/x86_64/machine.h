@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 enum {
+	SYS_NANOSLEEP = 35,
 	SYS_GETPID = 39,
 	SYS_GETTID = 186,
 	SYS_CLOCK_GETTIME = 228,
