@@ -6,6 +6,7 @@
 #include "allocators/allocator.h"
 #include "base/array.h"
 #include "target/process.h"
+#include "trace/code_map.h"
 
 #include <stdbool.h>
 
@@ -46,6 +47,10 @@ void ml_checkup_machine(struct ml_checkup *checkup);
 /** What is special about @p process; looks for allocators as tracing would. */
 void ml_checkup_process(struct ml_checkup *checkup, const struct ml_process *process,
 			const struct ml_allocator_options *options);
+
+/** Which files of @p code, the code of @p process, have names and lines for its frames. */
+void ml_checkup_symbols(struct ml_checkup *checkup, const struct ml_process *process,
+			const struct ml_code_map *code);
 
 /** Looks for an agent in @p process; with @p repairs one that is stale is taken out. */
 void ml_checkup_agent(struct ml_checkup *checkup, const struct ml_process *process, bool repairs);

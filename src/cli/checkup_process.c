@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "trace/code_map.h"
 #include "trace/module_cache.h"
 
 #include <stdio.h>
@@ -157,6 +156,7 @@ static void check_maps(struct ml_checkup *checkup, const struct ml_process *proc
 	cache = ml_module_cache_create();
 	ml_code_map_update(&code, cache, process, &maps);
 	check_code(checkup, &code, options);
+	ml_checkup_symbols(checkup, process, &code);
 	ml_code_map_deinit(&code);
 	ml_module_cache_destroy(cache);
 	ml_maps_deinit(&maps);

@@ -4,6 +4,7 @@
  * Lines of ours begin with "→ " below a stack and with "# " below the stacks.
  */
 #include "report/text.h"
+#include "report/unnamed.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -204,10 +205,19 @@ static void add_totals(struct ml_strbuf *text, const struct ml_report *report)
 
 static void add_caveats(struct ml_strbuf *text, const struct ml_report *report)
 {
-	for (size_t i = 0; i < ML_COUNTER_COUNT; i++)
-		if (report->counters[i])
-			ml_strbuf_printf(text, "# %" PRIu64 " %s\n", report->counters[i],
-					 ml_report_caveat(i));
+	const char *unnamed = ml_report_unnamed_module(report);
+
+	for (size_t i = 0; i < ML_COUNTER_COUNT; i++) {
+		if (!report->counters[i])
+			continue;
+		ml_strbuf_printf(text, "# %" PRIu64 " %s", report->counters[i],
+				 ml_report_caveat(i));
+		if (i == ML_COUNTER_FRAMES_UNSYMBOLIZED && unnamed) {
+			ml_strbuf_puts(text, ", most of them in ");
+			ml_strbuf_escaped(text, unnamed);
+		}
+		ml_strbuf_putc(text, '\n');
+	}
 }
 
 static void write_text(FILE *out, const struct ml_report *report)

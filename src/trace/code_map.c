@@ -66,6 +66,15 @@ struct ml_code_change ml_code_map_compare(const struct ml_code_map *map, const s
 	return change;
 }
 
+/* A JIT may have its code in shared memory, such as Erlang's in memfd:vmem: then it is no ELF file,
+ * and nothing that could not be read. */
+static bool is_memory_file(const struct ml_mapping *mapping)
+{
+	return !strncmp(mapping->path, "/memfd:", strlen("/memfd:")) ||
+	       !strncmp(mapping->path, "/SYSV", strlen("/SYSV")) ||
+	       !strncmp(mapping->path, "/dev/zero", strlen("/dev/zero"));
+}
+
 static struct ml_code code_of(struct ml_code_map *map, struct ml_module_cache *cache,
 			      const struct ml_process *process, const struct ml_mapping *mapping)
 {
@@ -80,7 +89,7 @@ static struct ml_code code_of(struct ml_code_map *map, struct ml_module_cache *c
 		ml_module_cache_get(cache, process, mapping, &code.module);
 
 	if (error) {
-		map->unreadable++;
+		map->unreadable += !is_memory_file(mapping);
 		code.module = NULL;
 	} else if (ml_text_address_of_mapping(code.module, mapping->offset, &address)) {
 		code.bias = mapping->start - address;

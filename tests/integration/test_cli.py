@@ -2,6 +2,7 @@
 """The command line: what is refused, how, and what is understood."""
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -147,6 +148,22 @@ def test_doctor(bench):
         assert check["status"] == "ok" or check["remedy"], check
     status, out, err = bench.run("doctor")
     assert status == 0 and out, err
+
+
+def test_stripped_program(bench, tmp_path):
+    """The report names the file that lacks names, the doctor what would give them."""
+    path = str(tmp_path / "stripped")
+    subprocess.run(["strip", "-o", path, bench.programs["realloc"]], check=True)
+    target = helpers.Target([path], str(tmp_path))
+    bench.started.append(target)
+    status, out, _ = bench.run("doctor", "-p", target.pid)
+    assert status == 0
+    assert "only the functions they export (stripped): stripped" in out, out
+    run = bench.memleak("-o", "0", "-p", target.pid, "5")
+    run.wait_attached()
+    target.work()
+    run.interrupt()
+    assert "frames without a symbol, most of them in stripped\n" in run.out(), run.out()
 
 
 def test_runs_from_anywhere(bench):
