@@ -27,17 +27,18 @@ struct ml_island_header {
 	struct ml_agent_range image;
 };
 
-/** One step: the process stopped, and how to make it run system calls. */
+/** One step: the process stopped, and where it can run system calls. */
 struct ml_step {
 	const struct ml_process *process;
 	pid_t pid;
-	uint64_t instruction; /**< one in the process that makes a system call */
+	struct ml_call_place place;
 	enum ml_filter_state filter;
 	struct ml_stop stop;
 	const struct ml_maps *maps; /**< as read when it was seized */
 };
 
-/** Finds a system call to borrow. ML_ERROR_UNSUPPORTED when there is none. */
+/** Finds where the process can run system calls. ML_ERROR_UNSUPPORTED when there is no such place.
+ */
 struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step);
 /**
  * Takes hold of the process, all threads or the main one; to be called by what ml_step_run() runs.

@@ -57,8 +57,19 @@ int64_t ml_registers_result(const struct user_regs_struct *registers);
 /** Bytes of the instruction that makes a system call. */
 #define ML_CALL_BYTES 2u
 
-/** Offset of the first such instruction in @p bytes, @p size when there is none. */
-size_t ml_machine_find_call(const uint8_t *bytes, size_t size);
+/** Bytes of code that makes one and restores the thread. */
+#define ML_CALL_CODE 384u
+
+/**
+ * Writes code that makes the system call set up in the registers and behind it, at ML_CALL_BYTES,
+ * gives a thread its @p registers and its signal @p mask back and goes on where it was interrupted:
+ * should whoever stopped the thread be killed, all is well. It runs anywhere and uses no stack.
+ */
+void ml_machine_write_call(uint8_t code[ML_CALL_CODE], const struct user_regs_struct *registers,
+			   uint64_t mask);
+
+/** True when @p code is such code, of whatever thread. */
+bool ml_machine_is_call(const uint8_t code[ML_CALL_CODE]);
 
 /** Writes the jump that stands at @p from and leads to @p to, ML_AGENT_PATCH_BYTES long. */
 void ml_machine_write_jump(uint8_t *jump, uint64_t from, uint64_t to);

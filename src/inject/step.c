@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SEARCHED_BYTES (64u << 10)
-
 /* What comes back from the other process. */
 struct outcome {
 	bool is_done;
@@ -88,42 +86,13 @@ struct ml_error *ml_step_run(const struct ml_process *process,
 	return error;
 }
 
-/* ---- a system call to borrow ------------------------------------------------------------------
- */
-
-static uint64_t search(const struct ml_process *process, const struct ml_mapping *mapping)
-{
-	static unsigned char bytes[SEARCHED_BYTES];
-	size_t size = mapping->end - mapping->start;
-
-	if (size > sizeof(bytes))
-		size = sizeof(bytes);
-	if (!ml_process_read(process, mapping->start, bytes, size))
-		return 0;
-	size_t found = ml_machine_find_call(bytes, size);
-
-	return found < size ? mapping->start + found : 0;
-}
-
 struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step)
 {
-	struct ml_maps maps = {0};
-	struct ml_error *error = ml_process_maps(process, &maps);
+	struct ml_error *error;
 
 	*step = (struct ml_step){.process = process, .pid = ml_process_pid(process)};
-	if (error)
-		return error;
-	ml_array_each (mapping, &maps.list)
-		if (!step->instruction && !strcmp(mapping->path, "[vdso]"))
-			step->instruction = search(process, mapping);
-	ml_array_each (mapping, &maps.list)
-		if (!step->instruction && mapping->is_executable && mapping->inode)
-			step->instruction = search(process, mapping);
-	ml_maps_deinit(&maps);
-	if (step->instruction)
-		return ml_filter_look(process, &step->filter);
-	return ml_error_new(ML_ERROR_UNSUPPORTED, "process %d has no system call to borrow",
-			    step->pid);
+	error = ml_call_place_find(process, &step->place);
+	return error ? error : ml_filter_look(process, &step->filter);
 }
 
 /* ---- with the process stopped -----------------------------------------------------------------
@@ -176,7 +145,7 @@ struct ml_error *ml_step_call(struct ml_step *step, const char *what, long numbe
 			      const uint64_t arguments[6], int64_t *result)
 {
 	struct ml_error *error =
-		ml_stop_syscall(&step->stop, step->instruction, number, arguments, result);
+		ml_stop_syscall(&step->stop, &step->place, number, arguments, result);
 
 	if (!error && *result < 0 && *result > -4096)
 		error = ml_error_errno((int)-*result, "%s in process %d", what, step->pid);

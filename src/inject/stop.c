@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "inject/machine.h"
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
 
@@ -174,12 +173,6 @@ static struct ml_error *stop_threads(struct ml_stop *stop, bool *late)
 	return error;
 }
 
-static void keep_signal(struct ml_stopped *thread, int number)
-{
-	if (thread->signal_count < ML_SIGNALS_KEPT)
-		thread->signals[thread->signal_count++] = (uint8_t)number;
-}
-
 /* What came while it ran calls of ours comes again, from @first on. */
 static void send_signals(const struct ml_stop *stop, const struct ml_stopped *thread,
 			 uint32_t first)
@@ -311,6 +304,7 @@ void ml_stop_count(const struct ml_stop *stop, struct ml_agent_header *header)
 
 void ml_stop_end(struct ml_stop *stop)
 {
+	ml_stop_clear_call(stop);
 	if (stop->is_held)
 		keep_held(stop);
 	else
@@ -332,49 +326,4 @@ bool ml_stop_read(const struct ml_stop *stop, uint64_t address, void *buffer, si
 bool ml_stop_write(const struct ml_stop *stop, uint64_t address, const void *buffer, size_t size)
 {
 	return pwrite(stop->memory_fd, buffer, size, (off_t)address) == (ssize_t)size;
-}
-
-/* One instruction of the stopped thread; other signals than the trap wait until it goes on. */
-static bool step(struct ml_stopped *thread, uint64_t until)
-{
-	struct user_regs_struct regs;
-	int status;
-
-	for (;;) {
-		if (ptrace(PTRACE_SINGLESTEP, thread->tid, NULL, NULL) ||
-		    waitpid(thread->tid, &status, __WALL) < 0 || !WIFSTOPPED(status))
-			return false;
-		if (ml_ptrace_stop_kind(status) == ML_PTRACE_SIGNAL && WSTOPSIG(status) != SIGTRAP)
-			keep_signal(thread, WSTOPSIG(status));
-		if (!ml_registers_get(thread->tid, &regs))
-			return false;
-		if (ml_registers_ip(&regs) == until)
-			return true;
-	}
-}
-
-struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, long number,
-				 const uint64_t arguments[6], int64_t *result)
-{
-	struct ml_stopped *thread = &stop->threads.items[0];
-	struct user_regs_struct saved, regs;
-	uint64_t mask, all = ~0ull;
-	/* Since Linux 3.11; without it signals come between and are kept. */
-	bool is_masked = !ptrace(PTRACE_GETSIGMASK, thread->tid, (void *)sizeof(mask), &mask) &&
-			 !ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(all), &all);
-	bool ok = ml_registers_get(thread->tid, &saved);
-
-	regs = saved;
-	ml_registers_set_call(&regs, instruction, number, arguments);
-	ok = ok && ml_registers_set(thread->tid, &regs) &&
-	     step(thread, instruction + ML_CALL_BYTES) && ml_registers_get(thread->tid, &regs);
-	/* Also after a failure: what was interrupted must go on as it was. */
-	ml_registers_set(thread->tid, &saved);
-	if (is_masked)
-		ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(mask), &mask);
-	if (!ok)
-		return ml_error_new(ML_ERROR_TARGET,
-				    "process %d ended while it was being attached to", stop->pid);
-	*result = ml_registers_result(&regs);
-	return NULL;
 }

@@ -2,15 +2,16 @@
 /**
  * Threads of a target, stopped by ptrace without a signal, and system calls made in their name.
  *
- * For a process forked for the purpose: a tool that is killed while a thread runs a call that is
- * not its own would leave it with wrong registers. Only what is held at its birth or exec by the
- * tool's own ptrace is handled by the tool itself.
+ * For a process forked for the purpose, which is not killed with the tool: what it began is then
+ * finished. Only what is held at its birth or exec by the tool's own ptrace is handled by the tool
+ * itself. But a killed one, too, leaves every thread in order: the kernel lets them go on.
  */
 #ifndef ML_INJECT_STOP_H
 #define ML_INJECT_STOP_H
 
 #include "base/array.h"
 #include "base/error.h"
+#include "inject/call_place.h"
 #include "shared/agent_abi.h"
 
 #include <stdbool.h>
@@ -32,6 +33,7 @@ struct ml_stop {
 	int memory_fd; /**< /proc/PID/mem */
 	bool is_held;  /**< stopped by our own ptrace before, and to stay so */
 	bool only_main;
+	const struct ml_call_place *place; /**< where code of ours stands; NULL: none yet */
 	uint64_t begin_ns; /**< CLOCK_MONOTONIC when the first thread was told to stop */
 	ML_ARRAY(struct ml_stopped) threads;
 };
@@ -66,11 +68,14 @@ bool ml_stop_read(const struct ml_stop *stop, uint64_t address, void *buffer, si
 bool ml_stop_write(const struct ml_stop *stop, uint64_t address, const void *buffer, size_t size);
 
 /**
- * Makes the first stopped thread run system call @p number; @p instruction is the address of a
- * system call instruction in the target. *@p result is its raw result, negative errno for a
- * failure.
+ * Makes the first stopped thread run system call @p number at @p place, which must live as long as
+ * the stop. *@p result is its raw result, negative errno for a failure. A tool that is killed
+ * meanwhile, wherever it is, leaves a thread that goes on as it would have.
  */
-struct ml_error *ml_stop_syscall(struct ml_stop *stop, uint64_t instruction, long number,
-				 const uint64_t arguments[6], int64_t *result);
+struct ml_error *ml_stop_syscall(struct ml_stop *stop, const struct ml_call_place *place,
+				 long number, const uint64_t arguments[6], int64_t *result);
+
+/** Puts back what stands there otherwise; ml_stop_end() does. */
+void ml_stop_clear_call(struct ml_stop *stop);
 
 #endif

@@ -6,14 +6,6 @@
 
 #define BREAKPOINT 0xcc
 
-size_t ml_machine_find_call(const uint8_t *bytes, size_t size)
-{
-	const uint8_t instruction[ML_CALL_BYTES] = {0x0f, 0x05};
-	const uint8_t *found = memmem(bytes, size, instruction, sizeof(instruction));
-
-	return found ? (size_t)(found - bytes) : size;
-}
-
 void ml_machine_write_jump(uint8_t *jump, uint64_t from, uint64_t to)
 {
 	int32_t distance = (int32_t)(to - from - ML_AGENT_PATCH_BYTES);
