@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** What others left in a process. */
+#include "inject/agent_image.h"
 #include "inject/injection_private.h"
 
 #include <string.h>
@@ -37,11 +38,19 @@ static struct ml_error *read_header(const struct ml_process *process,
 {
 	struct ml_agent_header *header = &out->header;
 
-	if (ml_process_read(process, mapping->start, header, sizeof(*header)) &&
-	    header->magic == ML_AGENT_MAGIC && header->version == ML_AGENT_VERSION &&
+	if (!ml_process_read(process, mapping->start, header, sizeof(*header)))
+		header->magic = 0;
+	if (header->magic == ML_AGENT_MAGIC && header->version == ML_AGENT_VERSION &&
 	    header->size == mapping->end - mapping->start && header->address == mapping->start &&
 	    header->island_count <= ML_AGENT_ISLANDS && header->patch_count <= ML_AGENT_PATCHES) {
 		out->kind = is_at_work(process, header) ? ML_INJECTION_AT_WORK : ML_INJECTION_STALE;
+		return NULL;
+	}
+	if (!header->magic) {
+		/* Its tool was killed before it wrote there. */
+		*header = (struct ml_agent_header){.address = mapping->start,
+						   .size = mapping->end - mapping->start};
+		out->kind = ML_INJECTION_STALE;
 		return NULL;
 	}
 	return ml_error_new(ML_ERROR_TARGET,
@@ -49,7 +58,7 @@ static struct ml_error *read_header(const struct ml_process *process,
 			    ml_process_pid(process));
 }
 
-/* ---- what a forked child has inherited --------------------------------------------------------
+/* ---- what was inherited by a forked child, or never finished ----------------------------------
  */
 
 static void take_patches(const struct ml_process *process, struct ml_agent_header *header,
@@ -80,19 +89,35 @@ static void take_island(const struct ml_process *process, uint64_t page,
 	take_patches(process, header, page);
 }
 
+/* One that no island tells of. */
+static void take_image(const struct ml_process *process, uint64_t page,
+		       struct ml_agent_header *header)
+{
+	size_t size;
+	const struct ml_agent_image_header *ours = ml_agent_image(&size);
+	struct ml_agent_image_header image;
+
+	if (!header->image.start && ml_process_read(process, page, &image, sizeof(image)) &&
+	    !memcmp(&image, ours, sizeof(image))) {
+		header->image =
+			(struct ml_agent_range){page - ML_AGENT_IMAGE_CODE, ml_image_size()};
+		header->returned = page + image.returned;
+	}
+}
+
 /* The islands tell what a process without the memory has in it. */
-static void find_inherited(const struct ml_process *process, const struct ml_maps *maps,
-			   struct ml_injection_left *out)
+static void find_parts(const struct ml_process *process, const struct ml_maps *maps,
+		       struct ml_injection_left *out)
 {
 	ml_array_each (mapping, &maps->list) {
 		if (!mapping->is_executable || mapping->is_writable || mapping->inode ||
 		    *mapping->path || mapping->end - mapping->start > SCANNED_BYTES)
 			continue;
-		for (uint64_t page = mapping->start; page < mapping->end; page += ML_AGENT_PAGE)
+		for (uint64_t page = mapping->start; page < mapping->end; page += ML_AGENT_PAGE) {
 			take_island(process, page, &out->header);
+			take_image(process, page, &out->header);
+		}
 	}
-	if (out->header.island_count)
-		out->kind = ML_INJECTION_INHERITED;
 }
 
 struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_injection_left *out)
@@ -106,8 +131,10 @@ struct ml_error *ml_injection_find(const struct ml_process *process, struct ml_i
 	ml_array_each (mapping, &maps.list)
 		if (!error && !out->kind && ml_memory_is(process, mapping))
 			error = read_header(process, mapping, out);
-	if (!error && !out->kind)
-		find_inherited(process, &maps, out);
+	if (!error && !out->header.magic)
+		find_parts(process, &maps, out);
+	if (!error && !out->kind && (out->header.image.start || ml_memory_descriptor(process) >= 0))
+		out->kind = ML_INJECTION_INHERITED;
 	ml_maps_deinit(&maps);
 	return error;
 }

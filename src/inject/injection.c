@@ -14,6 +14,10 @@
 
 #define LOW_ROOM_BYTES (64u << 20)
 
+/* Where in the agent's writable page names may stand that system calls need: in a forked child the
+ * agent runs already when this process is killed, and takes the first word for its memory. */
+#define SCRATCH (ML_AGENT_PAGE / 2)
+
 /* Mapping everything, or only memory for what a child has inherited. */
 struct mapping {
 	struct ml_step step;
@@ -31,8 +35,8 @@ static struct ml_error *map_tables(struct mapping *mapping)
 	struct ml_agent_header *header = &mapping->header;
 	struct ml_step *step = &mapping->step;
 	ML_FD_CLEANUP int fd = -1;
-	struct ml_error *error =
-		ml_memory_make(step, header->pointer, mapping->size, &header->address, &fd);
+	struct ml_error *error = ml_memory_make(step, header->pointer + SCRATCH, mapping->size,
+						&header->address, &fd);
 
 	ml_stop_count(&step->stop, header);
 	if (!error && !ml_stop_write(&step->stop, header->address, header, sizeof(*header)))

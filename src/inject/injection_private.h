@@ -72,6 +72,8 @@ void ml_step_munmap(struct ml_step *step, uint64_t start, uint64_t size);
  * done while anybody is stopped.
  */
 void ml_image_look(void);
+/** Bytes it takes, data page and code. */
+size_t ml_image_size(void);
 /**
  * Maps the image into the stopped process and writes it; @p header gets its place.
  * ML_ERROR_UNSUPPORTED when forked children could not be told apart.
@@ -88,6 +90,9 @@ struct ml_error *ml_memory_make(struct ml_step *step, uint64_t scratch, size_t s
 bool ml_memory_is(const struct ml_process *process, const struct ml_mapping *mapping);
 /** Whether the file system of @p fd has so much room. */
 bool ml_memory_has_room(int fd, uint64_t bytes);
+/** A descriptor of such a file that @p process has open, as one has whose tool was killed while it
+ * made the memory; -1 for none. */
+int ml_memory_descriptor(const struct ml_process *process);
 /** A descriptor through a socket, from the process that works to the tool. */
 struct ml_error *ml_descriptor_send(int socket, int fd);
 int ml_descriptor_receive(int socket);

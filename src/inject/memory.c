@@ -4,9 +4,11 @@
 #include "base/strbuf.h"
 #include "inject/injection_private.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -35,18 +37,44 @@ static bool has_magic(const struct ml_process *process, const struct ml_mapping 
 	       magic == ML_AGENT_MAGIC;
 }
 
+/* "/memfd:memleak-agent", or a file of a kernel without memfd_create(). */
+static bool is_name(const char *path, bool is_deleted)
+{
+	const char *name = strrchr(path, '/');
+
+	return name && (!strncmp(name, "/memfd:" ML_AGENT_MEMORY_NAME,
+				 strlen("/memfd:" ML_AGENT_MEMORY_NAME)) ||
+			(is_deleted && !strncmp(name, "/" ML_AGENT_MEMORY_NAME "-",
+						strlen("/" ML_AGENT_MEMORY_NAME "-"))));
+}
+
 bool ml_memory_is(const struct ml_process *process, const struct ml_mapping *mapping)
 {
-	const char *name = strrchr(mapping->path, '/');
+	return mapping->is_shared && (is_name(mapping->path, mapping->is_deleted) ||
+				      (mapping->is_deleted && !strcmp(mapping->path, "/dev/zero") &&
+				       has_magic(process, mapping)));
+}
 
-	if (!name || !mapping->is_shared)
-		return false;
-	if (!strncmp(name, "/memfd:" ML_AGENT_MEMORY_NAME, strlen("/memfd:" ML_AGENT_MEMORY_NAME)))
-		return true;
-	if (!mapping->is_deleted)
-		return false;
-	return !strncmp(name, "/" ML_AGENT_MEMORY_NAME "-", strlen("/" ML_AGENT_MEMORY_NAME "-")) ||
-	       (!strcmp(mapping->path, "/dev/zero") && has_magic(process, mapping));
+int ml_memory_descriptor(const struct ml_process *process)
+{
+	char path[32], target[128];
+	int found = -1;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", ml_process_pid(process));
+	folder = opendir(path);
+	for (struct dirent *entry; folder && found < 0 && (entry = readdir(folder));) {
+		ssize_t size = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
+
+		if (size <= 0)
+			continue;
+		target[size] = 0;
+		if (is_name(target, strstr(target, " (deleted)") != NULL))
+			found = atoi(entry->d_name);
+	}
+	if (folder)
+		closedir(folder);
+	return found;
 }
 
 struct ml_error *ml_descriptor_send(int socket, int fd)

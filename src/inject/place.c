@@ -30,12 +30,22 @@
 
 static enum { GROWTH_UNKNOWN, GROWTH_WORKS, GROWTH_FAILS } growth;
 
-static size_t image_size(void)
+size_t ml_image_size(void)
 {
 	size_t size;
 
 	ml_agent_image(&size);
 	return ML_AGENT_IMAGE_CODE + (size + ML_AGENT_PAGE - 1) / ML_AGENT_PAGE * ML_AGENT_PAGE;
+}
+
+static struct ml_error *write_image(struct ml_step *step, uint64_t base)
+{
+	size_t size;
+	const struct ml_agent_image_header *image = ml_agent_image(&size);
+
+	if (!ml_stop_write(&step->stop, base + ML_AGENT_IMAGE_CODE, image, size))
+		return ml_error_errno(errno, "cannot write code into process %d", step->pid);
+	return NULL;
 }
 
 /* ---- with growth ------------------------------------------------------------------------------
@@ -56,7 +66,7 @@ static void list_calls(uint64_t base, struct call calls[CALLS])
 	const uint64_t above = data + ML_AGENT_PAGE;
 
 	calls[0] = (struct call){
-		SYS_mmap, {base, image_size(), PROT_READ | PROT_EXEC, PLAIN, none}, base};
+		SYS_mmap, {base, ml_image_size(), PROT_READ | PROT_EXEC, PLAIN, none}, base};
 	calls[1] = (struct call){SYS_munmap, {base, ML_AGENT_PAGE}, 0};
 	calls[2] = (struct call){SYS_mmap,
 				 {above, base + ML_AGENT_IMAGE_CODE - above, PROT_READ | PROT_WRITE,
@@ -80,8 +90,8 @@ static uint64_t find_place(const struct ml_maps *maps)
 
 		if (mapping->start >= ML_ADDRESS_END)
 			continue;
-		if (mapping->end + ROOM_BELOW + image_size() + ROOM_ABOVE <= end)
-			return end - ROOM_ABOVE - image_size();
+		if (mapping->end + ROOM_BELOW + ml_image_size() + ROOM_ABOVE <= end)
+			return end - ROOM_ABOVE - ml_image_size();
 		if (!strcmp(mapping->path, "[stack]"))
 			return 0;
 		end = mapping->start;
@@ -179,8 +189,10 @@ static struct ml_error *map_growing(struct ml_step *step, uint64_t *base)
 		if (!error && (uint64_t)result != calls[i].result)
 			error = refuse(step, "memory above its stack");
 	}
+	if (!error)
+		error = write_image(step, *base);
 	if (error)
-		ml_step_munmap(step, *base, image_size());
+		ml_step_munmap(step, *base, ml_image_size());
 	return error;
 }
 
@@ -205,7 +217,7 @@ struct ml_error *ml_image_renew(struct ml_step *step, const struct ml_agent_head
 static struct ml_error *map_wiped(struct ml_step *step, uint64_t *base)
 {
 	struct ml_error *error =
-		ml_step_mmap(step, 0, image_size(), PROT_READ | PROT_EXEC, PLAIN, -1, base);
+		ml_step_mmap(step, 0, ml_image_size(), PROT_READ | PROT_EXEC, PLAIN, -1, base);
 	uint64_t data = *base + ML_AGENT_IMAGE_DATA;
 	const uint64_t protect[6] = {data, ML_AGENT_PAGE, PROT_READ | PROT_WRITE};
 	const uint64_t wipe[6] = {data, ML_AGENT_PAGE, MADV_WIPEONFORK};
@@ -213,11 +225,14 @@ static struct ml_error *map_wiped(struct ml_step *step, uint64_t *base)
 
 	if (error)
 		return error;
-	error = ml_step_call(step, "mprotect", SYS_mprotect, protect, &result);
+	/* At once: should we be killed, the mapping is known by that. */
+	error = write_image(step, *base);
+	if (!error)
+		error = ml_step_call(step, "mprotect", SYS_mprotect, protect, &result);
 	if (!error)
 		error = ml_step_call(step, "madvise", SYS_madvise, wipe, &result);
 	if (error)
-		ml_step_munmap(step, *base, image_size());
+		ml_step_munmap(step, *base, ml_image_size());
 	return error;
 }
 
@@ -236,10 +251,8 @@ struct ml_error *ml_image_map(struct ml_step *step, struct ml_agent_header *head
 	if (error)
 		return error;
 	code = base + ML_AGENT_IMAGE_CODE;
-	header->image = (struct ml_agent_range){base, image_size()};
+	header->image = (struct ml_agent_range){base, ml_image_size()};
 	header->pointer = code + (uint64_t)(int64_t)image->data;
 	header->returned = code + image->returned;
-	if (!ml_stop_write(&step->stop, code, image, size))
-		return ml_error_errno(errno, "cannot write code into process %d", step->pid);
 	return NULL;
 }

@@ -22,6 +22,7 @@ struct removal {
 	struct ml_agent_header header;  /* a copy: the memory goes */
 	struct ml_step step;
 	struct ml_maps maps;
+	int descriptor;      /* of the memory's file, left open; -1 */
 	bool maps_are_exact; /* read with all threads stopped */
 	uint64_t *stack;     /* SCAN_LIMIT bytes to read one into */
 	/* The threads' places that are in use, as of when so many threads had got one. */
@@ -161,15 +162,31 @@ static bool restore(const struct removal *removal)
 	return all;
 }
 
+/* A tool that was killed at this may have taken it away, and something else be there now. */
+static void unmap_part(struct removal *removal, const struct ml_agent_range *part, uint64_t offset,
+		       uint64_t magic)
+{
+	uint64_t word = 0;
+
+	if (part->start &&
+	    ml_stop_read(&removal->step.stop, part->start + offset, &word, sizeof(word)) &&
+	    word == magic)
+		ml_step_munmap(&removal->step, part->start, part->size);
+}
+
+/* The memory comes last: it tells of the others. */
 static void unmap_all(struct removal *removal)
 {
 	struct ml_agent_header *header = &removal->header;
-	struct ml_step *step = &removal->step;
+	const uint64_t arguments[6] = {(uint64_t)removal->descriptor};
+	int64_t result;
 
 	for (uint32_t i = 0; i < header->island_count && i < ML_AGENT_ISLANDS; i++)
-		ml_step_munmap(step, header->islands[i].start, header->islands[i].size);
-	ml_step_munmap(step, header->image.start, header->image.size);
-	ml_step_munmap(step, header->address, header->size);
+		unmap_part(removal, &header->islands[i], 0, ML_ISLAND_MAGIC);
+	unmap_part(removal, &header->image, ML_AGENT_IMAGE_CODE, ML_AGENT_MAGIC);
+	if (removal->descriptor >= 0)
+		ml_error_free(ml_step_call(&removal->step, "close", SYS_close, arguments, &result));
+	ml_step_munmap(&removal->step, header->address, header->size);
 }
 
 static struct ml_error *read_maps(struct removal *removal, bool is_exact)
@@ -253,7 +270,9 @@ static struct ml_error *remove_stopped(void *context)
 /* An exec or another memleak may have taken it away. */
 static bool is_there(const struct ml_process *process, const struct ml_agent_header *header)
 {
-	uint64_t start = header->address ? header->address : header->islands[0].start;
+	uint64_t start = header->address        ? header->address
+			 : header->island_count ? header->islands[0].start
+						: header->image.start + ML_AGENT_IMAGE_CODE;
 	struct ml_maps maps = {0};
 	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
 	const struct ml_mapping *mapping = error ? NULL : ml_maps_find(&maps, start);
@@ -269,7 +288,7 @@ static struct ml_error *remove_all(struct removal *removal, const struct ml_proc
 {
 	struct ml_error *error;
 
-	if (!is_there(process, &removal->header))
+	if (!is_there(process, &removal->header) && removal->descriptor < 0)
 		return NULL;
 	error = ml_step_prepare(process, &removal->step);
 	if (!error)
@@ -284,7 +303,7 @@ static struct ml_error *remove_all(struct removal *removal, const struct ml_proc
 
 struct ml_error *ml_injection_remove(struct ml_injection *injection)
 {
-	struct removal removal = {.memory = injection->memory};
+	struct removal removal = {.memory = injection->memory, .descriptor = -1};
 
 	if (!injection->memory)
 		return NULL;
@@ -297,9 +316,10 @@ struct ml_error *ml_injection_remove_left(const struct ml_process *process,
 					  const struct ml_injection_left *left)
 {
 	const uint32_t off = ML_AGENT_OFF;
-	struct removal removal = {.header = left->header};
+	struct removal removal = {.header = left->header,
+				  .descriptor = ml_memory_descriptor(process)};
 
-	if (left->header.address)
+	if (left->header.magic)
 		ml_process_write(process,
 				 left->header.address + offsetof(struct ml_agent_header, mode),
 				 &off, sizeof(off));

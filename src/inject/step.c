@@ -104,7 +104,7 @@ static void suspend_filter(const struct ml_step *step)
 {
 	if (step->filter == ML_FILTER_UNKNOWN && !step->stop.is_held)
 		ptrace(PTRACE_SETOPTIONS, step->stop.threads.items[0].tid, NULL,
-		       (long)PTRACE_O_SUSPEND_SECCOMP);
+		       (long)(PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_TRACESYSGOOD));
 }
 
 struct ml_error *ml_step_seize(struct ml_step *step, bool only_main, struct ml_maps *maps)

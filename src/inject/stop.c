@@ -65,7 +65,9 @@ static bool is_listed(const struct ml_stop *stop, pid_t tid)
 
 static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 {
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
+	/* Without the option the kernel sends SIGTRAP to a thread on its way into a stop at a
+	 * system call whose tracer dies just then (ptrace_report_syscall()). */
+	if (ptrace(PTRACE_SEIZE, tid, NULL, (long)PTRACE_O_TRACESYSGOOD)) {
 		int err = errno;
 		pid_t tracer = ml_proc_tracer(tid);
 

@@ -58,19 +58,10 @@ static bool run(struct ml_stopped *thread, uint64_t behind, struct user_regs_str
 			return false;
 		if (!ml_registers_get(thread->tid, registers))
 			return false;
-		switch (ml_ptrace_stop_kind(status)) {
-		case ML_PTRACE_SIGNAL:
-			if (WSTOPSIG(status) != SIGTRAP)
-				keep_signal(thread, WSTOPSIG(status));
-			else
-				seen += ml_registers_ip(registers) == behind;
-			break;
-		case ML_PTRACE_SYSCALL:
-			seen += ml_registers_ip(registers) == behind;
-			break;
-		default:
-			break;
-		}
+		if (ml_ptrace_stop_kind(status) == ML_PTRACE_SIGNAL)
+			keep_signal(thread, WSTOPSIG(status));
+		seen += ml_ptrace_stop_kind(status) == ML_PTRACE_SYSCALL &&
+			ml_registers_ip(registers) == behind;
 	}
 	return true;
 }

@@ -105,7 +105,7 @@ static void trace(pid_t pid, const struct shared *shared, int last)
 	uint64_t all = ~0ull, mask = 0;
 	int status;
 
-	ptrace(PTRACE_SEIZE, pid, NULL, NULL);
+	ptrace(PTRACE_SEIZE, pid, NULL, (long)PTRACE_O_TRACESYSGOOD);
 	ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
 	waitpid(pid, &status, __WALL);
 	ml_registers_get(pid, &saved);
