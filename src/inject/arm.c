@@ -316,8 +316,9 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 		error = prepare_all(&arming, functions, count, true, refused);
 	if (!error && (arming.count || !arming.first))
 		error = ml_step_run(injection->process, arm_stopped, &arming);
+	/* Whoever was to write the patches may have been killed when some were written. */
 	if (error)
-		header->patch_count = arming.first;
+		ml_injection_prune(injection);
 	return error;
 }
 
