@@ -2,6 +2,7 @@
 /** System calls made in the name of a stopped thread. */
 #include "inject/stop.h"
 
+#include "target/proc.h"
 #include "target/ptrace_stop.h"
 
 #include <sys/wait.h>
@@ -66,6 +67,14 @@ static bool run(struct ml_stopped *thread, uint64_t behind, struct user_regs_str
 	return true;
 }
 
+/* The signals the thread holds back. Before Linux 3.11 ptrace does not tell: then nothing changes
+ * them, and signals that come between are kept. */
+static bool read_mask(pid_t tid, uint64_t *mask)
+{
+	return !ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof(*mask), mask) ||
+	       ml_proc_blocked(tid, mask);
+}
+
 /*
  * At each moment the thread may be let go of: the mask, which must not stay filled, is given back
  * by the code that the registers lead to, and is changed only while they do.
@@ -79,17 +88,16 @@ struct ml_error *ml_stop_syscall(struct ml_stop *stop, const struct ml_call_plac
 	struct ml_error *error;
 	bool ok;
 
-	if (!ml_registers_get(thread->tid, &saved) ||
-	    ptrace(PTRACE_GETSIGMASK, thread->tid, (void *)sizeof(mask), &mask))
+	if (!ml_registers_get(thread->tid, &saved) || !read_mask(thread->tid, &mask))
 		return explain(stop);
 	error = write_code(stop, place, &saved, mask);
 	if (error)
 		return error;
 	registers = saved;
 	ml_registers_set_call(&registers, place->address, number, arguments);
-	ok = ml_registers_set(thread->tid, &registers) &&
-	     !ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(all), &all) &&
-	     run(thread, place->address + ML_CALL_BYTES, &registers);
+	ok = ml_registers_set(thread->tid, &registers);
+	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(all), &all);
+	ok = ok && run(thread, place->address + ML_CALL_BYTES, &registers);
 	/* Also after a failure: what was interrupted must go on as it was. */
 	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(mask), &mask);
 	ml_registers_set(thread->tid, &saved);

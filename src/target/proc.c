@@ -64,17 +64,22 @@ long ml_proc_status_number(const char *text, const char *key, int index, long mi
 	return index < 0 ? value : missing;
 }
 
-static long thread_number(pid_t tid, const char *key)
+/* Owned by the caller; NULL when the thread is gone. */
+static char *read_status(pid_t tid)
 {
-	ML_FREE_CLEANUP char *text = NULL;
+	char *text = NULL;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	ml_error_free(ml_file_read(AT_FDCWD, path, STATUS_BYTES_MAX, &text, NULL));
+	return text;
+}
 
-	ML_ERROR_CLEANUP struct ml_error *error =
-		ml_file_read(AT_FDCWD, path, STATUS_BYTES_MAX, &text, NULL);
+static long thread_number(pid_t tid, const char *key)
+{
+	ML_FREE_CLEANUP char *text = read_status(tid);
 
-	return error ? 0 : ml_proc_status_number(text, key, 0, 0);
+	return text ? ml_proc_status_number(text, key, 0, 0) : 0;
 }
 
 pid_t ml_proc_tgid(pid_t tid)
@@ -85,6 +90,16 @@ pid_t ml_proc_tgid(pid_t tid)
 pid_t ml_proc_tracer(pid_t tid)
 {
 	return (pid_t)thread_number(tid, "TracerPid:");
+}
+
+bool ml_proc_blocked(pid_t tid, uint64_t *mask)
+{
+	ML_FREE_CLEANUP char *text = read_status(tid);
+	const char *line = text ? strstr(text, "\nSigBlk:") : NULL;
+
+	if (line)
+		*mask = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
+	return line;
 }
 
 bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out)

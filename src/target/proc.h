@@ -39,6 +39,9 @@ bool ml_proc_has_ended(pid_t tid);
 /** pid of the tracer of thread @p tid, 0 when there is none. */
 pid_t ml_proc_tracer(pid_t tid);
 
+/** The signals that thread @p tid holds back, a bit for each; false when that cannot be read. */
+bool ml_proc_blocked(pid_t tid, uint64_t *mask);
+
 typedef ML_ARRAY(pid_t) ml_proc_tids;
 
 /**

@@ -71,6 +71,8 @@ static void knows_itself(void **state)
 {
 	struct ml_process *process = open_process(getpid());
 	char exe[PATH_MAX] = "";
+	sigset_t blocked;
+	uint64_t mask;
 
 	assert_true(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
 	assert_int_equal(ml_process_pid(process), getpid());
@@ -79,6 +81,12 @@ static void knows_itself(void **state)
 	assert_true(ml_process_is_alive(process));
 	assert_string_equal(ml_process_exe(process), exe);
 	assert_int_equal(ml_process_tracer(process), 0);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	assert_true(ml_proc_blocked((pid_t)syscall(SYS_gettid), &mask));
+	assert_true(mask & 1ull << (SIGUSR2 - 1));
+	sigprocmask(SIG_UNBLOCK, &blocked, NULL);
 	assert_true(ml_process_inner_pid(process) > 0);
 	assert_in_range(ml_process_seccomp(process), 0, 2);
 	ml_process_close(process);
