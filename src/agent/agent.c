@@ -78,6 +78,8 @@ _Static_assert(ML_AGENT_ON == MODE_ON, "");
 
 #include "agent/walk.h"
 
+#include "agent/traces.h"
+
 #include "agent/sample.h"
 
 extern char ml_agent_returned[] __attribute__((visibility("hidden")));
@@ -168,15 +170,13 @@ static bool role_resizes(uint32_t role)
 #include "agent/events.h"
 
 /* Takes out the block that the call frees or resizes. */
-static bool unbook(struct ml_agent_memory *memory, struct ml_agent_thread *thread, uint64_t address,
-		   struct block *old)
+static bool unbook(struct ml_agent_memory *memory, uint64_t address, struct block *old)
 {
 	bool is_sampling = memory->always_bytes;
 
 	if (is_sampling && !*filter_of(memory, address))
 		return false;
-	/* What an interrupted walk has its eyes on must not be touched. */
-	if (!take_block(memory, thread && !thread->walker ? thread : NULL, address, old))
+	if (!take_block(memory, address, old))
 		return false;
 	if (is_sampling)
 		take_from_filter(memory, address);
@@ -199,7 +199,7 @@ static void free_call(struct ml_agent_memory *memory, struct call *call)
 		tell_call(memory, thread, call->descriptor, 0, call->rdi, 0);
 		return;
 	}
-	if (unbook(memory, thread, call->rdi, &gone))
+	if (unbook(memory, call->rdi, &gone))
 		return;
 	if (thread)
 		add_local(&thread->untracked_frees, 1);
@@ -233,7 +233,7 @@ static void call_without_thread(struct ml_agent_memory *memory, const struct cal
 
 	count(memory, ML_COUNTER_TASK_STATE_LOST);
 	if (role_resizes(role) && call->rdi && call->rsi)
-		unbook(memory, NULL, call->rdi, &old);
+		unbook(memory, call->rdi, &old);
 }
 
 static void begin_call(struct ml_agent_memory *memory, struct call *call,
@@ -246,32 +246,13 @@ static void begin_call(struct ml_agent_memory *memory, struct call *call,
 	if (call->descriptor->substitute)
 		substitute(call);
 	if (role_resizes(role) && call->pointer)
-		unbook(memory, thread, call->pointer, &call->old);
+		unbook(memory, call->pointer, &call->old);
 	call->outer = (struct call *)thread->call;
 	call->is_plain = (role == ML_ROLE_CALLOC || role == ML_ROLE_ALIGNED_ALLOC) &&
 			 !call->outer && memory->is_exact && is_size_wanted(memory, call->size) &&
 			 call->size < ML_AGENT_LARGE_BYTES;
 	IN_ORDER();
 	thread->call = (uint64_t)call;
-}
-
-/* Frees a block whose place is not remembered, otherwise like the short way. */
-__attribute__((noinline)) static uint32_t
-free_plain(struct ml_agent_memory *memory, struct ml_agent_thread *thread, struct call *call)
-{
-	struct ml_agent_thread *owner = thread->walker ? NULL : thread;
-	struct place place;
-
-	add_local(&thread->events, 1);
-	if (LIKELY(find_in_tables(memory, call->rdi, &place))) {
-		if (owner)
-			remember(memory, thread, call->rdi, place);
-		empty_place(memory, place, owner ? thread->own_key : 0);
-	} else {
-		add_local(&thread->untracked_frees, 1);
-	}
-	call->target = ((const struct ml_agent_descriptor *)call->target)->trampoline;
-	return 0;
 }
 
 __attribute__((noinline)) static uint32_t before_long(struct call *call)
@@ -323,19 +304,23 @@ uint32_t ml_agent_before(struct call *call)
 		     (thread->events & HEARTBEAT_MASK) == HEARTBEAT_MASK))
 		return before_long(call);
 	if (descriptor->role == ML_ROLE_FREE) {
-		struct ml_agent_recent *recent = recent_of(thread->memo, first);
-		struct place place = recent_place(memory, recent);
+		struct place place;
 
-		if (!first) {
-			call->target = descriptor->trampoline;
-			return 0;
-		}
-		if (recent->address != first || !recent->key || key_at(place) != recent->key)
-			return free_plain(memory, thread, call);
-		add_local(&thread->events, 1);
-		recent->key = 0;
-		set_key(place, thread->own_key);
+		/* What allocators look at first, while the books are being looked for. */
+		__builtin_prefetch((const char *)first - 8);
 		call->target = descriptor->trampoline;
+		if (!first)
+			return 0;
+		add_local(&thread->events, 1);
+		if (recall(memory, thread->memo, first, &place) &&
+		    LIKELY(is_key(key_at(place), place_key(first)))) {
+			empty_place(memory, place);
+		} else if (LIKELY(find_place(memory, thread->own_key, first, &place))) {
+			remember(memory, thread->memo, first, place);
+			empty_place(memory, place);
+		} else {
+			add_local(&thread->untracked_frees, 1);
+		}
 		return 0;
 	}
 	if (descriptor->role != ML_ROLE_MALLOC || descriptor->substitute ||
@@ -392,6 +377,21 @@ static void map_call_ends(struct ml_agent_memory *memory, struct call *call, uin
 	tell_map(memory, &event);
 }
 
+/* Puts in again what realloc could not resize. */
+static bool put_back(struct ml_agent_memory *memory, struct call *call)
+{
+	struct ml_agent_thread *thread = call->thread;
+	uint64_t sp = (uint64_t)(&call->return_address + 1);
+	bool is_own = !is_interrupted(thread, sp), is_put;
+
+	if (is_own)
+		thread->walker = sp;
+	IN_ORDER();
+	is_put = put_block(memory, is_own ? thread : NULL, &call->old);
+	leave_traces(thread, call);
+	return is_put;
+}
+
 static void settle_old(struct ml_agent_memory *memory, struct call *call, uint64_t address)
 {
 	struct ml_agent_thread *thread = call->thread;
@@ -399,7 +399,7 @@ static void settle_old(struct ml_agent_memory *memory, struct call *call, uint64
 	if (!address && call->size) {
 		if (!call->old.address)
 			return;
-		if (!put_block(memory, thread->walker ? NULL : thread, &call->old))
+		if (!put_back(memory, call))
 			count(memory, ML_COUNTER_LIVE_TABLE_FULL);
 		else if (memory->always_bytes)
 			add_to_filter(memory, call->old.address);
@@ -503,7 +503,6 @@ uint32_t ml_agent_after(struct call *call)
 	struct ml_agent_memory *memory = memory_of();
 	struct ml_agent_thread *thread = call->thread;
 	uint64_t address = call->rax, sp = (uint64_t)(&call->return_address + 1);
-	struct ml_agent_recent *recent;
 	struct ml_agent_trace *trace;
 	struct place place;
 
@@ -522,18 +521,20 @@ uint32_t ml_agent_after(struct call *call)
 		thread->walker = 0;
 		return after_plain(memory, call);
 	}
-	recent = recent_of(thread->memo, address);
-	place = recent_place(memory, recent);
-	if (UNLIKELY(recent->address != address || key_at(place) != thread->own_key ||
-		     !thread->tid_offset ||
+	if (UNLIKELY(!thread->tid_offset ||
 		     *tid_at(thread->pointer, thread->tid_offset) != thread->tid))
 		return book(memory, call, address, trace->stack, trace);
+	if (!(recall(memory, thread->memo, address, &place) && !key_at(place) &&
+	      (place.is_own || claim_place(place)))) {
+		if (!place_at_once(memory, thread->own_key, address, &place))
+			return book(memory, call, address, trace->stack, trace);
+		remember(memory, thread->memo, address, place);
+	}
 
 	const struct block block = {
 		.address = address, .stack = trace->stack, .born = ticks_now(memory)};
 
-	fill_place(place, recent, &block,
-		   (uint32_t)call->size | thread->tid_number << ML_AGENT_SIZE_TID);
+	fill_place(place, &block, (uint32_t)call->size | thread->tid_number << ML_AGENT_SIZE_TID);
 	add_local(&trace->allocs, 1);
 	add_local(&trace->alloc_bytes, call->size);
 	IN_ORDER();

@@ -10,11 +10,13 @@
  *
  * An address belongs to one party at any moment: to the allocator until its call returns, to the
  * program until it frees. So no two threads book one address at once, and only the claim of a place
- * must be atomic.
+ * must be atomic; not even that in tables where one thread alone takes places.
  */
 
 /* What a block of a common allocator takes beside its size, about. */
 #define MALLOC_HEADER 16u
+/* In how many lines of a table a block may be. */
+#define PROBED_LINES 4u
 
 /* A block to be booked, or that was taken out. */
 struct block {
@@ -28,16 +30,12 @@ struct block {
 struct place {
 	struct ml_agent_line *line;
 	uint32_t i;
+	bool is_own; /* nobody but the thread takes places of this table */
 };
 
 static inline uint32_t place_key(uint64_t address)
 {
 	return ML_AGENT_KEY_USED | ((uint32_t)(address >> 3) & ML_AGENT_KEY_PLACE);
-}
-
-static inline bool is_key(uint32_t key, uint32_t wanted)
-{
-	return (key & (ML_AGENT_KEY_USED | ML_AGENT_KEY_PLACE)) == wanted;
 }
 
 /* ---- tables -----------------------------------------------------------------------------------
@@ -61,7 +59,7 @@ RARE static uint32_t page_new(struct ml_agent_memory *memory, uint32_t *top, uin
 }
 
 /* The cell of @address's region; NULL when there is none, with @make when no more can be had. */
-static inline uint32_t *cell_of(struct ml_agent_memory *memory, uint64_t address, bool make)
+static inline uint64_t *cell_of(struct ml_agent_memory *memory, uint64_t address, bool make)
 {
 	uint64_t number = address >> ML_AGENT_PAGE_SHIFT;
 
@@ -80,7 +78,7 @@ static inline uint32_t *cell_of(struct ml_agent_memory *memory, uint64_t address
 	return &memory->pages[page][address >> ML_AGENT_REGION_SHIFT & (ML_AGENT_PAGE_REGIONS - 1)];
 }
 
-/* The line of @table that the block of @key should be in; the other line of its pair will do. */
+/* The line of @table that the block of @key should be in. */
 static inline struct ml_agent_line *line_of(struct ml_agent_memory *memory, uint32_t table,
 					    uint32_t key)
 {
@@ -90,18 +88,26 @@ static inline struct ml_agent_line *line_of(struct ml_agent_memory *memory, uint
 			      (hash >> (32 - ML_AGENT_TABLE_LOG2(table)))];
 }
 
-static inline struct ml_agent_line *other_line(struct ml_agent_memory *memory, uint32_t table,
-					       struct ml_agent_line *line)
+/* A block whose line is full goes to one near it: where @step is at most this. */
+static inline uint32_t last_step(uint32_t table)
+{
+	uint32_t lines = 1u << ML_AGENT_TABLE_LOG2(table);
+
+	return (lines < PROBED_LINES ? lines : PROBED_LINES) - 1;
+}
+
+static inline struct ml_agent_line *line_at(struct ml_agent_memory *memory, uint32_t table,
+					    struct ml_agent_line *line, uint32_t step)
 {
 	uint32_t i = (uint32_t)(line - memory->lines) - ML_AGENT_TABLE_FIRST(table);
 
-	return ML_AGENT_TABLE_LOG2(table) ? &memory->lines[ML_AGENT_TABLE_FIRST(table) + (i ^ 1)]
-					  : line;
+	return &memory->lines[ML_AGENT_TABLE_FIRST(table) + (i ^ step)];
 }
 
-static inline uint32_t *next_table(struct ml_agent_memory *memory, uint32_t table)
+static inline uint32_t next_table(struct ml_agent_memory *memory, uint32_t table)
 {
-	return &memory->lines[ML_AGENT_TABLE_FIRST(table)].next;
+	return __atomic_load_n(&memory->lines[ML_AGENT_TABLE_FIRST(table)].more, __ATOMIC_ACQUIRE) &
+	       ~ML_AGENT_LINE_SPILLED;
 }
 
 /* Lines that a region full of blocks of @size needs. */
@@ -112,32 +118,45 @@ static inline uint32_t lines_for(uint64_t size)
 	       1;
 }
 
-/* log2 of the lines for a new table behind @lines of them, when a block of @size has no place. The
- * first is for what blocks are like here, or at present; the others are not to be much too large.
- */
-static uint32_t table_size(const struct ml_agent_memory *memory, uint64_t size, uint32_t lines)
+/* Lines of all tables of the region before @cell; 0 when there are none. */
+static uint32_t lines_before(struct ml_agent_memory *memory, const uint64_t *cell)
 {
-	uint32_t wanted = lines_for(size), usual = lines_for(LOAD(memory->mean_size)), log2 = 0;
+	uint32_t lines = 0;
+	uint64_t region = cell > memory->pages[0] ? LOAD(cell[-1]) : 0;
 
-	if (!lines)
-		wanted = wanted < usual ? wanted : usual;
-	else if (wanted > 2 * lines)
-		wanted = lines;
-	else
-		wanted = lines / 4;
-	while ((1u << log2) < wanted)
-		log2++;
-	return log2;
+	for (uint32_t table = (uint32_t)region; table; table = next_table(memory, table))
+		lines += 1u << ML_AGENT_TABLE_LOG2(table);
+	return lines;
 }
 
-/* A table at @link, behind @lines of other tables. When another thread was first its table is used,
- * and these lines are lost. */
-RARE static bool table_new(struct ml_agent_memory *memory, uint32_t *link, uint64_t size,
-			   uint32_t lines)
+/* Lines for the first table at @cell, where a block of @size comes first: what the blocks before it
+ * are like, or those at present, these will be. */
+static uint32_t first_lines(struct ml_agent_memory *memory, const uint64_t *cell, uint64_t size)
 {
-	uint32_t log2 = table_size(memory, size, lines), nothing = 0, first;
-	uint32_t mean = LOAD(memory->mean_size);
+	uint32_t wanted = lines_for(size), usual = lines_before(memory, cell);
 
+	/* A little behind the first table is no reason to double that. */
+	if (usual)
+		return usual - usual / 4 < 4 * wanted ? usual - usual / 4 : 4 * wanted;
+	usual = lines_for(LOAD(memory->mean_size));
+	return usual < wanted ? usual : wanted;
+}
+
+/* The same for a table behind @lines of others, where a block of @size has no place: not to be much
+ * too large. */
+static uint32_t more_lines(uint64_t size, uint32_t lines)
+{
+	return lines_for(size) > lines ? lines : lines / 4;
+}
+
+/* A table of at least @wanted lines, for a block of @size; 0 when there are none. */
+RARE static uint32_t table_new(struct ml_agent_memory *memory, uint64_t size, uint32_t wanted,
+			       bool is_owned)
+{
+	uint32_t mean = LOAD(memory->mean_size), log2 = 0, first;
+
+	while ((1u << log2) < wanted)
+		log2++;
 	/* Only a guess: threads may lose each other's. */
 	if (size <= 1u << ML_AGENT_REGION_SHIFT)
 		mean = (7 * mean + (uint32_t)size + 7) / 8;
@@ -148,51 +167,87 @@ RARE static bool table_new(struct ml_agent_memory *memory, uint32_t *link, uint6
 	first = __atomic_fetch_add(&memory->line_count, 1u << log2, __ATOMIC_RELAXED) + 1;
 	if (first + (1u << log2) > memory->line_limit) {
 		__atomic_fetch_sub(&memory->line_count, 1u << log2, __ATOMIC_RELAXED);
-		return false;
+		return 0;
 	}
-	__atomic_compare_exchange_n(link, &nothing, ML_AGENT_TABLE(first, log2), false,
-				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	return ML_AGENT_TABLE(first, log2, is_owned);
+}
+
+/* Whether a region's first table is to be of the thread that puts the first block there: not where
+ * threads use each other's regions anyway. */
+static bool is_owning_worth_it(const struct ml_agent_memory *memory)
+{
+	return LOAD(memory->shared_count) <= 16 + LOAD(memory->owned_count) / 4;
+}
+
+/* The first table of a region, of thread @own unless that is 0. When another thread was first its
+ * table is used, and these lines are lost. */
+RARE static bool region_new(struct ml_agent_memory *memory, uint64_t *cell, uint64_t size,
+			    uint32_t own)
+{
+	uint64_t nothing = 0;
+	uint32_t table;
+
+	if (!is_owning_worth_it(memory))
+		own = 0;
+	table = table_new(memory, size, first_lines(memory, cell, size), own);
+	if (!table)
+		return false;
+	if (__atomic_compare_exchange_n(cell, &nothing,
+					(uint64_t)own << ML_AGENT_CELL_OWNER | table, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED) &&
+	    own)
+		ADD(memory->owned_count, 1);
 	return true;
 }
 
-static inline bool find_in_line(struct ml_agent_line *line, uint32_t wanted, struct place *out)
+/* The same behind @table, the last one of its region. */
+RARE static bool table_append(struct ml_agent_memory *memory, uint32_t table, uint64_t size,
+			      uint32_t lines, bool is_owned)
 {
-	for (uint32_t i = 0; i < ML_AGENT_LINE_BLOCKS; i++) {
-		if (!is_key(LOAD(line->key[i]), wanted))
-			continue;
-		*out = (struct place){line, i};
-		return true;
-	}
-	return false;
+	uint32_t *more = &memory->lines[ML_AGENT_TABLE_FIRST(table)].more, old = LOAD(*more);
+	uint32_t next = table_new(memory, size, more_lines(size, lines), is_owned);
+
+	if (!next)
+		return false;
+	while (!(old & ~ML_AGENT_LINE_SPILLED))
+		if (__atomic_compare_exchange_n(more, &old, old | next, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
+			break;
+	return true;
 }
 
-static inline bool find_free(struct ml_agent_line *line, struct place *out)
-{
-	for (uint32_t i = 0; i < ML_AGENT_LINE_BLOCKS; i++) {
-		if (LOAD(line->key[i]))
-			continue;
-		*out = (struct place){line, i};
-		return true;
-	}
-	return false;
-}
-
-/* ---- what a thread remembers of places --------------------------------------------------------
+/* ---- lines ------------------------------------------------------------------------------------
  *
- * Allocators give out what was freed last. So the place of a block that a thread freed stays its
- * own as long as it remembers it, and is taken again without an atomic operation.
+ * Which of a line's blocks is meant cannot be foreseen: it is found without a branch.
  */
 
-/* Chosen by the address's bits 4 to 13, which are the offset. */
-static inline struct ml_agent_recent *recent_of(struct ml_agent_memo *memo, uint64_t address)
+#define NOT_THERE ML_AGENT_LINE_BLOCKS
+
+static inline uint32_t index_of(const struct ml_agent_line *line, uint32_t wanted)
 {
-	return (void *)((char *)memo->recent + (address & (sizeof(memo->recent) - 16)));
+	uint32_t found = NOT_THERE;
+
+#pragma GCC unroll 5
+	for (uint32_t i = ML_AGENT_LINE_BLOCKS; i-- > 0;)
+		choose_zero(&found, i,
+			    (LOAD(line->key[i]) ^ wanted) &
+				    (ML_AGENT_KEY_USED | ML_AGENT_KEY_PLACE));
+	return found;
 }
 
-static inline struct place recent_place(struct ml_agent_memory *memory,
-					const struct ml_agent_recent *recent)
+static inline uint32_t free_index(const struct ml_agent_line *line)
 {
-	return (struct place){&memory->lines[recent->place >> 4], recent->place & 15};
+	uint32_t found = NOT_THERE;
+
+#pragma GCC unroll 5
+	for (uint32_t i = ML_AGENT_LINE_BLOCKS; i-- > 0;)
+		choose_zero(&found, i, LOAD(line->key[i]));
+	return found;
+}
+
+static inline bool is_key(uint32_t key, uint32_t wanted)
+{
+	return !((key ^ wanted) & (ML_AGENT_KEY_USED | ML_AGENT_KEY_PLACE));
 }
 
 static inline uint32_t key_at(struct place place)
@@ -205,21 +260,48 @@ static inline void set_key(struct place place, uint32_t key)
 	__atomic_store_n(&place.line->key[place.i], key, __ATOMIC_RELEASE);
 }
 
-/* Remembers where @address has its block, and lets go of what was remembered in that place. */
-static void remember(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-		     uint64_t address, struct place place)
+static inline bool is_spilled(const struct ml_agent_line *line)
 {
-	struct ml_agent_recent *recent = recent_of(thread->memo, address);
+	return LOAD(line->more) & ML_AGENT_LINE_SPILLED;
+}
 
-	if (recent->address && !recent->key) {
-		struct place old = recent_place(memory, recent);
+/* ---- what a thread remembers of places --------------------------------------------------------
+ *
+ * Allocators give out what was freed last: most blocks come where the thread has freed one.
+ */
 
-		if (key_at(old) == thread->own_key)
-			set_key(old, 0);
-	}
-	recent->address = address;
-	recent->place = (uint32_t)(place.line - memory->lines) << 4 | place.i;
-	recent->key = 0;
+#define RECENT_BITS 34u
+#define RECENT_MASK ((1ull << RECENT_BITS) - 1)
+#define RECENT_OWN  8u
+
+_Static_assert(RECENT_BITS + 13 >= ML_AGENT_ADDRESS_BITS, "a whole address");
+_Static_assert(ML_AGENT_RECENT == 1024, "chosen by the address's bits 3 to 12");
+
+/* A word with what is known of the place of @address; one word, so that no signal handler can
+ * change half of it. */
+static inline uint64_t *recent_of(struct ml_agent_memo *memo, uint64_t address)
+{
+	return (void *)((char *)memo->recent + (address & (sizeof(memo->recent) - 8)));
+}
+
+/* Where the block of @address is or was; its key tells. */
+static inline bool recall(struct ml_agent_memory *memory, struct ml_agent_memo *memo,
+			  uint64_t address, struct place *out)
+{
+	uint64_t recent = LOAD(*recent_of(memo, address)), number = recent >> RECENT_BITS;
+
+	*out = (struct place){&memory->lines[number >> 4], number & 7, number & RECENT_OWN};
+	return (recent & RECENT_MASK) == address >> 13 && !(address & 7);
+}
+
+static inline void remember(struct ml_agent_memory *memory, struct ml_agent_memo *memo,
+			    uint64_t address, struct place place)
+{
+	uint64_t number = (uint64_t)(place.line - memory->lines) << 4 | place.i |
+			  (place.is_own ? RECENT_OWN : 0);
+
+	__atomic_store_n(recent_of(memo, address), number << RECENT_BITS | address >> 13,
+			 __ATOMIC_RELAXED);
 }
 
 /* ---- blocks -----------------------------------------------------------------------------------
@@ -266,129 +348,184 @@ static inline bool claim_place(struct place place)
 					   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* Books @block at @place, which is taken, and remembers its key unless its size is elsewhere. */
-static inline void fill_place(struct place place, struct ml_agent_recent *recent,
-			      const struct block *block, uint32_t size)
+/* Books @block at @place, which is taken. */
+static inline void fill_place(struct place place, const struct block *block, uint32_t size)
 {
-	uint32_t key = place_key(block->address) | block->stack << ML_AGENT_KEY_STACK;
-
-	if (recent)
-		recent->key = size & ML_AGENT_SIZE_LARGE ? 0 : key;
 	place.line->size[place.i] = size;
 	place.line->born[place.i] =
 		block->born << ML_AGENT_BORN_SHIFT | ((uint32_t)block->address & 7);
-	set_key(place, key);
+	set_key(place, place_key(block->address) | block->stack << ML_AGENT_KEY_STACK);
 }
 
-/* Frees @place, or with its key keeps it for a thread. */
-static void empty_place(struct ml_agent_memory *memory, struct place place, uint32_t key)
+static inline void empty_place(struct ml_agent_memory *memory, struct place place)
 {
 	uint32_t size = place.line->size[place.i];
 
-	set_key(place, key);
-	if (size & ML_AGENT_SIZE_LARGE)
+	set_key(place, 0);
+	if (UNLIKELY(size & ML_AGENT_SIZE_LARGE))
 		large_free(memory, size);
 }
 
-/* A place for the block in the tables, which grow for it: its key is taken. One of that address
- * that is there already was freed without our seeing it. */
-static bool place_new(struct ml_agent_memory *memory, const struct block *block, struct place *out)
+/* Where the block of @wanted is in @table. */
+static bool find_in_table(struct ml_agent_memory *memory, uint32_t table, uint32_t wanted,
+			  struct place *out)
 {
-	uint32_t *cell = cell_of(memory, block->address, true), wanted = place_key(block->address);
+	struct ml_agent_line *line = line_of(memory, table, wanted);
 
-	while (cell) {
-		uint32_t table, lines = 0, *link = cell;
-		bool is_free = false;
-
-		while ((table = __atomic_load_n(link, __ATOMIC_ACQUIRE))) {
-			struct ml_agent_line *line = line_of(memory, table, wanted);
-			struct ml_agent_line *other = other_line(memory, table, line);
-			struct place found;
-
-			if (UNLIKELY(find_in_line(line, wanted, &found) ||
-				     find_in_line(other, wanted, &found)))
-				empty_place(memory, found, 0);
-			if (!is_free)
-				is_free = find_free(line, out) || find_free(other, out);
-			lines += 1u << ML_AGENT_TABLE_LOG2(table);
-			link = next_table(memory, table);
-		}
-		if (is_free && claim_place(*out))
+	for (uint32_t step = 0; step <= last_step(table); step++) {
+		out->line = line_at(memory, table, line, step);
+		out->i = index_of(out->line, wanted);
+		if (out->i != NOT_THERE)
 			return true;
-		if (!is_free && !table_new(memory, link, block->size, lines))
+		if (!is_spilled(out->line))
 			return false;
 	}
 	return false;
 }
 
-/* Puts @block in. @thread is NULL when what it remembers must not be touched. */
+/* A free place for @wanted in @table, now taken. */
+static bool take_in_table(struct ml_agent_memory *memory, uint32_t table, uint32_t wanted,
+			  struct place *out)
+{
+	struct ml_agent_line *line = line_of(memory, table, wanted);
+	uint32_t step = 0;
+
+	out->is_own = table & ML_AGENT_TABLE_OWNED;
+	while (step <= last_step(table)) {
+		out->line = line_at(memory, table, line, step);
+		out->i = free_index(out->line);
+		if (out->i == NOT_THERE) {
+			if (!is_spilled(out->line))
+				__atomic_fetch_or(&out->line->more, ML_AGENT_LINE_SPILLED,
+						  __ATOMIC_RELEASE);
+			step++;
+		} else if (out->is_own || claim_place(*out)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A place for the block in the tables, which grow for it, now taken. One of that address that is
+ * there already was freed without our seeing it. @own is the thread's key; 0 when its own tables
+ * must not be touched, as it was interrupted at them. */
+__attribute__((noinline)) static bool place_new(struct ml_agent_memory *memory, uint32_t own,
+						const struct block *block, struct place *out)
+{
+	uint64_t *cell = cell_of(memory, block->address, true), region;
+	uint32_t wanted = place_key(block->address), table, last = 0, lines = 0;
+	bool is_own, is_taken = false;
+
+	if (!cell)
+		return false;
+	while (!(region = __atomic_load_n(cell, __ATOMIC_ACQUIRE)))
+		if (!region_new(memory, cell, block->size, own))
+			return false;
+	is_own = own && (uint16_t)(region >> ML_AGENT_CELL_OWNER) == own;
+	for (table = (uint32_t)region;; table = next_table(memory, last)) {
+		struct place old;
+
+		if (table && find_in_table(memory, table, wanted, &old))
+			empty_place(memory, old);
+		if (table && !is_taken && (is_own || !(table & ML_AGENT_TABLE_OWNED)))
+			is_taken = take_in_table(memory, table, wanted, out);
+		if (!table && is_taken)
+			break;
+		if (!table) {
+			if (!table_append(memory, last, block->size, lines, is_own))
+				return false;
+			if (!is_own && region >> ML_AGENT_CELL_OWNER)
+				ADD(memory->shared_count, 1);
+			continue;
+		}
+		lines += 1u << ML_AGENT_TABLE_LOG2(table);
+		last = table;
+	}
+	if (last != (uint32_t)region && !(LOAD(*cell) & ML_AGENT_CELL_CHAINED))
+		__atomic_fetch_or(cell, ML_AGENT_CELL_CHAINED, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* A free place near its line, when the region is the thread's own and has but one table. */
+static inline bool place_at_once(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
+				 struct place *out)
+{
+	const uint64_t *cell = cell_of(memory, address, false);
+	uint64_t region = cell ? LOAD(*cell) : 0;
+	uint32_t wanted = place_key(address), table = (uint32_t)region, step = 0;
+	struct ml_agent_line *line;
+
+	if (UNLIKELY(region >> ML_AGENT_CELL_OWNER != own))
+		return false;
+	out->line = line_of(memory, table, wanted);
+	out->i = free_index(out->line);
+	out->is_own = true;
+	for (line = out->line; UNLIKELY(is_spilled(line));) {
+		if (index_of(line, wanted) != NOT_THERE || step == last_step(table))
+			return false;
+		line = line_at(memory, table, line_of(memory, table, wanted), ++step);
+		if (out->i == NOT_THERE)
+			*out = (struct place){line, free_index(line), true};
+	}
+	return index_of(line, wanted) == NOT_THERE && out->i != NOT_THERE;
+}
+
+/* Puts @block in. @thread is NULL when its tables and what it remembers must not be touched. */
 static bool put_block(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 		      const struct block *block)
 {
-	struct ml_agent_recent *recent = thread ? recent_of(thread->memo, block->address) : NULL;
-	uint32_t size = size_word(memory, block);
+	uint32_t size = size_word(memory, block), own = thread ? thread->own_key : 0;
 	struct place place;
 
 	/* That of malloc(0) by thread number 0 is 0 as well. */
 	if (!size && block->size)
 		return false;
-	if (recent && recent->address == block->address) {
-		place = recent_place(memory, recent);
-		if (key_at(place) == thread->own_key) {
-			fill_place(place, recent, block, size);
-			return true;
-		}
-	}
-	if (!place_new(memory, block, &place)) {
+	if (!place_new(memory, own, block, &place)) {
 		if (size & ML_AGENT_SIZE_LARGE)
 			large_free(memory, size);
 		return false;
 	}
 	if (thread)
-		remember(memory, thread, block->address, place);
-	fill_place(place, recent, block, size);
+		remember(memory, thread->memo, block->address, place);
+	fill_place(place, block, size);
 	return true;
 }
 
-static bool find_in_tables(struct ml_agent_memory *memory, uint64_t address, struct place *out)
+__attribute__((noinline)) static bool
+find_in_region(struct ml_agent_memory *memory, uint64_t region, uint32_t wanted, struct place *out)
 {
-	const uint32_t *link = cell_of(memory, address, false);
-	uint32_t wanted = place_key(address), table;
+	uint32_t table = (uint32_t)region;
 
-	while (link && (table = __atomic_load_n(link, __ATOMIC_ACQUIRE))) {
-		struct ml_agent_line *line = line_of(memory, table, wanted);
-
-		if (find_in_line(line, wanted, out) ||
-		    find_in_line(other_line(memory, table, line), wanted, out))
-			return true;
-		link = next_table(memory, table);
-	}
-	return false;
+	out->is_own = false;
+	while (table && !find_in_table(memory, table, wanted, out))
+		table = region & ML_AGENT_CELL_CHAINED ? next_table(memory, table) : 0;
+	return table;
 }
 
-static bool place_find(struct ml_agent_memory *memory, const struct ml_agent_thread *thread,
-		       uint64_t address, struct place *out)
+static inline bool find_place(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
+			      struct place *out)
 {
-	const struct ml_agent_recent *recent = thread ? recent_of(thread->memo, address) : NULL;
+	const uint64_t *cell = cell_of(memory, address, false);
+	uint64_t region = cell ? __atomic_load_n(cell, __ATOMIC_ACQUIRE) : 0;
+	uint32_t wanted = place_key(address);
 
-	if (recent && recent->address == address) {
-		*out = recent_place(memory, recent);
-		if (is_key(key_at(*out), place_key(address)))
-			return true;
-	}
-	return find_in_tables(memory, address, out);
+	if (UNLIKELY(!region))
+		return false;
+	out->line = line_of(memory, (uint32_t)region, wanted);
+	out->i = index_of(out->line, wanted);
+	out->is_own = own && region >> ML_AGENT_CELL_OWNER == own;
+	return LIKELY(out->i != NOT_THERE) || find_in_region(memory, region, wanted, out);
 }
 
-/* Takes the block at @address out and tells what it was; false when it is not there. @thread may
- * be NULL. Freed twice at once is the program's bug. */
-static bool take_block(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-		       uint64_t address, struct block *out)
+/* Takes the block at @address out and tells what it was; false when it is not there. Freed twice
+ * at once is the program's bug. */
+static bool take_block(struct ml_agent_memory *memory, uint64_t address, struct block *out)
 {
 	struct place place;
 	uint32_t key, size;
 
 	out->address = 0;
-	if (!place_find(memory, thread, address, &place))
+	if (!find_place(memory, 0, address, &place))
 		return false;
 	key = key_at(place);
 	size = place.line->size[place.i];
@@ -403,9 +540,7 @@ static bool take_block(struct ml_agent_memory *memory, struct ml_agent_thread *t
 		out->size = memory->large[size & (ML_AGENT_LARGE - 1)].size;
 		out->tid_number = 0;
 	}
-	if (thread)
-		remember(memory, thread, address, place);
-	empty_place(memory, place, thread ? thread->own_key : 0);
+	empty_place(memory, place);
 	return true;
 }
 

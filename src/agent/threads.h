@@ -49,7 +49,7 @@ static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread
 	thread->random = pointer ^ (uint64_t)tid << 32 ^ LOAD(memory->now_ns);
 	thread->tid_offset = find_tid(pointer, tid);
 	thread->memo = &memory->memos[thread - memory->threads];
-	thread->own_key = ML_AGENT_KEY_OF((uint32_t)(thread - memory->threads));
+	thread->own_key = (uint32_t)(thread - memory->threads) + 1;
 	number_tid(memory, thread, tid);
 	return true;
 }

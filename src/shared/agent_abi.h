@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 4u
+#define ML_AGENT_VERSION 5u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 
@@ -98,10 +98,8 @@ struct ml_agent_range {
  * with ML_AGENT_SIZE_LARGE it is the number of an ml_agent_large. The birth has the address's
  * lowest 3 bits beside it.
  */
-#define ML_AGENT_KEY_USED (1u << 31)
-#define ML_AGENT_KEY_BUSY 1u /**< taken and not yet written */
-/** The place of a block that thread @i freed and remembers: only that thread may take it. */
-#define ML_AGENT_KEY_OF(i)  (((i) + 1u) << 4 | 2u)
+#define ML_AGENT_KEY_USED   (1u << 31)
+#define ML_AGENT_KEY_BUSY   1u /**< taken and not yet written */
 #define ML_AGENT_KEY_PLACE  ((1u << (ML_AGENT_REGION_SHIFT - 3)) - 1)
 #define ML_AGENT_KEY_STACK  (ML_AGENT_REGION_SHIFT - 3)
 #define ML_AGENT_SIZE_LARGE (1u << 31)
@@ -114,13 +112,25 @@ struct ml_agent_line {
 	uint32_t key[ML_AGENT_LINE_BLOCKS]; /**< 0 free */
 	uint32_t size[ML_AGENT_LINE_BLOCKS];
 	uint32_t born[ML_AGENT_LINE_BLOCKS];
-	uint32_t next; /**< in the first line of a table: the region's next one */
+	/** ML_AGENT_LINE_SPILLED; in the first line of a table also the region's next table. */
+	uint32_t more;
 } __attribute__((aligned(64)));
 
-/** A table of lines: its first line << 5 | log2 of their number; 0 none. */
-#define ML_AGENT_TABLE(first, log2) ((first) << 5 | (log2))
-#define ML_AGENT_TABLE_FIRST(table) ((table) >> 5)
-#define ML_AGENT_TABLE_LOG2(table)  ((table)&31u)
+/** Some blocks that belong here are, or were, in lines near it. */
+#define ML_AGENT_LINE_SPILLED 1u
+
+/** A table of lines: its first line, log2 of their number, whether only the thread that owns the
+ * region puts blocks in; 0 none. */
+#define ML_AGENT_TABLE_OWNED 2u
+#define ML_AGENT_TABLE(first, log2, owned)                                                         \
+	((first) << 6 | (log2) << 2 | ((owned) ? ML_AGENT_TABLE_OWNED : 0u))
+#define ML_AGENT_TABLE_FIRST(table) ((table) >> 6)
+#define ML_AGENT_TABLE_LOG2(table)  ((table) >> 2 & 15u)
+
+/** A region: its first table, above it the owner's own_key (0: nobody's), and whether there is
+ * another table behind the first. */
+#define ML_AGENT_CELL_OWNER   32u
+#define ML_AGENT_CELL_CHAINED (1ull << 63)
 
 struct ml_agent_large {
 	uint64_t size; /**< 0 unused */
@@ -188,16 +198,11 @@ struct ml_agent_trace {
 	uint64_t alloc_bytes;
 };
 
-/** Where the block of an address is, or was before it was freed. */
-struct ml_agent_recent {
-	uint64_t address;
-	uint32_t place; /**< line * 16 + number in it: counts keys from the first line on */
-	uint32_t key;   /**< the block's, as it was booked; 0: freed, or large */
-};
-
 /** What a thread remembers. */
 struct ml_agent_memo {
-	struct ml_agent_recent recent[ML_AGENT_RECENT];
+	/** By address: the place where its block is, or was before it was freed, << 34 | the
+	 * address's upper bits. */
+	uint64_t recent[ML_AGENT_RECENT];
 	struct ml_agent_trace traces[ML_AGENT_TRACES];
 	/** In the order the walks read them: value << 16 | distance from sp / 8. */
 	uint64_t words[ML_AGENT_TRACE_WORDS];
@@ -227,7 +232,7 @@ struct ml_agent_thread {
 	uint64_t walks;
 	struct ml_agent_memo *memo; /**< in the target */
 	uint32_t words_used;
-	uint32_t own_key; /**< ML_AGENT_KEY_OF() */
+	uint32_t own_key; /**< its place in threads, + 1 */
 	uint32_t reserved[2];
 } __attribute__((aligned(64)));
 
@@ -272,7 +277,9 @@ struct ml_agent_memory {
 	uint32_t line_count;
 	uint32_t page_count;
 	uint32_t tid_count;
-	uint32_t mean_size; /**< of blocks lately */
+	uint32_t mean_size;    /**< of blocks lately */
+	uint32_t owned_count;  /**< regions that began as a thread's own … */
+	uint32_t shared_count; /**< … and those of them where others put blocks too */
 	uint64_t map_event_head __attribute__((aligned(64)));
 	uint64_t map_event_tail;
 	uint64_t call_event_head __attribute__((aligned(64)));
@@ -295,7 +302,7 @@ struct ml_agent_memory {
 	struct ml_agent_call_event call_events[ML_AGENT_CALL_EVENTS];
 	uint32_t tops[ML_AGENT_TOPS] __attribute__((aligned(4096)));
 	uint32_t page_tops[ML_AGENT_PAGES]; /**< which top a page belongs to */
-	uint32_t pages[ML_AGENT_PAGES][ML_AGENT_PAGE_REGIONS] __attribute__((aligned(4096)));
+	uint64_t pages[ML_AGENT_PAGES][ML_AGENT_PAGE_REGIONS] __attribute__((aligned(4096)));
 	struct ml_agent_line lines[] __attribute__((aligned(4096)));
 };
 

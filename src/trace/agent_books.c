@@ -188,9 +188,11 @@ static void read_table(struct reading *reading, uint32_t table, uint64_t region)
 				book_block(reading, &block);
 }
 
-static void read_region(struct reading *reading, uint32_t table, uint64_t region, uint64_t limit)
+static void read_region(struct reading *reading, uint64_t cell, uint64_t region, uint64_t limit)
 {
 	const struct ml_agent_memory *memory = reading->books->memory;
+
+	uint32_t table = (uint32_t)cell;
 
 	/* The target may have made a circle of them. */
 	for (int i = 0; table && i < TABLES_LIMIT; i++) {
@@ -199,7 +201,8 @@ static void read_region(struct reading *reading, uint32_t table, uint64_t region
 		if (log2 > TABLE_LOG2_LIMIT || first + (1u << log2) > limit)
 			return;
 		read_table(reading, table, region);
-		table = __atomic_load_n(&memory->lines[first].next, __ATOMIC_ACQUIRE);
+		table = __atomic_load_n(&memory->lines[first].more, __ATOMIC_ACQUIRE) &
+			~ML_AGENT_LINE_SPILLED;
 	}
 }
 

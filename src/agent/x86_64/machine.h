@@ -45,6 +45,12 @@ static inline void add_local(uint64_t *number, uint64_t n)
 	__asm__("addq %1, %0" : "+m"(*number) : "er"(n) : "cc");
 }
 
+/* Makes *@chosen @choice if @word is 0, without a branch. */
+static inline void choose_zero(uint32_t *chosen, uint32_t choice, uint32_t word)
+{
+	__asm__("test %2, %2; cmove %1, %0" : "+r"(*chosen) : "r"(choice), "r"(word) : "cc");
+}
+
 /* What compilers call for copies and clears. */
 __attribute__((used)) void *memcpy(void *to, const void *from, size_t size)
 {
