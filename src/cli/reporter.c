@@ -177,8 +177,6 @@ static struct ml_report_input input_of(struct ml_reporter *reporter)
 static void note_since(const struct ml_reporter *reporter, struct ml_report *report)
 {
 	const struct ml_mark *since = since_mark(reporter);
-	time_t local_s;
-	struct tm local = {0};
 
 	if (!ml_options_has(reporter->options, ML_OPTION_SINCE_MARK))
 		return;
@@ -187,8 +185,10 @@ static void note_since(const struct ml_reporter *reporter, struct ml_report *rep
 				       "everything since tracing began");
 		return;
 	}
-	local_s = since->time.tv_sec + report->utc_offset_s;
-	gmtime_r(&local_s, &local);
+
+	const struct ml_report then = {.time = since->time, .utc_offset_s = report->utc_offset_s};
+	struct tm local = ml_report_local_time(&then);
+
 	ml_report_note(report, "since mark %zu at %02d:%02d:%02d: only blocks allocated after it",
 		       (size_t)(since - reporter->marks.items) + 1, local.tm_hour, local.tm_min,
 		       local.tm_sec);

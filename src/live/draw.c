@@ -62,15 +62,6 @@ static void put_cell(struct cells *cells, const char *text, unsigned int width, 
 	cells->column += width;
 }
 
-static enum ml_style verdict_style(enum ml_verdict_class class)
-{
-	if (class == ML_VERDICT_LEAK)
-		return ML_STYLE_LEAK;
-	if (class == ML_VERDICT_GROWING)
-		return ML_STYLE_GROWING;
-	return class == ML_VERDICT_UNKNOWN ? ML_STYLE_DIM : ML_STYLE_FINE;
-}
-
 static void add_growth(struct ml_strbuf *text, double bytes_per_s)
 {
 	char human[ML_HUMAN_TEXT];
@@ -116,9 +107,9 @@ static void draw_site(struct ml_canvas *canvas, const struct ml_view *view, unsi
 		 ML_STYLE_PLAIN);
 	put_cell(&cells, count, BLOCKS_WIDTH, ML_FIT_RIGHT, ML_STYLE_PLAIN);
 	put_cell(&cells, ml_strbuf_text(&growth), GROWTH_WIDTH, ML_FIT_RIGHT, ML_STYLE_PLAIN);
-	put_cell(&cells, judged, VERDICT_WIDTH, ML_FIT_LEFT, verdict_style(verdict->class));
+	put_cell(&cells, judged, VERDICT_WIDTH, ML_FIT_LEFT, ml_page_verdict_style(verdict->class));
 	put_cell(&cells, ml_strbuf_text(&trend), trend_width(canvas), ML_FIT_LEFT,
-		 verdict_style(verdict->class));
+		 ml_page_verdict_style(verdict->class));
 	put_cell(&cells, ml_strbuf_text(&where), canvas->columns, ML_FIT_LEFT, ML_STYLE_PLAIN);
 }
 

@@ -103,20 +103,26 @@ static void add_figures(struct ml_page *page, const struct ml_report_site *site)
 	add_line(page, ML_STYLE_PLAIN, &line);
 }
 
+enum ml_style ml_page_verdict_style(enum ml_verdict_class class)
+{
+	if (class == ML_VERDICT_LEAK)
+		return ML_STYLE_LEAK;
+	if (class == ML_VERDICT_GROWING)
+		return ML_STYLE_GROWING;
+	return class == ML_VERDICT_UNKNOWN ? ML_STYLE_DIM : ML_STYLE_FINE;
+}
+
 static void add_verdict(struct ml_page *page, const struct ml_verdict *verdict,
 			const struct ml_canvas *canvas)
 {
 	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
-	enum ml_style style = verdict->class == ML_VERDICT_LEAK      ? ML_STYLE_LEAK
-			      : verdict->class == ML_VERDICT_GROWING ? ML_STYLE_GROWING
-								     : ML_STYLE_FINE;
 
 	ml_strbuf_puts(&text, ml_verdict_name(verdict->class));
 	if (verdict->class != ML_VERDICT_UNKNOWN)
 		ml_strbuf_printf(&text, " (%.0f %%)", 100 * verdict->confidence);
 	if (verdict->why[0])
 		ml_strbuf_printf(&text, ": %s", verdict->why);
-	add_wrapped(page, style, text.text, canvas->columns);
+	add_wrapped(page, ml_page_verdict_style(verdict->class), text.text, canvas->columns);
 }
 
 static void add_stack(struct ml_page *page, const struct ml_report_site *site)

@@ -21,6 +21,9 @@ struct ml_page {
 	ML_ARRAY(struct ml_page_line) lines;
 };
 
+/** What a verdict is shown in. */
+enum ml_style ml_page_verdict_style(enum ml_verdict_class class);
+
 /** All there is to say about @p site; NULL gives one line that says it is gone. */
 void ml_page_site(struct ml_page *page, const struct ml_report *report,
 		  const struct ml_report_site *site, const struct ml_canvas *canvas);
