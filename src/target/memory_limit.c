@@ -31,40 +31,63 @@ static void take_if_nearer(struct ml_memory_limit *out, enum ml_memory_limit_kin
 		*out = limit;
 }
 
-/* The number that is all of a file; false for "max" and for what cannot be read. */
-static bool read_number(int dir_fd, const char *directory, const char *name, uint64_t *out)
+/* A file of a cgroup, or NULL. */
+static char *read_file(int dir_fd, const char *directory, const char *name)
 {
 	ML_FREE_CLEANUP char *path = NULL;
-	ML_FREE_CLEANUP char *text = NULL;
 	ML_ERROR_CLEANUP struct ml_error *error = NULL;
-	char *end;
+	char *text = NULL;
 
 	if (asprintf(&path, "%s/%s", directory, name) < 0) {
 		path = NULL;
-		return false;
+		return NULL;
 	}
 	error = ml_file_read(dir_fd, path, FILE_MAX, &text, NULL);
-	if (error || text[0] < '0' || text[0] > '9')
+	return error ? NULL : text;
+}
+
+/* The number that is all of a file; false for "max" and for what cannot be read. */
+static bool read_number(int dir_fd, const char *directory, const char *name, uint64_t *out)
+{
+	ML_FREE_CLEANUP char *text = read_file(dir_fd, directory, name);
+	char *end;
+
+	if (!text || text[0] < '0' || text[0] > '9')
 		return false;
 	errno = 0;
 	*out = strtoull(text, &end, 10);
 	return !errno && (*end == '\n' || !*end);
 }
 
+/* What the kernel would give back first: files read long ago. Others leave it out of "used" too
+ * (Kubernetes' working set). */
+static uint64_t read_idle_files(int root_fd, const char *directory, const char *key)
+{
+	ML_FREE_CLEANUP char *text = read_file(root_fd, directory, "memory.stat");
+	size_t length = strlen(key);
+
+	for (const char *at = text; at && *at; at = strchrnul(at, '\n'), at += *at == '\n')
+		if (!strncmp(at, key, length) && at[length] == ' ')
+			return strtoull(at + length, NULL, 10);
+	return 0;
+}
+
 /* Files of cgroup v2, then of v1. */
 static void look_at_cgroup(int root_fd, const char *directory, struct ml_memory_limit *out)
 {
-	static const char *const files[][2] = {
-		{"memory.max", "memory.current"},
-		{"memory.limit_in_bytes", "memory.usage_in_bytes"},
+	static const char *const files[][3] = {
+		{"memory.max", "memory.current", "inactive_file"},
+		{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"},
 	};
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		uint64_t limit, used;
+		uint64_t limit, used, idle;
 
-		if (read_number(root_fd, directory, files[i][0], &limit) &&
-		    read_number(root_fd, directory, files[i][1], &used))
-			take_if_nearer(out, ML_LIMIT_CGROUP, limit, used);
+		if (!read_number(root_fd, directory, files[i][0], &limit) ||
+		    !read_number(root_fd, directory, files[i][1], &used))
+			continue;
+		idle = read_idle_files(root_fd, directory, files[i][2]);
+		take_if_nearer(out, ML_LIMIT_CGROUP, limit, used > idle ? used - idle : 0);
 	}
 }
 

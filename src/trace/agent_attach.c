@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "shared/sample_weight.h"
 #include "trace/agent_left.h"
+#include "trace/agent_room.h"
 #include "trace/process_allocators.h"
 
 #include <string.h>
@@ -213,7 +214,8 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 	memory->is_exact =
 		memory->config.sample_every <= 1 && !memory->always_bytes && !options->trace_calls;
 	memory->start_ns = memory->now_ns;
-	memory->line_limit = line_count(options);
+	memory->line_limit = attached->room_lines < line_count(options) ? attached->room_lines
+									: line_count(options);
 	memory->tgid = (uint32_t)ml_process_pid(attached->process);
 	memory->stack_limit = stacks < ML_AGENT_STACKS ? stacks + 1 : ML_AGENT_STACKS;
 	ml_array_each (allocator, &allocators->list)
@@ -263,6 +265,16 @@ static struct ml_error *begin(struct ml_agent_attached *attached,
 	}
 	ml_error_free(ml_injection_remove(&attached->injection));
 	ml_agent_close(attached);
+	return error;
+}
+
+static struct ml_error *find_room(struct ml_agent_attached *attached)
+{
+	uint64_t bytes;
+	struct ml_error *error = ml_agent_room_find(ml_process_pid(attached->process), &bytes);
+	uint64_t lines = bytes / sizeof(struct ml_agent_line);
+
+	attached->room_lines = lines < ML_AGENT_LINES ? (uint32_t)lines : ML_AGENT_LINES;
 	return error;
 }
 
@@ -336,7 +348,10 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 				 const struct ml_agent_attached *parent)
 {
 	struct ml_allocators allocators = {0};
-	struct ml_error *error = look_at_code(attached, &allocators);
+	struct ml_error *error = find_room(attached);
+
+	if (!error)
+		error = look_at_code(attached, &allocators);
 	if (!error && parent && ml_injection_is_inherited(attached->process, &parent->injection)) {
 		error = ml_injection_adopt(attached->process, &parent->injection,
 					   &attached->injection);

@@ -32,6 +32,7 @@ struct ml_agent_attached {
 	struct ml_injection injection; /**< without memory: not attached */
 	ML_ARRAY(uint64_t) refused;    /**< addresses of functions that cannot be patched */
 	uint64_t beyond_limit, not_patched;
+	uint32_t room_lines; /**< of blocks: what the limits on its memory leave for them */
 	bool is_behind; /**< there are functions that could not be patched just then */
 };
 

@@ -38,7 +38,8 @@ static int make_tree(void **state)
 	mkdirat(root_fd, "memory", 0700);
 	mkdirat(root_fd, "memory/v1", 0700);
 	put("a/memory.max", "1000000\n");
-	put("a/memory.current", "900000\n");
+	put("a/memory.current", "910000\n");
+	put("a/memory.stat", "anon 5\ninactive_file 10000\nactive_file 77\n");
 	put("a/b/memory.max", "max\n");
 	put("a/b/memory.current", "800000\n");
 	put("memory/v1/memory.limit_in_bytes", "5000\n");
