@@ -169,6 +169,8 @@ static bool role_resizes(uint32_t role)
 
 #include "agent/events.h"
 
+#include "agent/prior.h"
+
 /* Takes out the block that the call frees or resizes. */
 static bool unbook(struct ml_agent_memory *memory, uint64_t address, struct block *old)
 {
@@ -199,12 +201,8 @@ static void free_call(struct ml_agent_memory *memory, struct call *call)
 		tell_call(memory, thread, call->descriptor, 0, call->rdi, 0);
 		return;
 	}
-	if (unbook(memory, call->rdi, &gone))
-		return;
-	if (thread)
-		add_local(&thread->untracked_frees, 1);
-	else
-		count(memory, ML_SLOT_UNTRACKED_FREES);
+	if (!unbook(memory, call->rdi, &gone))
+		free_unknown(memory, thread, call->rdi);
 }
 
 static void swap_arguments(struct call *call)
@@ -319,7 +317,7 @@ uint32_t ml_agent_before(struct call *call)
 			remember(memory, thread->memo, first, place);
 			empty_place(memory, place);
 		} else {
-			add_local(&thread->untracked_frees, 1);
+			free_unknown(memory, thread, first);
 		}
 		return 0;
 	}
@@ -404,7 +402,7 @@ static void settle_old(struct ml_agent_memory *memory, struct call *call, uint64
 		else if (memory->always_bytes)
 			add_to_filter(memory, call->old.address);
 	} else if (!call->old.address) {
-		add_local(&thread->untracked_frees, 1);
+		free_unknown(memory, thread, call->pointer);
 	}
 }
 

@@ -177,6 +177,16 @@ static __always_inline const struct ml_trace_config *trace_config(void)
 	return bpf_map_lookup_elem(&config, &zero);
 }
 
+/* Processes have moved to another tracer: only those in the table are booked. */
+uint32_t processes_move;
+
+static __always_inline bool has_moved(uint64_t cookie)
+{
+	uint32_t process = ML_COOKIE_PROCESS(cookie);
+
+	return *(volatile uint32_t *)&processes_move && !bpf_map_lookup_elem(&processes, &process);
+}
+
 static __always_inline struct thread_state *thread_state(uint64_t flags)
 {
 	return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, flags);
@@ -491,6 +501,8 @@ static __always_inline int call_begins(struct pt_regs *ctx, uint64_t cookie)
 	struct thread_state *thread = thread_state(BPF_LOCAL_STORAGE_GET_F_CREATE);
 	uint32_t role = ML_COOKIE_ROLE(cookie);
 
+	if (has_moved(cookie))
+		return 1;
 	count(ML_SLOT_EVENTS);
 	if (!cfg)
 		return 1;
@@ -595,6 +607,8 @@ static __always_inline void call_ends(struct pt_regs *ctx)
 
 	thread->outer_sp = 0;
 
+	if (has_moved(cookie))
+		return;
 	if (thread->role == ML_ROLE_MUNMAP) {
 		unmap_ends(ctx, thread, cfg, cookie);
 		return;
@@ -664,7 +678,7 @@ int on_free(struct pt_regs *ctx)
 	struct ml_live_record record;
 
 	keep_kernel_stack(ctx, &nowhere_from_free);
-	if (!address || !cfg)
+	if (!address || !cfg || has_moved(cookie))
 		return 0;
 	count(ML_SLOT_EVENTS);
 

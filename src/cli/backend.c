@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/backend.h"
 
-#include "base/clock.h"
+#include "base/strbuf.h"
 #include "cli/note.h"
 #include "target/maps.h"
+#include "trace/takeover.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -13,12 +14,19 @@
 #define TICK_S     0.01
 #define IDLE_CPU_S 0.015
 #define IDLE_US    60000
-/* How long the cost of busy targets is looked at. */
+/* How long the cost of busy targets is looked at before the user is told that they are traced. */
 #define LOOK_US 200000
 
-/* What a call takes the agent when it books everything (docs/PERFORMANCE.md, a pair in a loop), and
- * how it samples when that is too much. */
-#define AGENT_CALL_S  20e-9
+/* What is counted of the time before, each time it is looked: about three seconds count. */
+#define KEPT_SHARE 0.6
+/* So much CPU time must the targets have used in them for a share to mean anything. */
+#define WINDOW_CPU_S 0.1
+/* Looks in a row over the limit until something is done: a moment's peak is none. Estimates in
+ * place of exact figures come later, unless the limit was given in so many words. */
+#define LOOKS_TO_MOVE   2
+#define LOOKS_TO_SAMPLE 10
+
+/* How the agent samples when even that is too much. */
 #define SAMPLED_BYTES (512u << 10)
 
 static struct ml_error *create_agent(const struct ml_options *options,
@@ -30,6 +38,20 @@ static struct ml_error *create_agent(const struct ml_options *options,
 	return ml_agent_tracer_create(wanted, out);
 }
 
+/* One that can move to the agent, unless that is forbidden. */
+static struct ml_error *create_bpf(const struct ml_options *options,
+				   const struct ml_tracer_options *wanted, struct ml_tracer **out)
+{
+	struct ml_tracer *bpf;
+	struct ml_error *error = ml_bpf_tracer_create(wanted, &bpf);
+
+	if (error || options->backend == ML_BACKEND_BPF) {
+		*out = bpf;
+		return error;
+	}
+	return ml_moving_tracer_create(bpf, out);
+}
+
 struct ml_error *ml_backend_create(const struct ml_options *options,
 				   const struct ml_tracer_options *wanted, struct ml_tracer **out)
 {
@@ -39,7 +61,7 @@ struct ml_error *ml_backend_create(const struct ml_options *options,
 		return create_agent(options, wanted, out);
 	if (ml_options_is_kernel(options))
 		return ml_kernel_tracer_create(wanted, out);
-	refused = ml_bpf_tracer_create(wanted, out);
+	refused = create_bpf(options, wanted, out);
 	if (!refused || options->backend == ML_BACKEND_BPF)
 		return refused;
 	error = ml_agent_tracer_create(wanted, out);
@@ -78,101 +100,155 @@ static bool have_interpreter(const struct ml_targets *targets)
 	return false;
 }
 
-/* What a moment says. */
-struct burden {
-	double share;    /* by how much the targets are slowed down */
-	double events_s; /* calls in a CPU second of their own */
-};
+/* By how much the targets are slowed down, when @probes_s of @cpu_s were the tracer's. */
+static double share_of(double probes_s, double cpu_s)
+{
+	double own_s = cpu_s - probes_s;
 
-/* False when the targets are idle. */
-static bool measure(struct ml_session *session, struct burden *out)
+	return probes_s / (own_s > TICK_S ? own_s : TICK_S);
+}
+
+/* Takes note of what was used since the last time. False when that is not known. */
+static bool read_costs(struct ml_session *session, struct ml_backend_watch *watch)
 {
 	struct ml_tracer *tracer = session->tracer;
-	struct ml_tracer_cost before = {0}, after = {0};
-	double cpu_s = ml_targets_cpu_s(&session->targets), probes_s, own_s;
+	double cpu_s = ml_targets_cpu_s(&session->targets);
+	struct ml_tracer_cost cost = {.target_cpu_s = -1};
+
+	tracer->ops->cost(tracer, &cost);
+	if (cost.target_cpu_s < 0)
+		return false;
+	watch->window_cpu_s = watch->window_cpu_s * KEPT_SHARE + cpu_s - watch->cpu_s;
+	watch->window_probes_s =
+		watch->window_probes_s * KEPT_SHARE + cost.target_cpu_s - watch->probes_s;
+	watch->cpu_s = cpu_s;
+	watch->probes_s = cost.target_cpu_s;
+	return true;
+}
+
+static void begin_window(struct ml_backend_watch *watch)
+{
+	watch->window_cpu_s = watch->window_probes_s = 0;
+	watch->looks_over = 0;
+}
+
+/* A moment of busy targets; false when they are idle. */
+static bool look_for_a_moment(struct ml_session *session, struct ml_backend_watch *watch)
+{
+	double cpu_s = ml_targets_cpu_s(&session->targets);
 
 	if (cpu_s < IDLE_CPU_S) {
 		usleep(IDLE_US);
 		cpu_s = ml_targets_cpu_s(&session->targets);
 	}
-	if (cpu_s < IDLE_CPU_S)
+	if (cpu_s < IDLE_CPU_S || !read_costs(session, watch))
 		return false;
-	tracer->ops->cost(tracer, &before);
-	cpu_s = ml_targets_cpu_s(&session->targets);
+	begin_window(watch);
 	usleep(LOOK_US);
-	cpu_s = ml_targets_cpu_s(&session->targets) - cpu_s;
-	tracer->ops->cost(tracer, &after);
-	if (after.target_cpu_s < 0 || !after.events || cpu_s < IDLE_CPU_S)
-		return false;
-	probes_s =
-		(double)(after.events - before.events) * after.target_cpu_s / (double)after.events;
-	own_s = cpu_s - probes_s > TICK_S ? cpu_s - probes_s : TICK_S;
-	*out = (struct burden){.share = probes_s / own_s,
-			       .events_s = (double)(after.events - before.events) / own_s};
-	return true;
+	return read_costs(session, watch) && watch->window_cpu_s >= IDLE_CPU_S;
 }
 
-/* ---- the move ---------------------------------------------------------------------------------
+/* ---- the moves --------------------------------------------------------------------------------
  */
 
-static void tell_why_not(double share, const char *why)
+static void stay(struct ml_backend_watch *watch, double share, const char *why)
 {
+	watch->is_settled = true;
 	ml_note("tracing from the kernel (bpf) slows the process down by %.0f %%, over "
 		"--max-overhead; it stays so: %s",
 		share * 100, why);
 }
 
-static struct ml_error *return_to_bpf(struct ml_session *session,
-				      const struct ml_tracer_options *wanted)
+static void tell_move(const struct ml_move *move, double share)
 {
-	struct ml_tracer *tracer;
-	struct ml_error *error = ml_bpf_tracer_create(wanted, &tracer);
+	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
 
-	return error ? error : ml_session_change_tracer(session, tracer);
+	ml_strbuf_printf(
+		&text,
+		"tracing from inside the process (agent) from now on: from the kernel it "
+		"is slowed down by %.0f %%, over --max-overhead; its %zu blocks were taken "
+		"over (--backend bpf forbids that)",
+		share * 100, move->blocks - move->lost);
+	if (move->lost)
+		ml_strbuf_printf(&text, ", %zu are lost for want of room", move->lost);
+	if (move->stayed)
+		ml_strbuf_printf(&text, "; %zu of %zu processes stay: %s", move->stayed,
+				 move->stayed + move->processes, ml_error_message(move->problem));
+	ml_note("%s", text.text);
 }
 
-static struct ml_error *move(struct ml_session *session, struct ml_tracer_options *wanted,
-			     double share)
+static void move_to_agent(struct ml_session *session, struct ml_tracer_options *wanted,
+			  double share, struct ml_backend_watch *watch)
 {
-	struct ml_tracer *tracer;
-	ML_ERROR_CLEANUP struct ml_error *error = ml_agent_tracer_create(wanted, &tracer);
+	struct ml_move move;
+	ML_ERROR_CLEANUP struct ml_error *error =
+		ml_moving_tracer_move(session->tracer, wanted, &move);
 
+	begin_window(watch);
+	if (error || !move.processes)
+		stay(watch, share, ml_error_message(error ? error : move.problem));
+	else
+		tell_move(&move, share);
 	if (!error)
-		error = ml_session_change_tracer(session, tracer);
-	session->reporter.sample_bytes = wanted->sample_bytes;
-	if (error) {
-		session->reporter.sample_bytes = session->options->sample_bytes;
-		tell_why_not(share, ml_error_message(error));
-		wanted->sample_bytes = session->options->sample_bytes;
-		return return_to_bpf(session, wanted);
-	}
-	ml_note("tracing from inside the process (agent%s): from the kernel it would be slowed "
-		"down by %.0f %%, over --max-overhead",
-		wanted->sample_bytes == session->options->sample_bytes ? "" : ", sampling by bytes",
-		share * 100);
+		ml_error_free(move.problem);
+}
+
+/* What keeps the targets with bpf, NULL for nothing. */
+static const char *reason_to_stay(const struct ml_session *session)
+{
+	if (session->watches_end)
+		return "the command is watched to its end for --fail-on-leak";
+	if (have_interpreter(&session->targets))
+		return "Python and Java are traced from inside only with --backend agent";
 	return NULL;
 }
 
-struct ml_error *ml_backend_settle(struct ml_session *session, struct ml_tracer_options *wanted)
+static void lighten(struct ml_session *session, struct ml_tracer_options *wanted, double share,
+		    struct ml_backend_watch *watch)
+{
+	const char *why = reason_to_stay(session);
+
+	if (why)
+		stay(watch, share, why);
+	else
+		move_to_agent(session, wanted, share, watch);
+}
+
+static bool is_watched(const struct ml_session *session, const struct ml_backend_watch *watch)
 {
 	const struct ml_options *options = session->options;
-	struct burden burden;
 
-	/* The agent needs ptrace for itself. */
-	if (session->watches_end || options->backend != ML_BACKEND_AUTO ||
-	    strcmp(session->tracer->ops->name, "bpf") != 0 || !measure(session, &burden) ||
-	    burden.share <= options->max_overhead)
-		return NULL;
-	if (have_interpreter(&session->targets)) {
-		if (ml_options_has(options, ML_OPTION_MAX_OVERHEAD))
-			tell_why_not(burden.share,
-				     "Python and Java are traced from inside only with "
-				     "--backend agent");
-		return NULL;
-	}
-	/* Estimates in place of exact figures only where the limit was given in so many words. */
-	if (ml_options_has(options, ML_OPTION_MAX_OVERHEAD) && !wanted->sample_bytes &&
-	    wanted->sample_every <= 1 && burden.events_s * AGENT_CALL_S > options->max_overhead)
-		wanted->sample_bytes = SAMPLED_BYTES;
-	return move(session, wanted, burden.share);
+	return !watch->is_settled && options->backend == ML_BACKEND_AUTO &&
+	       !ml_options_is_kernel(options) && !options->trace_calls;
+}
+
+static bool is_bpf(const struct ml_session *session)
+{
+	return !strcmp(session->tracer->ops->name, "bpf");
+}
+
+void ml_backend_settle(struct ml_session *session, struct ml_tracer_options *wanted,
+		       struct ml_backend_watch *watch)
+{
+	double share;
+
+	if (!is_watched(session, watch) || !is_bpf(session) || !look_for_a_moment(session, watch))
+		return;
+	share = share_of(watch->window_probes_s, watch->window_cpu_s);
+	if (share > session->options->max_overhead)
+		lighten(session, wanted, share, watch);
+}
+
+void ml_backend_look(struct ml_session *session, struct ml_tracer_options *wanted,
+		     struct ml_backend_watch *watch)
+{
+	double share;
+
+	if (!is_watched(session, watch) || !read_costs(session, watch))
+		return;
+	share = share_of(watch->window_probes_s, watch->window_cpu_s);
+	if (watch->window_cpu_s < WINDOW_CPU_S || share <= session->options->max_overhead)
+		watch->looks_over = 0;
+	else if (++watch->looks_over >= LOOKS_TO_MOVE && is_bpf(session))
+		lighten(session, wanted, share, watch);
 }

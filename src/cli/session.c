@@ -20,7 +20,14 @@
 #define LOOK_EVERY_NS (ML_NS_PER_SECOND / 10)
 
 /* What a descriptor of the epoll is. */
-enum source { SOURCE_TIMER, SOURCE_SIGNAL, SOURCE_TRACER, SOURCE_PROCESS, SOURCE_LIVE };
+enum source {
+	SOURCE_TIMER,
+	SOURCE_SIGNAL,
+	SOURCE_TRACER,
+	SOURCE_PROCESS,
+	SOURCE_LIVE,
+	SOURCE_LOOK
+};
 
 static struct ml_error *watch(struct ml_session *session, int fd, enum source source)
 {
@@ -41,6 +48,7 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 		.output = writer->output,
 		.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
 		.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+		.look_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
 		.signal_fd = -1,
 	};
 	session->targets = (struct ml_targets){
@@ -58,7 +66,7 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 	};
 	ml_call_printer_init(&session->calls);
 	ml_reporter_start(&session->reporter);
-	if (session->epoll_fd < 0 || session->timer_fd < 0)
+	if (session->epoll_fd < 0 || session->timer_fd < 0 || session->look_fd < 0)
 		return ml_error_errno(errno, "cannot wait for events");
 
 	struct ml_error *error = ml_signals_open(&session->signal_fd);
@@ -67,25 +75,11 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 		error = watch(session, session->signal_fd, SOURCE_SIGNAL);
 	if (!error)
 		error = watch(session, session->timer_fd, SOURCE_TIMER);
+	if (!error)
+		error = watch(session, session->look_fd, SOURCE_LOOK);
 	if (!error && tracer->ops->event_fd(tracer) >= 0)
 		error = watch(session, tracer->ops->event_fd(tracer), SOURCE_TRACER);
 	return error;
-}
-
-struct ml_error *ml_session_change_tracer(struct ml_session *session, struct ml_tracer *tracer)
-{
-	struct ml_error *error = NULL;
-	int old_fd = session->tracer->ops->event_fd(session->tracer);
-
-	if (old_fd >= 0)
-		epoll_ctl(session->epoll_fd, EPOLL_CTL_DEL, old_fd, NULL);
-	session->tracer->ops->detach(session->tracer);
-	session->tracer->ops->destroy(session->tracer);
-	session->tracer = session->targets.tracer = session->reporter.tracer = tracer;
-	session->reporter.start_ns = ml_monotonic_ns();
-	if (tracer->ops->event_fd(tracer) >= 0)
-		error = watch(session, tracer->ops->event_fd(tracer), SOURCE_TRACER);
-	return error ? error : ml_targets_begin(&session->targets);
 }
 
 struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process)
@@ -270,6 +264,14 @@ static void on_live(struct ml_session *session)
 	}
 }
 
+static void on_look(struct ml_session *session)
+{
+	uint64_t expirations;
+
+	if (read(session->look_fd, &expirations, sizeof(expirations)) > 0 && session->look)
+		session->look(session->look_context);
+}
+
 static void handle(struct ml_session *session, enum source source)
 {
 	switch (source) {
@@ -287,6 +289,9 @@ static void handle(struct ml_session *session, enum source source)
 		break;
 	case SOURCE_LIVE:
 		on_live(session);
+		break;
+	case SOURCE_LOOK:
+		on_look(session);
 		break;
 	}
 }
@@ -347,7 +352,11 @@ static struct ml_error *start_timer(struct ml_session *session)
 				(long)(every_ns % ML_NS_PER_SECOND)},
 	};
 
-	if (timerfd_settime(session->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL) < 0)
+	const struct itimerspec look = {{ML_SESSION_LOOK_NS / ML_NS_PER_SECOND, 0},
+					{ML_SESSION_LOOK_NS / ML_NS_PER_SECOND, 0}};
+
+	if (timerfd_settime(session->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL) < 0 ||
+	    timerfd_settime(session->look_fd, 0, &look, NULL) < 0)
 		return ml_error_errno(errno, "cannot set the timer");
 	return NULL;
 }
@@ -493,5 +502,6 @@ void ml_session_deinit(struct ml_session *session)
 	ml_error_free(session->problem);
 	ml_fd_close(&session->signal_fd);
 	ml_fd_close(&session->timer_fd);
+	ml_fd_close(&session->look_fd);
 	ml_fd_close(&session->epoll_fd);
 }

@@ -34,6 +34,9 @@ enum ml_session_end {
 	ML_SESSION_READER, /**< whoever read the reports went away */
 };
 
+/** How often it is looked what tracing costs. */
+#define ML_SESSION_LOOK_NS ML_NS_PER_SECOND
+
 struct ml_session {
 	/* borrowed but for the tracer */
 	const struct ml_options *options;
@@ -52,6 +55,11 @@ struct ml_session {
 	uint64_t members_look_ns;      /**< when new ones were looked for last */
 	struct ml_u64map members_seen; /**< pid → start time of those that were tried */
 	int epoll_fd, timer_fd, signal_fd;
+	/** To be called every ML_SESSION_LOOK_NS while the session runs; before run, may be NULL.
+	 */
+	void (*look)(void *context);
+	void *look_context;
+	int look_fd;           /**< a timer */
 	uint64_t intervals;    /**< that have passed */
 	uint64_t last_look_ns; /**< when the targets' images were last compared */
 	uint64_t deadline_ns;  /**< the command's time to end; 0 = nobody asked it to */
@@ -67,12 +75,6 @@ struct ml_session {
 struct ml_error *ml_session_init(struct ml_session *session, const struct ml_options *options,
 				 struct ml_tracer *tracer, const struct ml_report_writer *writer,
 				 struct ml_record_file *record);
-
-/**
- * Traces with @p tracer (taken over) in place of the present one, whose books are forgotten: the
- * run begins now. An error when a target cannot be attached to.
- */
-struct ml_error *ml_session_change_tracer(struct ml_session *session, struct ml_tracer *tracer);
 
 /** Takes @p process over (also on failure) and attaches to it. */
 struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process);

@@ -81,26 +81,6 @@ bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target)
 	return target->is_attached;
 }
 
-struct ml_error *ml_targets_begin(struct ml_targets *targets)
-{
-	ml_array_each (it, &targets->list) {
-		if (it->has_ended)
-			continue;
-
-		bool was_attached = it->is_attached;
-
-		it->is_attached = false;
-		ml_vitals_read(it->pid, &it->first);
-		if (!ml_targets_attach(targets, it) && was_attached) {
-			struct ml_error *error = it->problem;
-
-			it->problem = NULL;
-			return error;
-		}
-	}
-	return NULL;
-}
-
 void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target)
 {
 	targets->tracer->ops->remove_process(targets->tracer, target->pid, false);

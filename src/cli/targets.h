@@ -60,9 +60,6 @@ struct ml_error *ml_targets_open_source(const struct ml_targets *targets, const 
  */
 bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target);
 
-/** Attaches to all with a tracer that is new. The first error ends it. */
-struct ml_error *ml_targets_begin(struct ml_targets *targets);
-
 /** The target is stopped at an exec: what the old image had is forgotten, the new one attached to.
  */
 void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target);

@@ -26,7 +26,8 @@ struct run {
 	struct ml_command command;
 	bool has_command;
 	struct ml_tracer_options wanted; /* borrowed by the tracer */
-	struct ml_process *process;      /* of --pid, until the session takes it over */
+	struct ml_backend_watch watch;
+	struct ml_process *process; /* of --pid, until the session takes it over */
 	struct ml_session session;
 	bool has_session;
 	bool is_announced;
@@ -109,6 +110,13 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static void look_at_cost(void *context)
+{
+	struct run *run = context;
+
+	ml_backend_look(&run->session, &run->wanted, &run->watch);
+}
+
 static struct ml_error *create_session(struct run *run)
 {
 	const struct ml_options *options = run->options;
@@ -127,8 +135,11 @@ static struct ml_error *create_session(struct run *run)
 	};
 
 	run->has_session = true;
-	return ml_session_init(&run->session, options, tracer, &writer,
-			       run->record.recorder ? &run->record : NULL);
+	error = ml_session_init(&run->session, options, tracer, &writer,
+				run->record.recorder ? &run->record : NULL);
+	run->session.look = look_at_cost;
+	run->session.look_context = run;
+	return error;
 }
 
 static struct ml_error *attach_kernel(struct run *run)
@@ -146,7 +157,7 @@ static struct ml_error *attach_pid(struct run *run)
 
 	run->process = NULL;
 	if (!error)
-		error = ml_backend_settle(&run->session, &run->wanted);
+		ml_backend_settle(&run->session, &run->wanted, &run->watch);
 	if (!error && run->options->follow)
 		error = ml_session_follow(&run->session, pid);
 	return error ? error : announce_pid(run, pid);
@@ -198,8 +209,8 @@ static struct ml_error *attach_container(struct run *run)
 				    "no process that can be traced has '%s' in its cgroup (see "
 				    "/proc/PID/cgroup; container runtimes put the id there)",
 				    name);
-	error = ml_backend_settle(session, &run->wanted);
-	if (!error && run->options->follow)
+	ml_backend_settle(session, &run->wanted, &run->watch);
+	if (run->options->follow)
 		error = follow_all(session);
 	snprintf(what, sizeof(what), "%zu process%s of container %.200s", attached,
 		 attached == 1 ? "" : "es", name);

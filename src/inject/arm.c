@@ -12,8 +12,10 @@ struct site {
 	const struct ml_injection_function *function;
 	uint64_t address; /* of the patch */
 	uint64_t slot;
-	struct ml_prologue_first first; /* what stays before the patch */
-	uint64_t copy;                  /* of the instructions moved */
+	struct ml_prologue_first first;       /* what stays before the patch */
+	uint64_t copy;                        /* of the instructions moved */
+	uint8_t before[ML_AGENT_PATCH_BYTES]; /* what the patch replaced, perhaps with a probe in it
+					       */
 	struct ml_prologue prologue;
 };
 
@@ -119,6 +121,44 @@ static bool is_first_whole(const struct ml_injection *injection, const struct si
 	       ml_machine_is_same(now, site->function->bytes, size);
 }
 
+/* Reads code of the process as it is without our own probe. */
+static bool read_without_probe(const struct ml_injection *injection, const struct site *site,
+			       uint8_t *bytes, size_t size)
+{
+	const struct ml_injection_function *function = site->function;
+	uint64_t at = function->probe - site->address;
+
+	if (!ml_process_read(injection->process, site->address, bytes, size))
+		return false;
+	if (function->probe && at < size && ml_machine_is_trap(bytes[at]))
+		bytes[at] = function->bytes[function->probe - function->address];
+	return true;
+}
+
+/* When our probe goes the kernel puts back what was there, where it finds a breakpoint: the jump
+ * must not look like one there. */
+static bool is_taken_for_probe(const struct site *site)
+{
+	uint64_t at = site->function->probe - site->address;
+	uint8_t jump[ML_AGENT_PATCH_BYTES];
+
+	ml_machine_write_jump(jump, site->address, site->slot + ML_SLOT_STUB);
+	return site->function->probe && at < sizeof(jump) && ml_machine_is_trap(jump[at]);
+}
+
+static struct ml_error *choose_slot(struct arming *arming, struct site *site,
+				    const uint8_t original[ML_AGENT_PATCH_BYTES])
+{
+	struct ml_error *error = take_slot(arming->injection, site->address, original, &site->slot);
+
+	/* Those of the next slot are others. */
+	if (!error && is_taken_for_probe(site))
+		error = take_slot(arming->injection, site->address, original, &site->slot);
+	if (!error && is_taken_for_probe(site))
+		error = ml_error_new(ML_ERROR_UNSUPPORTED, "its jump would look like a breakpoint");
+	return error;
+}
+
 /* Everything but the patch itself, while the target runs; site->first is set. */
 static struct ml_error *prepare_behind(struct arming *arming,
 				       const struct ml_injection_function *function,
@@ -143,14 +183,13 @@ static struct ml_error *prepare_behind(struct arming *arming,
 	}
 	if (header->patch_count == ML_AGENT_PATCHES)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many functions");
-	if (head < ML_AGENT_PATCH_BYTES ||
-	    !ml_process_read(injection->process, site->address, now, head))
+	if (head < ML_AGENT_PATCH_BYTES || !read_without_probe(injection, site, now, head))
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "it is too short or cannot be read");
 	if (memcmp(now, function->bytes + skip, head) != 0 || !is_first_whole(injection, site))
 		return ml_error_new(ML_ERROR_UNSUPPORTED,
 				    "its code is not the file's: a probe, breakpoint or other "
 				    "patch is in it");
-	error = take_slot(injection, site->address, now, &site->slot);
+	error = choose_slot(arming, site, now);
 	site->copy = site->slot + ML_SLOT_CODE + (site->first.must_redo ? skip : 0);
 	if (!error)
 		error = ml_prologue_move(function->bytes + skip, size, site->address, site->copy,
@@ -212,30 +251,40 @@ static struct ml_error *move_threads(struct arming *arming)
 	return NULL;
 }
 
+/* What stands at @site is what was found there: the file's code, or our own probe in it. */
+static bool is_as_prepared(struct site *site, const struct ml_agent_patch *patch)
+{
+	uint64_t probe = site->function->probe - site->address;
+
+	for (size_t i = 0; i < ML_AGENT_PATCH_BYTES; i++)
+		if (site->before[i] != patch->original[i] &&
+		    !(site->function->probe && i == probe && ml_machine_is_trap(site->before[i])))
+			return false;
+	return true;
+}
+
 static struct ml_error *patch_all(struct arming *arming)
 {
-	struct ml_agent_header *header = &arming->injection->memory->header;
+	struct ml_agent_patch *patches = arming->injection->memory->header.patches + arming->first;
 	const struct ml_stop *stop = &arming->step.stop;
 	struct ml_error *error = NULL;
-	uint32_t done = arming->first;
+	size_t done = 0;
 
-	for (uint32_t i = done; i < header->patch_count && !error; i++) {
-		const struct ml_agent_patch *patch = &header->patches[i];
-		uint8_t now[ML_AGENT_PATCH_BYTES];
+	for (; done < arming->count && !error; done += !error) {
+		const struct ml_agent_patch *patch = &patches[done];
+		struct site *site = &arming->sites[done];
 
-		if (!ml_stop_read(stop, patch->address, now, sizeof(now)) ||
-		    memcmp(now, patch->original, sizeof(now)) != 0 ||
+		if (!ml_stop_read(stop, patch->address, site->before, sizeof(site->before)) ||
+		    !is_as_prepared(site, patch) ||
 		    !ml_stop_write(stop, patch->address, patch->patched, ML_AGENT_PATCH_BYTES))
 			error = ml_error_new(ML_ERROR_TARGET,
 					     "the code of process %d changed while it was being "
 					     "attached to",
 					     arming->step.pid);
-		else
-			done++;
 	}
-	while (error && done > arming->first) {
+	while (error && done > 0) {
 		done--;
-		ml_stop_write(stop, header->patches[done].address, header->patches[done].original,
+		ml_stop_write(stop, patches[done].address, arming->sites[done].before,
 			      ML_AGENT_PATCH_BYTES);
 	}
 	return error;
@@ -250,6 +299,8 @@ static struct ml_error *arm_with_stop(struct arming *arming)
 		error = move_threads(arming);
 	if (!error)
 		error = patch_all(arming);
+	if (!error && arming->injection->patched)
+		arming->injection->patched(arming->injection->patched_context);
 	if (!error)
 		__atomic_store_n(&header->mode, ML_AGENT_ON, __ATOMIC_RELEASE);
 	ml_stop_end(&arming->step.stop);

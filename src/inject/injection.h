@@ -31,6 +31,7 @@ struct ml_injection_function {
 	const uint8_t *bytes; /**< as the file has them */
 	size_t size;          /**< of bytes; what is known of the function */
 	uint32_t role;        /**< enum ml_role */
+	uint64_t probe;       /**< where a uprobe of our own may be in it, 0 = there is none */
 	uint16_t number;      /**< of its name, for --trace */
 	const void *module;   /**< the same for functions of one module */
 	/** It may throw an exception, which cannot pass the agent: it is called for its exception
@@ -46,6 +47,10 @@ struct ml_injection {
 	size_t size;
 	int fd;                          /**< the memory's file; owned, -1 without memory */
 	uint32_t used[ML_AGENT_ISLANDS]; /**< slots given away on each island */
+	/** Called when functions are patched and all threads still stopped, by the process that
+	 * works: it can change what the kernel has, not this one's memory. May be NULL. */
+	void (*patched)(void *context);
+	void *patched_context;
 };
 
 /**

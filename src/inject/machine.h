@@ -78,6 +78,9 @@ void ml_machine_write_jump(uint8_t *jump, uint64_t from, uint64_t to);
  * pushed, and the agent entered, by the constants at ML_SLOT_SELF and ML_SLOT_ENTRY. */
 void ml_machine_write_stub(uint8_t slot[ML_SLOT_BYTES], const struct ml_prologue_first *first);
 
+/** True when @p byte is what a breakpoint puts there. */
+bool ml_machine_is_trap(uint8_t byte);
+
 /** True when @p now is the instruction @p bytes, perhaps with a breakpoint in it. */
 bool ml_machine_is_same(const uint8_t *now, const uint8_t *bytes, size_t size);
 

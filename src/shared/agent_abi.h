@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 5u
+#define ML_AGENT_VERSION 6u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 
@@ -59,6 +59,9 @@
 #define ML_AGENT_LARGE        (1u << 16) /**< blocks of ML_AGENT_LARGE_BYTES and more */
 #define ML_AGENT_LARGE_BYTES  (1u << 18)
 #define ML_AGENT_FILTER       (1u << 16)
+#define ML_AGENT_PRIOR        (1u << 22) /**< places for blocks that another tracer booked, … */
+#define ML_AGENT_PRIOR_PROBES 64u        /**< … each in one of so many behind each other */
+#define ML_AGENT_FREED        (1u << 20)
 
 /** Without a heartbeat for so long the agent lets every call through. */
 #define ML_AGENT_LAPSE_NS 10000000000ull
@@ -154,6 +157,16 @@ struct ml_agent_site {
 	uint64_t allocs;
 	uint64_t alloc_bytes;
 };
+
+/** A block of another tracer's books, by address: it lives, or was freed. */
+#define ML_AGENT_PRIOR_ALIVE(address) ((uint64_t)(address) << 1 | 1)
+#define ML_AGENT_PRIOR_DEAD(address)  ((uint64_t)(address) << 1)
+
+/** The first place where the block of @p address may be. */
+static inline uint32_t ml_agent_prior_first(uint64_t address)
+{
+	return (uint32_t)((address >> 4) * 0x9e3779b97f4a7c15ull >> 42);
+}
 
 struct ml_agent_map_event {
 	uint64_t sequence; /**< its number + 1 once it is written */
@@ -284,6 +297,10 @@ struct ml_agent_memory {
 	uint64_t map_event_tail;
 	uint64_t call_event_head __attribute__((aligned(64)));
 	uint64_t call_event_tail __attribute__((aligned(64)));
+	uint64_t freed_count
+		__attribute__((aligned(64))); /**< of freed; it may be beyond its end */
+	uint32_t has_prior;  /**< another tracer's blocks are to be looked for, … */
+	uint32_t logs_freed; /**< … and those that are not found, noted in freed */
 	uint64_t counters[ML_SLOT_COUNT] __attribute__((aligned(64)));
 	struct ml_process_maps maps[2] __attribute__((aligned(4096)));
 	uint32_t tids[ML_AGENT_TIDS] __attribute__((aligned(4096)));
@@ -299,6 +316,8 @@ struct ml_agent_memory {
 	struct ml_agent_thread threads[ML_AGENT_THREADS] __attribute__((aligned(4096)));
 	struct ml_agent_memo memos[ML_AGENT_THREADS];
 	struct ml_agent_large large[ML_AGENT_LARGE];
+	uint64_t prior[ML_AGENT_PRIOR]; /**< 0: nothing */
+	uint64_t freed[ML_AGENT_FREED];
 	struct ml_agent_call_event call_events[ML_AGENT_CALL_EVENTS];
 	uint32_t tops[ML_AGENT_TOPS] __attribute__((aligned(4096)));
 	uint32_t page_tops[ML_AGENT_PAGES]; /**< which top a page belongs to */
@@ -307,6 +326,7 @@ struct ml_agent_memory {
 };
 
 _Static_assert(sizeof(struct ml_agent_line) == 64, "a cache line");
+_Static_assert(ML_AGENT_PRIOR == 1u << (64 - 42), "what ml_agent_prior_first() gives");
 _Static_assert(sizeof(struct ml_agent_trace) == 64, "a cache line");
 _Static_assert(sizeof(struct ml_agent_thread) == 128, "two cache lines");
 _Static_assert(sizeof(struct ml_agent_header) <= 8192, "the header is copied whole");

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "shared/sample_weight.h"
 #include "trace/agent_left.h"
+#include "trace/agent_prior.h"
 #include "trace/agent_room.h"
 #include "trace/process_allocators.h"
 
@@ -114,6 +115,7 @@ static void list_function(struct ml_agent_attached *attached, struct ml_module *
 		.bytes = bytes,
 		.size = size,
 		.role = function->role,
+		.probe = attached->is_probed ? function->probe + code->bias : 0,
 		.number = ml_function_names_id(&attached->common->functions, function->name),
 		.module = module,
 		.throws = throws != ML_THROWS_NOT,
@@ -279,7 +281,8 @@ static struct ml_error *find_room(struct ml_agent_attached *attached)
 }
 
 static struct ml_error *inject(struct ml_agent_attached *attached,
-			       const struct ml_allocators *allocators)
+			       const struct ml_allocators *allocators,
+			       const struct ml_agent_takeover *takeover)
 {
 	size_t size = sizeof(struct ml_agent_memory) +
 		      line_count(attached->common->options) * sizeof(struct ml_agent_line);
@@ -297,6 +300,11 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 		if (!error)
 			error = ml_injection_map(attached->process, functions.list.items,
 						 functions.list.count, size, &attached->injection);
+		if (!error && takeover) {
+			attached->injection.patched = takeover->patched;
+			attached->injection.patched_context = takeover->context;
+			ml_agent_prior_expect(attached->injection.memory);
+		}
 		if (!error)
 			error = begin(attached, allocators, &functions);
 		take_turn(attached, false);
@@ -345,11 +353,13 @@ static struct ml_error *patch_new(struct ml_agent_attached *attached,
 }
 
 struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
-				 const struct ml_agent_attached *parent)
+				 const struct ml_agent_attached *parent,
+				 const struct ml_agent_takeover *takeover)
 {
 	struct ml_allocators allocators = {0};
 	struct ml_error *error = find_room(attached);
 
+	attached->is_probed = takeover != NULL;
 	if (!error)
 		error = look_at_code(attached, &allocators);
 	if (!error && parent && ml_injection_is_inherited(attached->process, &parent->injection)) {
@@ -360,8 +370,10 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 		if (!error)
 			error = patch_new(attached, &allocators);
 	} else if (!error) {
-		error = inject(attached, &allocators);
+		error = inject(attached, &allocators, takeover);
 	}
+	attached->is_probed = false;
+	attached->injection.patched = NULL;
 	ml_allocators_deinit(&allocators);
 	return error;
 }

@@ -33,16 +33,24 @@ struct ml_agent_attached {
 	ML_ARRAY(uint64_t) refused;    /**< addresses of functions that cannot be patched */
 	uint64_t beyond_limit, not_patched;
 	uint32_t room_lines; /**< of blocks: what the limits on its memory leave for them */
+	bool is_probed; /**< there may be probes of ours in its functions */
 	bool is_behind; /**< there are functions that could not be patched just then */
+};
+
+/** Of a process that has probes of ours, which the agent is put over. */
+struct ml_agent_takeover {
+	void (*patched)(void *context); /**< see struct ml_injection */
+	void *context;
 };
 
 /**
  * Attaches: everything is booked when it returns. @p parent is one of which the process may be a
- * forked child, or NULL. ML_ERROR_UNSUPPORTED when it has no allocator (yet). On an error the
- * process is as it was.
+ * forked child, or NULL; @p takeover is NULL for one that is not traced yet. ML_ERROR_UNSUPPORTED
+ * when it has no allocator (yet). On an error the process is as it was.
  */
 struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
-				 const struct ml_agent_attached *parent);
+				 const struct ml_agent_attached *parent,
+				 const struct ml_agent_takeover *takeover);
 
 /** What a look found. */
 enum ml_agent_look {

@@ -11,6 +11,7 @@
 #include "trace/map_books.h"
 #include "trace/mapping_watch.h"
 #include "trace/stack_store.h"
+#include "trace/takeover.h"
 #include "trace/tracer.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@
 struct agent_process {
 	struct ml_agent_attached attached;
 	struct ml_agent_books books;
+	struct ml_agent_prior prior; /* what another tracer had booked */
 	struct ml_agent_calls calls;
 	pid_t pid;
 	bool is_taken; /* false once it was removed: kept for its books and stacks */
@@ -170,10 +172,12 @@ static struct agent_process *add(struct agent_tracer *tracer, struct ml_process 
 	return process;
 }
 
-static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process *process)
+static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process *process,
+			       const struct ml_agent_takeover *takeover)
 {
-	struct ml_error *error =
-		ml_agent_attach(&process->attached, parent_of(tracer, process->attached.process));
+	const struct ml_agent_attached *parent =
+		takeover ? NULL : parent_of(tracer, process->attached.process);
+	struct ml_error *error = ml_agent_attach(&process->attached, parent, takeover);
 
 	process->books.memory = process->attached.injection.memory;
 	process->books.fd = process->attached.injection.fd;
@@ -193,6 +197,14 @@ static void note_stops(const struct agent_tracer *tracer, const struct agent_pro
 	for (size_t i = 0; i < header->stops && i < ML_AGENT_STOPS; i++)
 		ml_strbuf_printf(&text, " %llu", (unsigned long long)header->stop_ns[i] / 1000);
 	note(tracer, text.text);
+}
+
+/* Learns what was freed of what another tracer had booked. */
+static void tick_prior(const struct agent_tracer *tracer, struct agent_process *process)
+{
+	if (process->books.memory && !ml_agent_prior_tick(&process->prior, process->books.memory))
+		note(tracer, "more blocks were freed than could be noted while the agent took the "
+			     "books over: some that were allocated before look outstanding");
 }
 
 /* Takes the agent out and its books over. */
@@ -227,6 +239,7 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 	ml_map_books_settle(tracer->map_books);
 	ml_map_books_forget(tracer->map_books, pid);
 	ml_agent_books_forget(&process->books);
+	ml_agent_prior_deinit(&process->prior);
 }
 
 static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_process *target);
@@ -261,9 +274,9 @@ static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_pro
 	struct agent_process *process = process_of(tracer, ml_process_pid(target));
 
 	if (process && process->is_taken && process->attached.process == target)
-		return is_attached(process) ? look(tracer, process) : attach(tracer, process);
+		return is_attached(process) ? look(tracer, process) : attach(tracer, process, NULL);
 
-	struct ml_error *error = attach(tracer, add(tracer, target));
+	struct ml_error *error = attach(tracer, add(tracer, target), NULL);
 
 	/* One without an allocator may be starting. */
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
@@ -277,6 +290,42 @@ static struct ml_error *tracer_refresh_process(struct ml_tracer *base, pid_t pid
 	struct agent_process *process = process_of(tracer, pid);
 
 	return process && is_attached(process) ? look(tracer, process) : NULL;
+}
+
+/* ---- what another tracer had ------------------------------------------------------------------
+ */
+
+struct ml_error *ml_agent_tracer_take_over(struct ml_tracer *base, struct ml_process *target,
+					   void (*patched)(void *context), void *context)
+{
+	struct agent_tracer *tracer = self(base);
+	const struct ml_agent_takeover takeover = {patched, context};
+	struct ml_error *error = attach(tracer, add(tracer, target), &takeover);
+
+	if (error)
+		tracer_remove_process(base, ml_process_pid(target), false);
+	return error;
+}
+
+size_t ml_agent_tracer_give(struct ml_tracer *base, pid_t pid, ml_prior_blocks *blocks)
+{
+	struct agent_process *process = process_of(self(base), pid);
+
+	return ml_agent_prior_fill(&process->prior, process->books.memory, blocks);
+}
+
+struct ml_map_books *ml_agent_tracer_maps(struct ml_tracer *base)
+{
+	return self(base)->map_books;
+}
+
+bool ml_agent_tracer_record(struct ml_tracer *base, uint64_t id, struct ml_stack_record *out)
+{
+	const struct agent_tracer *tracer = self(base);
+	uint32_t index = ml_agent_books_index(id);
+
+	return index < tracer->processes.count &&
+	       ml_agent_books_stack(&tracer->processes.items[index]->books, id, out);
 }
 
 /* ---- news -------------------------------------------------------------------------------------
@@ -368,6 +417,7 @@ static void catch_up(struct agent_tracer *tracer, bool looks)
 		check_room(tracer, *process);
 		name_java(*process);
 		read_maps(tracer, *process);
+		tick_prior(tracer, *process);
 	}
 }
 
@@ -428,6 +478,10 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 	fresh.counters[ML_COUNTER_UNWIND_TABLE_FULL] +=
 		ml_unwind_tables_refused(tracer->common.rows.tables);
 	ml_map_books_snapshot(tracer->map_books, filter, &fresh);
+	ml_array_each (process, &tracer->processes) {
+		ml_agent_prior_settle(&(*process)->prior, (*process)->books.memory);
+		ml_agent_prior_snapshot(&(*process)->prior, filter, &fresh);
+	}
 	ml_snapshot_deinit(out);
 	*out = fresh;
 	return NULL;

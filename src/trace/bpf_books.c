@@ -174,35 +174,27 @@ static struct ml_error *read_sites(const struct ml_bpf_books *books, struct asse
 	return error;
 }
 
-static void book_block(struct assembly *assembly, const struct ml_live_key *key,
+static void book_block(void *context, const struct ml_live_key *key,
 		       const struct ml_live_record *record)
 {
-	const struct ml_snapshot_filter *filter = assembly->filter;
-	struct ml_snapshot *out = assembly->out;
-	struct ml_site_books *site = site_of(assembly, record->stack);
-	uint64_t born = record->born_ns;
-	/* Born after the snapshot began: age 0. */
-	uint64_t age = born < out->time_ns ? out->time_ns - born : 0;
-
-	ml_site_books_add(site, born, record->weight_bytes, record->weight_count);
-	ml_snapshot_add_cohort(out, site, filter, born, record->weight_bytes, record->weight_count);
-	if (age < filter->min_age_ns || born < filter->born_after_ns)
-		return;
-	site->shown_bytes += record->weight_bytes;
-	site->shown_count += record->weight_count;
-	if (!filter->want_blocks)
-		return;
-	*ml_array_push(&out->blocks) = (struct ml_block){
+	struct assembly *assembly = context;
+	const struct ml_block block = {
 		.address = key->address,
 		.size = record->size,
 		.stack = record->stack,
-		.born_ns = born,
+		.born_ns = record->born_ns,
 		.pid = (pid_t)key->tgid,
 		.tid = (pid_t)record->tid,
 	};
+
+	ml_snapshot_add_block(assembly->out, site_of(assembly, record->stack), assembly->filter,
+			      &block, record->weight_bytes, record->weight_count);
 }
 
-static struct ml_error *read_live(const struct ml_bpf_books *books, struct assembly *assembly)
+struct ml_error *ml_bpf_books_each_block(const struct ml_bpf_books *books,
+					 void (*visit)(void *context, const struct ml_live_key *key,
+						       const struct ml_live_record *record),
+					 void *context)
 {
 	BATCH_CLEANUP struct batch_reader reader = {
 		.fd = books->live_fd,
@@ -217,7 +209,7 @@ static struct ml_error *read_live(const struct ml_bpf_books *books, struct assem
 		const struct ml_live_record *records = reader.values;
 
 		for (size_t i = 0; i < reader.count; i++)
-			book_block(assembly, &keys[i], &records[i]);
+			visit(context, &keys[i], &records[i]);
 	}
 	return error;
 }
@@ -255,7 +247,7 @@ static struct ml_error *assemble(const struct ml_bpf_books *books, struct assemb
 	/* Blocks before sites: what is allocated in between makes allocations more, not fewer than
 	 * the blocks that are there. */
 	if (reads_blocks(assembly->filter))
-		error = read_live(books, assembly);
+		error = ml_bpf_books_each_block(books, book_block, assembly);
 	return error ? error : read_sites(books, assembly);
 }
 
@@ -288,4 +280,21 @@ bool ml_bpf_books_stack(const struct ml_bpf_books *books, uint64_t id, struct ml
 		return false;
 	*out = record;
 	return true;
+}
+
+void ml_bpf_books_each_stack(const struct ml_bpf_books *books, pid_t pid,
+			     void (*visit)(void *context, uint64_t id,
+					   const struct ml_stack_record *record),
+			     void *context)
+{
+	struct ml_stack_record record;
+	uint64_t id, next;
+	int more = bpf_map_get_next_key(books->stacks_fd, NULL, &next);
+
+	while (!more) {
+		id = next;
+		if (ml_bpf_books_stack(books, id, &record) && (pid_t)record.tgid == pid)
+			visit(context, id, &record);
+		more = bpf_map_get_next_key(books->stacks_fd, &id, &next);
+	}
 }

@@ -37,6 +37,18 @@ struct ml_error *ml_bpf_books_snapshot(const struct ml_bpf_books *books,
 				       const struct ml_snapshot_filter *filter,
 				       struct ml_snapshot *out);
 
+/** Calls @p visit for each block that is alive. */
+struct ml_error *ml_bpf_books_each_block(const struct ml_bpf_books *books,
+					 void (*visit)(void *context, const struct ml_live_key *key,
+						       const struct ml_live_record *record),
+					 void *context);
+
+/** Calls @p visit for each stack of process @p pid. */
+void ml_bpf_books_each_stack(const struct ml_bpf_books *books, pid_t pid,
+			     void (*visit)(void *context, uint64_t id,
+					   const struct ml_stack_record *record),
+			     void *context);
+
 /** The record of stack @p id; false when it is not (any more) in the table. */
 bool ml_bpf_books_stack(const struct ml_bpf_books *books, uint64_t id, struct ml_stack_record *out);
 

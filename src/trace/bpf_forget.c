@@ -23,19 +23,21 @@ static void forget_blocks(int fd, pid_t pid)
 	ml_array_free(&keys);
 }
 
+typedef ML_ARRAY(uint64_t) stack_ids;
+
+static void list_stack(void *context, uint64_t id, const struct ml_stack_record *record)
+{
+	stack_ids *ids = context;
+
+	(void)record;
+	*ml_array_push(ids) = id;
+}
+
 static void forget_stacks(const struct ml_bpf_books *books, pid_t pid)
 {
-	ML_ARRAY(uint64_t) ids = {0};
-	struct ml_stack_record record;
-	uint64_t id, next;
-	int more = bpf_map_get_next_key(books->stacks_fd, NULL, &next);
+	stack_ids ids = {0};
 
-	while (!more) {
-		id = next;
-		if (ml_bpf_books_stack(books, id, &record) && (pid_t)record.tgid == pid)
-			*ml_array_push(&ids) = id;
-		more = bpf_map_get_next_key(books->stacks_fd, &id, &next);
-	}
+	ml_bpf_books_each_stack(books, pid, list_stack, &ids);
 	ml_array_each (old, &ids) {
 		bpf_map_delete_elem(books->sites_fd, old);
 		bpf_map_delete_elem(books->stacks_fd, old);

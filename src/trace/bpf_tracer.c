@@ -10,6 +10,7 @@
 #include "trace/bpf_calls.h"
 #include "trace/bpf_cost.h"
 #include "trace/bpf_forget.h"
+#include "trace/bpf_give.h"
 #include "trace/bpf_loader.h"
 #include "trace/bpf_loads.h"
 #include "trace/bpf_object.h"
@@ -19,6 +20,7 @@
 #include "trace/map_books.h"
 #include "trace/mapping_watch.h"
 #include "trace/stack_store.h"
+#include "trace/takeover.h"
 #include "trace/tracer.h"
 #include "trace/trap_cost.h"
 #include "user.skel.h"
@@ -62,6 +64,8 @@ struct bpf_tracer {
 	int epoll_fd;
 	double trap_ns;  /* < 0: unknown */
 	double event_ns; /* what one probe hit costs, by the last measurement; < 0: unknown */
+	double cost_s;   /* of the events counted, by what they cost at the time */
+	uint64_t cost_events;
 };
 
 static struct bpf_tracer *self(struct ml_tracer *tracer)
@@ -466,7 +470,9 @@ static uint64_t events_so_far(const struct bpf_tracer *tracer)
 static void measure_cost(struct bpf_tracer *tracer)
 {
 	struct ml_bpf_cost before, after;
-	ML_FD_CLEANUP int stats_fd = tracer->trap_ns >= 0 ? ml_bpf_cost_start() : -1;
+	size_t first = 0;
+	bool measures = tracer->trap_ns >= 0 && ml_bpf_tracer_process(&tracer->tracer, &first);
+	ML_FD_CLEANUP int stats_fd = measures ? ml_bpf_cost_start() : -1;
 
 	if (stats_fd < 0)
 		return;
@@ -489,8 +495,63 @@ static void tracer_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
 
 	measure_cost(tracer);
 	out->events = events_so_far(tracer);
-	out->target_cpu_s =
-		tracer->event_ns < 0 ? -1 : (double)out->events * tracer->event_ns / 1e9;
+	if (tracer->event_ns < 0) {
+		out->target_cpu_s = out->events ? -1 : 0;
+		return;
+	}
+	tracer->cost_s += (double)(out->events - tracer->cost_events) * tracer->event_ns / 1e9;
+	tracer->cost_events = out->events;
+	out->target_cpu_s = tracer->cost_s;
+}
+
+/* ---- processes that another tracer takes over -------------------------------------------------
+ */
+
+struct ml_process *ml_bpf_tracer_process(struct ml_tracer *base, size_t *number)
+{
+	const struct bpf_tracer *tracer = self(base);
+
+	while (*number < tracer->processes.count) {
+		const struct ml_bpf_process *process = tracer->processes.items[(*number)++];
+
+		if (process->is_attached && process->probed.count &&
+		    ml_process_is_alive(process->process))
+			return process->process;
+	}
+	return NULL;
+}
+
+void ml_bpf_tracer_prepare(struct ml_tracer *base)
+{
+	self(base)->skeleton->bss->processes_move = 1;
+}
+
+void ml_bpf_tracer_let_go(struct ml_tracer *base, pid_t pid)
+{
+	uint32_t key = (uint32_t)pid;
+
+	bpf_map_delete_elem(self(base)->attach.processes_fd, &key);
+}
+
+struct ml_error *ml_bpf_tracer_give(struct ml_tracer *base, pid_t pid, ml_prior_blocks *blocks,
+				    struct ml_map_books *maps)
+{
+	struct bpf_tracer *tracer = self(base);
+	struct ml_bpf_process *process = process_of(tracer, pid);
+
+	ring_buffer__consume(tracer->map_ring);
+	resolve_all(tracer);
+	ml_bpf_process_detach(process, &tracer->attach, true);
+	ml_map_books_give(tracer->map_books, pid, maps);
+	return ml_bpf_give(&tracer->books, pid, blocks);
+}
+
+void ml_bpf_tracer_each_stack(struct ml_tracer *base, pid_t pid,
+			      void (*visit)(void *context, uint64_t id,
+					    const struct ml_stack_record *record),
+			      void *context)
+{
+	ml_bpf_books_each_stack(&self(base)->books, pid, visit, context);
 }
 
 /* ---- life -------------------------------------------------------------------------------------

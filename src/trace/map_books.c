@@ -233,25 +233,16 @@ static void add_flow(struct ml_snapshot *snapshot, struct ml_site_books *site,
 static void add_live(struct ml_snapshot *snapshot, struct ml_site_books *site,
 		     const struct range *range, const struct ml_snapshot_filter *filter)
 {
-	uint64_t size = range->end - range->start;
-	uint64_t age = range->born_ns < snapshot->time_ns ? snapshot->time_ns - range->born_ns : 0;
+	const struct ml_block block = {
+		.address = range->start,
+		.size = range->end - range->start,
+		.stack = range->stack,
+		.born_ns = range->born_ns,
+		.pid = range->pid,
+		.tid = range->tid,
+	};
 
-	ml_site_books_add(site, range->born_ns, size, 1);
-	ml_snapshot_add_cohort(snapshot, site, filter, range->born_ns, size, 1);
-	if (filter->want_ages &&
-	    (age < filter->min_age_ns || range->born_ns < filter->born_after_ns))
-		return;
-	site->shown_bytes += size;
-	site->shown_count++;
-	if (filter->want_blocks)
-		*ml_array_push(&snapshot->blocks) = (struct ml_block){
-			.address = range->start,
-			.size = size,
-			.stack = range->stack,
-			.born_ns = range->born_ns,
-			.pid = range->pid,
-			.tid = range->tid,
-		};
+	ml_snapshot_add_block(snapshot, site, filter, &block, block.size, 1);
 }
 
 void ml_map_books_snapshot(const struct ml_map_books *books,
@@ -289,4 +280,24 @@ void ml_map_books_forget(struct ml_map_books *books, pid_t pid)
 		books->flows.items[kept++] = *flow;
 	}
 	books->flows.count = kept;
+}
+
+void ml_map_books_give(struct ml_map_books *from, pid_t pid, struct ml_map_books *to)
+{
+	ml_map_books_settle(from);
+	ml_array_each (range, &from->ranges)
+		if (range->pid == pid)
+			insert_at(to, first_at(to, pid, range->start), *range);
+	ml_array_each (flow, &from->flows) {
+		if (flow->pid != pid)
+			continue;
+
+		struct flow *other = flow_of(to, flow->stack, pid);
+
+		other->allocs += flow->allocs;
+		other->frees += flow->frees;
+		other->alloc_bytes += flow->alloc_bytes;
+		other->free_bytes += flow->free_bytes;
+	}
+	ml_map_books_forget(from, pid);
 }

@@ -27,6 +27,9 @@ void ml_map_books_settle(struct ml_map_books *books);
 void ml_map_books_snapshot(const struct ml_map_books *books,
 			   const struct ml_snapshot_filter *filter, struct ml_snapshot *snapshot);
 
+/** Moves everything of process @p pid to @p to. */
+void ml_map_books_give(struct ml_map_books *from, pid_t pid, struct ml_map_books *to);
+
 /** Forgets everything of process @p pid. */
 void ml_map_books_forget(struct ml_map_books *books, pid_t pid);
 

@@ -25,6 +25,11 @@ void ml_machine_write_stub(uint8_t slot[ML_SLOT_BYTES], const struct ml_prologue
 	memcpy(slot + at, stub, sizeof(stub));
 }
 
+bool ml_machine_is_trap(uint8_t byte)
+{
+	return byte == BREAKPOINT;
+}
+
 bool ml_machine_is_same(const uint8_t *now, const uint8_t *bytes, size_t size)
 {
 	return (now[0] == BREAKPOINT || now[0] == bytes[0]) &&

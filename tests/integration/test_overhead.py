@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""--max-overhead is kept while it runs: what was booked before a move is in the books after it."""
+import helpers
+
+MOVED = "from now on"
+
+
+def wake(bench, *options):
+    """A target that becomes busy once it is traced, and the run that traces it."""
+    target = bench.target("wakes")
+    run = bench.attach(target.pid, *options)
+    target.tell()
+    target.wait_event("quiet")
+    target.tell()
+    target.wait_event("busy")
+    return target, run
+
+
+def end(target, run):
+    truth = target.work(60)
+    run.interrupt()
+    return truth, run.final()
+
+
+def check(truth, report):
+    for name in ("leak_early_and_late", "leak_when_busy", "allocate_old_block",
+                 "allocate_large_block"):
+        assert report.site(name) == (truth[name]["bytes"], truth[name]["count"]), name
+    report.check_totals()
+
+
+def test_moves_to_the_agent_with_all_its_books(bench):
+    target, run = wake(bench)
+    helpers.wait_for(lambda: MOVED in run.err(), 30, "memleak moves to the agent")
+    truth, report = end(target, run)
+    assert report["backend"] == "agent"
+    assert report["sampling"]["mode"] == "all"
+    check(truth, report)
+    # One site each: what was leaked before and after the move is one history.
+    assert len(report.sites_of("allocate_old_block")) == 1
+    assert len(report.sites_of("leak_early_and_late")) == 1
+    assert target.finish() == 0
+
+
+def test_bpf_forbids_it(bench):
+    target, run = wake(bench, "--backend", "bpf")
+    bench.pause(3)
+    truth, report = end(target, run)
+    assert report["backend"] == "bpf" and MOVED not in run.err()
+    check(truth, report)
