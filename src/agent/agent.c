@@ -48,7 +48,7 @@ struct call {
 	const struct ml_agent_descriptor *descriptor;
 	uint64_t size, pointer, old_length;
 	uint32_t role;
-	uint32_t is_kept;
+	uint32_t kept;    /* KEPT_… */
 	struct block old; /* what realloc took out of the table; address 0: nothing */
 	uint32_t is_substituted;
 	uint32_t is_plain; /* the short way back will do */
@@ -180,7 +180,7 @@ static bool unbook(struct ml_agent_memory *memory, uint64_t address, struct bloc
 		return false;
 	if (!take_block(memory, address, old))
 		return false;
-	if (is_sampling)
+	if (old->stack & ML_AGENT_STACK_SAMPLED)
 		take_from_filter(memory, address);
 	return true;
 }
@@ -276,10 +276,10 @@ __attribute__((noinline)) static uint32_t before_long(struct call *call)
 	feel_heartbeat(memory, thread);
 	note_arguments(call, role);
 	/* A sampling point in a nested call is none. */
-	call->is_kept = !role_maps(role) && is_sampled(memory, thread, call->size);
+	call->kept = role_maps(role) ? KEPT_NOT : sample(memory, thread, call->size);
 	if (is_nested(memory, thread, call) ||
 	    (role_maps(role) && is_allocator_code(memory, call->return_address)) ||
-	    (role == ML_ROLE_MALLOC && !call->is_kept))
+	    (role == ML_ROLE_MALLOC && !call->kept))
 		return 0;
 	begin_call(memory, call, thread, role);
 	return 1;
@@ -399,7 +399,7 @@ static void settle_old(struct ml_agent_memory *memory, struct call *call, uint64
 			return;
 		if (!put_back(memory, call))
 			count(memory, ML_COUNTER_LIVE_TABLE_FULL);
-		else if (memory->always_bytes)
+		else if (call->old.stack & ML_AGENT_STACK_SAMPLED)
 			add_to_filter(memory, call->old.address);
 	} else if (!call->old.address) {
 		free_unknown(memory, thread, call->pointer);
@@ -414,25 +414,24 @@ static inline uint32_t ticks_now(const struct ml_agent_memory *memory)
 /* Books the new block at @address, of stack @stack; @trace is NULL when it has none. */
 __attribute__((noinline)) static uint32_t book(struct ml_agent_memory *memory,
 					       const struct call *call, uint64_t address,
-					       uint32_t stack, struct ml_agent_trace *trace)
+					       uint32_t stack, struct ml_agent_trace *trace,
+					       bool is_sample)
 {
 	struct ml_agent_thread *thread = call->thread;
 	bool is_own = thread->walker == (uint64_t)(&call->return_address + 1);
-	uint64_t mean = memory->config.sample_bytes;
 	const struct block block = {
 		.address = address,
 		.size = call->size,
-		.stack = stack,
+		.stack = is_sample ? stack | ML_AGENT_STACK_SAMPLED : stack,
 		.born = ticks_now(memory),
 		.tid_number = tid_number(memory, thread),
 	};
 
 	if (!put_block(memory, is_own ? thread : NULL, &block)) {
 		count(memory, ML_COUNTER_LIVE_TABLE_FULL);
-	} else if (mean) {
+	} else if (is_sample) {
 		add_to_filter(memory, address);
-		book_site(memory, stack, ml_sample_count(block.size, mean),
-			  ml_sample_bytes(block.size, mean));
+		book_sample(memory, stack, block.size);
 	} else if (trace) {
 		add_local(&trace->allocs, 1);
 		add_local(&trace->alloc_bytes, block.size);
@@ -477,12 +476,12 @@ __attribute__((noinline)) static uint32_t after_long(struct call *call)
 	address = result_of(call);
 	if (role_resizes(role) && call->pointer)
 		settle_old(memory, call, address);
-	if (!address || !call->is_kept || !is_size_wanted(memory, call->size))
+	if (!address || !call->kept || !is_size_wanted(memory, call->size))
 		return 0;
 
 	uint32_t stack = stack_of(memory, thread, call, &trace);
 
-	return book(memory, call, address, stack, trace);
+	return book(memory, call, address, stack, trace, call->kept == KEPT_AS_SAMPLE);
 }
 
 /* A plain call whose stack or place is not remembered. */
@@ -492,7 +491,7 @@ __attribute__((noinline)) static uint32_t after_plain(struct ml_agent_memory *me
 	struct ml_agent_trace *trace;
 	uint32_t stack = stack_of(memory, call->thread, call, &trace);
 
-	return book(memory, call, call->rax, stack, trace);
+	return book(memory, call, call->rax, stack, trace, false);
 }
 
 /* 1 when the function that was called is still to be called. */
@@ -521,11 +520,11 @@ uint32_t ml_agent_after(struct call *call)
 	}
 	if (UNLIKELY(!thread->tid_offset ||
 		     *tid_at(thread->pointer, thread->tid_offset) != thread->tid))
-		return book(memory, call, address, trace->stack, trace);
+		return book(memory, call, address, trace->stack, trace, false);
 	if (!(recall(memory, thread->memo, address, &place) && !key_at(place) &&
 	      (place.is_own || claim_place(place)))) {
 		if (!place_at_once(memory, thread->own_key, address, &place))
-			return book(memory, call, address, trace->stack, trace);
+			return book(memory, call, address, trace->stack, trace, false);
 		remember(memory, thread->memo, address, place);
 	}
 

@@ -13,6 +13,8 @@
  * must be atomic; not even that in tables where one thread alone takes places.
  */
 
+#include "shared/sample_weight.h"
+
 /* What a block of a common allocator takes beside its size, about. */
 #define MALLOC_HEADER 16u
 /* In how many lines of a table a block may be. */
@@ -552,6 +554,15 @@ static void book_site(struct ml_agent_memory *memory, uint32_t stack, uint64_t a
 {
 	ADD(memory->sites[stack].allocs, allocs);
 	ADD(memory->sites[stack].alloc_bytes, bytes);
+}
+
+/* Of a sampled block: estimates of what it stands for. */
+static void book_sample(struct ml_agent_memory *memory, uint32_t stack, uint64_t size)
+{
+	uint64_t mean = LOAD(memory->config.sample_bytes);
+
+	ADD(memory->sampled[stack].allocs, ml_sample_count(size, mean));
+	ADD(memory->sampled[stack].alloc_bytes, ml_sample_bytes(size, mean));
 }
 
 /* Moves what @trace counted to its site, before it is used for another stack. */

@@ -63,38 +63,43 @@ static bool is_point_within(const struct ml_agent_memory *memory, struct ml_agen
 	return true;
 }
 
-static inline bool is_sampled(const struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+/* Why a call is kept. What changes while it is in progress does not change that. */
+enum { KEPT_NOT, KEPT_EXACTLY, KEPT_AS_SAMPLE };
+
+static inline uint32_t sample(const struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 			      uint64_t size)
 {
-	uint64_t mean = memory->config.sample_bytes;
+	uint64_t mean = LOAD(memory->config.sample_bytes);
 
 	if (UNLIKELY(mean))
 		return size >= ML_ALWAYS_SAMPLED * mean ||
-		       is_point_within(memory, thread, size + !size);
+				       is_point_within(memory, thread, size + !size)
+			       ? KEPT_AS_SAMPLE
+			       : KEPT_NOT;
 	if (LIKELY(memory->config.sample_every <= 1))
-		return true;
+		return KEPT_EXACTLY;
 	if (++thread->nth < memory->config.sample_every)
-		return false;
+		return KEPT_NOT;
 	thread->nth = 0;
-	return true;
+	return KEPT_EXACTLY;
 }
 
 /* ---- the filter of frees ----------------------------------------------------------------------
  */
 
-/* entry.S computes the same. */
 static uint8_t *filter_of(struct ml_agent_memory *memory, uint64_t address)
 {
-	return &memory->filter[(uint32_t)(address >> 4) * 0x9e3779b1u >> 16];
+	return &memory->filter[ml_agent_filter_index(address)];
 }
 
-#define FILTER_STUCK 255
+#define FILTER_COUNT (ML_AGENT_FILTER_OTHERS - 1)
 
+/* A count that reached its end stays there. */
 static void add_to_filter(struct ml_agent_memory *memory, uint64_t address)
 {
 	uint8_t *count = filter_of(memory, address), old = LOAD(*count);
 
-	while (old != FILTER_STUCK &&
+	while ((old & FILTER_COUNT) != FILTER_COUNT &&
 	       !__atomic_compare_exchange_n(count, &old, old + 1, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED))
 		;
@@ -104,7 +109,7 @@ static void take_from_filter(struct ml_agent_memory *memory, uint64_t address)
 {
 	uint8_t *count = filter_of(memory, address), old = LOAD(*count);
 
-	while (old && old != FILTER_STUCK &&
+	while ((old & FILTER_COUNT) && (old & FILTER_COUNT) != FILTER_COUNT &&
 	       !__atomic_compare_exchange_n(count, &old, old - 1, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED))
 		;

@@ -214,6 +214,25 @@ static void lighten(struct ml_session *session, struct ml_tracer_options *wanted
 		move_to_agent(session, wanted, share, watch);
 }
 
+/* Whether the agent keeps every allocation and may do otherwise. */
+static bool can_sample(const struct ml_session *session, const struct ml_tracer_options *wanted)
+{
+	return session->tracer->ops->sample && !wanted->sample_bytes && wanted->sample_every <= 1;
+}
+
+static void sample(struct ml_session *session, struct ml_tracer_options *wanted, double share,
+		   struct ml_backend_watch *watch)
+{
+	wanted->sample_bytes = session->reporter.sample_bytes = SAMPLED_BYTES;
+	session->tracer->ops->sample(session->tracer, SAMPLED_BYTES);
+	begin_window(watch);
+	ml_note("sampling by bytes (%u KiB) from now on: keeping every allocation slows the "
+		"process "
+		"down by %.0f %%, over --max-overhead; figures are estimates for what is allocated "
+		"after this (--backend agent forbids that)",
+		SAMPLED_BYTES >> 10, share * 100);
+}
+
 static bool is_watched(const struct ml_session *session, const struct ml_backend_watch *watch)
 {
 	const struct ml_options *options = session->options;
@@ -239,6 +258,13 @@ void ml_backend_settle(struct ml_session *session, struct ml_tracer_options *wan
 		lighten(session, wanted, share, watch);
 }
 
+static unsigned int looks_to_act(const struct ml_session *session)
+{
+	return is_bpf(session) || ml_options_has(session->options, ML_OPTION_MAX_OVERHEAD)
+		       ? LOOKS_TO_MOVE
+		       : LOOKS_TO_SAMPLE;
+}
+
 void ml_backend_look(struct ml_session *session, struct ml_tracer_options *wanted,
 		     struct ml_backend_watch *watch)
 {
@@ -249,6 +275,8 @@ void ml_backend_look(struct ml_session *session, struct ml_tracer_options *wante
 	share = share_of(watch->window_probes_s, watch->window_cpu_s);
 	if (watch->window_cpu_s < WINDOW_CPU_S || share <= session->options->max_overhead)
 		watch->looks_over = 0;
-	else if (++watch->looks_over >= LOOKS_TO_MOVE && is_bpf(session))
+	else if (++watch->looks_over >= looks_to_act(session) && is_bpf(session))
 		lighten(session, wanted, share, watch);
+	else if (watch->looks_over >= looks_to_act(session) && can_sample(session, wanted))
+		sample(session, wanted, share, watch);
 }

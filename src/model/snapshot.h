@@ -63,6 +63,7 @@ struct ml_block {
 	uint64_t born_ns; /**< CLOCK_MONOTONIC */
 	pid_t pid;
 	pid_t tid;
+	bool is_sample; /**< it was sampled by bytes, and stands for others, too */
 };
 
 /** Blocks of a site that are alive are counted by when they were born, in this many cohorts. */

@@ -48,20 +48,21 @@
 #define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk */
 
 /* The live blocks, by address: a page of regions for 64 MiB, lines of blocks for a region. */
-#define ML_AGENT_ADDRESS_BITS 47u
-#define ML_AGENT_REGION_SHIFT 16u
-#define ML_AGENT_PAGE_SHIFT   26u
-#define ML_AGENT_PAGE_REGIONS (1u << (ML_AGENT_PAGE_SHIFT - ML_AGENT_REGION_SHIFT))
-#define ML_AGENT_TOPS         (1u << (ML_AGENT_ADDRESS_BITS - ML_AGENT_PAGE_SHIFT))
-#define ML_AGENT_PAGES        (1u << 14) /**< 1 TiB of addresses with blocks in them */
-#define ML_AGENT_LINE_BLOCKS  5u
-#define ML_AGENT_LINES        (1u << 24) /**< unless the user sets a limit: 50 million blocks */
-#define ML_AGENT_LARGE        (1u << 16) /**< blocks of ML_AGENT_LARGE_BYTES and more */
-#define ML_AGENT_LARGE_BYTES  (1u << 18)
-#define ML_AGENT_FILTER       (1u << 16)
-#define ML_AGENT_PRIOR        (1u << 22) /**< places for blocks that another tracer booked, … */
-#define ML_AGENT_PRIOR_PROBES 64u        /**< … each in one of so many behind each other */
-#define ML_AGENT_FREED        (1u << 20)
+#define ML_AGENT_ADDRESS_BITS  47u
+#define ML_AGENT_REGION_SHIFT  16u
+#define ML_AGENT_PAGE_SHIFT    26u
+#define ML_AGENT_PAGE_REGIONS  (1u << (ML_AGENT_PAGE_SHIFT - ML_AGENT_REGION_SHIFT))
+#define ML_AGENT_TOPS          (1u << (ML_AGENT_ADDRESS_BITS - ML_AGENT_PAGE_SHIFT))
+#define ML_AGENT_PAGES         (1u << 14) /**< 1 TiB of addresses with blocks in them */
+#define ML_AGENT_LINE_BLOCKS   5u
+#define ML_AGENT_LINES         (1u << 24) /**< unless the user sets a limit: 50 million blocks */
+#define ML_AGENT_LARGE         (1u << 16) /**< blocks of ML_AGENT_LARGE_BYTES and more */
+#define ML_AGENT_LARGE_BYTES   (1u << 18)
+#define ML_AGENT_FILTER        (1u << 16)
+#define ML_AGENT_FILTER_OTHERS 0x80u
+#define ML_AGENT_PRIOR         (1u << 22) /**< places for blocks that another tracer booked, … */
+#define ML_AGENT_PRIOR_PROBES  64u        /**< … each in one of so many behind each other */
+#define ML_AGENT_FREED         (1u << 20)
 
 /** Without a heartbeat for so long the agent lets every call through. */
 #define ML_AGENT_LAPSE_NS 10000000000ull
@@ -101,14 +102,16 @@ struct ml_agent_range {
  * with ML_AGENT_SIZE_LARGE it is the number of an ml_agent_large. The birth has the address's
  * lowest 3 bits beside it.
  */
-#define ML_AGENT_KEY_USED   (1u << 31)
-#define ML_AGENT_KEY_BUSY   1u /**< taken and not yet written */
-#define ML_AGENT_KEY_PLACE  ((1u << (ML_AGENT_REGION_SHIFT - 3)) - 1)
-#define ML_AGENT_KEY_STACK  (ML_AGENT_REGION_SHIFT - 3)
-#define ML_AGENT_SIZE_LARGE (1u << 31)
-#define ML_AGENT_SIZE_TID   18u
-#define ML_AGENT_BORN_SHIFT 3u
-#define ML_AGENT_TICK_SHIFT 24u /**< births are in units of 17 ms, for 104 days */
+#define ML_AGENT_KEY_USED  (1u << 31)
+#define ML_AGENT_KEY_BUSY  1u /**< taken and not yet written */
+#define ML_AGENT_KEY_PLACE ((1u << (ML_AGENT_REGION_SHIFT - 3)) - 1)
+#define ML_AGENT_KEY_STACK (ML_AGENT_REGION_SHIFT - 3)
+/** With the stack's number: the block was sampled by bytes and stands for others, too. */
+#define ML_AGENT_STACK_SAMPLED (1u << 17)
+#define ML_AGENT_SIZE_LARGE    (1u << 31)
+#define ML_AGENT_SIZE_TID      18u
+#define ML_AGENT_BORN_SHIFT    3u
+#define ML_AGENT_TICK_SHIFT    24u /**< births are in units of 17 ms, for 104 days */
 
 /** Blocks of one region that are near each other by hash: a cache line. */
 struct ml_agent_line {
@@ -151,7 +154,7 @@ struct ml_agent_stack {
 
 /**
  * What was ever allocated through a stack; the rest is in the threads' traces. What is freed is
- * that minus what lives. When sampling by bytes both are estimates, allocs times 65536.
+ * that minus what lives. Of what was sampled by bytes both are estimates, allocs times 65536.
  */
 struct ml_agent_site {
 	uint64_t allocs;
@@ -161,6 +164,12 @@ struct ml_agent_site {
 /** A block of another tracer's books, by address: it lives, or was freed. */
 #define ML_AGENT_PRIOR_ALIVE(address) ((uint64_t)(address) << 1 | 1)
 #define ML_AGENT_PRIOR_DEAD(address)  ((uint64_t)(address) << 1)
+
+/** Where the filter counts the block of @p address; entry.S computes the same. */
+static inline uint32_t ml_agent_filter_index(uint64_t address)
+{
+	return (uint32_t)(address >> 4) * 0x9e3779b1u >> 16;
+}
 
 /** The first place where the block of @p address may be. */
 static inline uint32_t ml_agent_prior_first(uint64_t address)
@@ -304,7 +313,9 @@ struct ml_agent_memory {
 	uint64_t counters[ML_SLOT_COUNT] __attribute__((aligned(64)));
 	struct ml_process_maps maps[2] __attribute__((aligned(4096)));
 	uint32_t tids[ML_AGENT_TIDS] __attribute__((aligned(4096)));
-	uint8_t filter[ML_AGENT_FILTER]; /**< sampling by bytes: blocks by hash of their address */
+	/** Sampling by bytes: how many sampled blocks there are by hash of their address, and
+	 * whether (ML_AGENT_FILTER_OTHERS) there may be others, which only the tool says. */
+	uint8_t filter[ML_AGENT_FILTER];
 	struct ml_agent_cached_row row_cache[ML_AGENT_ROW_CACHE];
 	uint32_t stack_index[ML_AGENT_STACK_INDEX];
 	struct ml_agent_stack stacks[ML_AGENT_STACKS];
@@ -316,7 +327,8 @@ struct ml_agent_memory {
 	struct ml_agent_thread threads[ML_AGENT_THREADS] __attribute__((aligned(4096)));
 	struct ml_agent_memo memos[ML_AGENT_THREADS];
 	struct ml_agent_large large[ML_AGENT_LARGE];
-	uint64_t prior[ML_AGENT_PRIOR]; /**< 0: nothing */
+	struct ml_agent_site sampled[ML_AGENT_STACKS]; /**< by bytes */
+	uint64_t prior[ML_AGENT_PRIOR];                /**< 0: nothing */
 	uint64_t freed[ML_AGENT_FREED];
 	struct ml_agent_call_event call_events[ML_AGENT_CALL_EVENTS];
 	uint32_t tops[ML_AGENT_TOPS] __attribute__((aligned(4096)));
@@ -330,7 +342,8 @@ _Static_assert(ML_AGENT_PRIOR == 1u << (64 - 42), "what ml_agent_prior_first() g
 _Static_assert(sizeof(struct ml_agent_trace) == 64, "a cache line");
 _Static_assert(sizeof(struct ml_agent_thread) == 128, "two cache lines");
 _Static_assert(sizeof(struct ml_agent_header) <= 8192, "the header is copied whole");
-_Static_assert(ML_AGENT_STACKS <= 1u << (31 - ML_AGENT_KEY_STACK), "a stack fits the key");
+_Static_assert(ML_AGENT_STACKS <= ML_AGENT_STACK_SAMPLED, "a bit of its own");
+_Static_assert(2 * ML_AGENT_STACK_SAMPLED <= 1u << (31 - ML_AGENT_KEY_STACK), "it fits the key");
 
 /** First bytes of the agent's code. Offsets are from there. */
 struct ml_agent_image_header {

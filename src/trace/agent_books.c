@@ -89,7 +89,8 @@ struct reading {
 	const struct ml_snapshot_filter *filter;
 	struct ml_snapshot *out;
 	uint32_t *index;     /* stack number → place in out->sites, + 1 */
-	uint64_t mean_bytes; /* sampling by bytes, else 0 */
+	uint64_t mean_bytes; /* of samples */
+	uint8_t *others; /* gets where in the filter there are blocks that are none; may be NULL */
 };
 
 /* More tables, and larger ones, than a region can have. */
@@ -121,7 +122,9 @@ static bool read_block(const struct ml_agent_memory *memory, const struct ml_age
 	*out = (struct ml_block){
 		.address = region | (uint64_t)(key & ML_AGENT_KEY_PLACE) << 3 | (born & 7),
 		.size = size & (ML_AGENT_LARGE_BYTES - 1),
-		.stack = (key & ~ML_AGENT_KEY_USED) >> ML_AGENT_KEY_STACK,
+		.stack = ((key & ~ML_AGENT_KEY_USED) >> ML_AGENT_KEY_STACK) &
+			 ~ML_AGENT_STACK_SAMPLED,
+		.is_sample = key >> ML_AGENT_KEY_STACK & ML_AGENT_STACK_SAMPLED,
 		.born_ns = memory->start_ns +
 			   ((uint64_t)(born >> ML_AGENT_BORN_SHIFT) << ML_AGENT_TICK_SHIFT),
 		.pid = (pid_t)memory->tgid,
@@ -144,17 +147,26 @@ static uint64_t whole(uint64_t count)
 	return (count + (1u << (ML_SAMPLE_COUNT_SHIFT - 1))) >> ML_SAMPLE_COUNT_SHIFT;
 }
 
-/* Counts a block in its cohort and shows it when it is old enough. With @mean, of sampling by
- * bytes, it stands for others too, and counts are in units of 2^-16. */
+/* What a block counts for, in units of 2^-16: one that was sampled stands for others, too. */
+static uint64_t count_of(const struct ml_block *block, uint64_t mean)
+{
+	return block->is_sample && mean ? ml_sample_count(block->size, mean)
+					: 1u << ML_SAMPLE_COUNT_SHIFT;
+}
+
+static uint64_t bytes_of(const struct ml_block *block, uint64_t mean)
+{
+	return block->is_sample && mean ? ml_sample_bytes(block->size, mean) : block->size;
+}
+
+/* Counts a block in its cohort and shows it when it is old enough, in units of 2^-16. */
 static void show_block(const struct ml_snapshot_filter *filter, struct ml_site_books *site,
 		       const struct ml_block *block, uint64_t mean, struct ml_snapshot *out)
 {
 	uint64_t age = block->born_ns < out->time_ns ? out->time_ns - block->born_ns : 0;
-	uint64_t bytes = mean ? ml_sample_bytes(block->size, mean) : block->size;
-	uint64_t count = mean ? ml_sample_count(block->size, mean) : 1;
+	uint64_t bytes = bytes_of(block, mean), count = count_of(block, mean);
 
-	ml_snapshot_add_cohort(out, site, filter, block->born_ns, bytes,
-			       mean ? whole(count) : count);
+	ml_snapshot_add_cohort(out, site, filter, block->born_ns, bytes, whole(count));
 	if (filter->want_ages &&
 	    (age < filter->min_age_ns || block->born_ns < filter->born_after_ns))
 		return;
@@ -170,9 +182,9 @@ static void book_block(struct reading *reading, struct ml_block *block)
 	struct ml_site_books *site = site_of(reading, (uint32_t)block->stack);
 
 	block->stack = site->stack;
-	ml_site_books_add(site, block->born_ns,
-			  mean ? ml_sample_bytes(block->size, mean) : block->size,
-			  mean ? ml_sample_count(block->size, mean) : 1);
+	if (reading->others && !block->is_sample)
+		reading->others[ml_agent_filter_index(block->address)] = 1;
+	ml_site_books_add(site, block->born_ns, bytes_of(block, mean), count_of(block, mean));
 	show_block(reading->filter, site, block, mean, reading->out);
 }
 
@@ -222,6 +234,7 @@ static void read_blocks(struct reading *reading)
 				    lines);
 }
 
+/* @allocs is in units of 2^-16. */
 static void book_site(struct reading *reading, uint32_t stack, uint64_t allocs, uint64_t bytes)
 {
 	struct ml_site_books *site;
@@ -238,7 +251,11 @@ static void read_sites(struct reading *reading)
 	const struct ml_agent_memory *memory = reading->books->memory;
 
 	for (uint32_t i = 0; i <= memory->stack_count && i < ML_AGENT_STACKS; i++)
-		book_site(reading, i, memory->sites[i].allocs, memory->sites[i].alloc_bytes);
+		book_site(reading, i, memory->sites[i].allocs << ML_SAMPLE_COUNT_SHIFT,
+			  memory->sites[i].alloc_bytes);
+	for (uint32_t i = 0; reading->mean_bytes && i <= memory->stack_count && i < ML_AGENT_STACKS;
+	     i++)
+		book_site(reading, i, memory->sampled[i].allocs, memory->sampled[i].alloc_bytes);
 }
 
 /* What a thread counted in its traces. Pages of them that are not in use are not there. */
@@ -251,8 +268,8 @@ static void read_traces(void *context, const struct ml_agent_thread *thread)
 
 	for (size_t i = 0; i < ML_AGENT_TRACES; i++)
 		if (thread->trace_pages >> (i / per_page) & 1)
-			book_site(reading, traces[i].stack, traces[i].allocs,
-				  traces[i].alloc_bytes);
+			book_site(reading, traces[i].stack,
+				  traces[i].allocs << ML_SAMPLE_COUNT_SHIFT, traces[i].alloc_bytes);
 }
 
 static void finish_site(const struct reading *reading, struct ml_site_books *site)
@@ -264,11 +281,9 @@ static void finish_site(const struct reading *reading, struct ml_site_books *sit
 		site->allocs = site->live_count;
 	if (site->alloc_bytes < site->live_bytes)
 		site->alloc_bytes = site->live_bytes;
-	if (reading->mean_bytes) {
-		site->allocs = whole(site->allocs);
-		site->live_count = whole(site->live_count);
-		site->shown_count = whole(site->shown_count);
-	}
+	site->allocs = whole(site->allocs);
+	site->live_count = whole(site->live_count);
+	site->shown_count = whole(site->shown_count);
 	site->frees = site->allocs - site->live_count;
 	site->free_bytes = site->alloc_bytes - site->live_bytes;
 	out->allocs += site->allocs;
@@ -312,7 +327,7 @@ static void add_frozen(const struct ml_agent_books *books, const struct ml_snaps
 		     at++)
 			show_block(filter, &out->sites.items[i], &frozen->blocks.items[at],
 				   books->frozen_mean, out);
-	for (size_t i = first; books->frozen_mean && i < out->sites.count; i++)
+	for (size_t i = first; i < out->sites.count; i++)
 		out->sites.items[i].shown_count = whole(out->sites.items[i].shown_count);
 	for (size_t i = 0; i < ML_COUNTER_COUNT; i++)
 		out->counters[i] += frozen->counters[i];
@@ -342,7 +357,7 @@ void ml_agent_books_freeze(struct ml_agent_books *books)
 
 	if (!books->memory)
 		return;
-	ml_agent_books_snapshot(books, &everything, frozen);
+	ml_agent_books_snapshot(books, &everything, NULL, frozen);
 	books->frozen_events = ml_agent_books_events(books);
 	books->frozen_mean = books->memory->config.sample_bytes;
 	books->memory = NULL;
@@ -362,9 +377,10 @@ void ml_agent_books_forget(struct ml_agent_books *books)
 }
 
 void ml_agent_books_snapshot(const struct ml_agent_books *books,
-			     const struct ml_snapshot_filter *filter, struct ml_snapshot *out)
+			     const struct ml_snapshot_filter *filter, uint8_t *others,
+			     struct ml_snapshot *out)
 {
-	struct reading reading = {.books = books, .filter = filter, .out = out};
+	struct reading reading = {.books = books, .filter = filter, .others = others, .out = out};
 
 	add_frozen(books, filter, out);
 	if (!books->memory)

@@ -17,9 +17,13 @@ struct ml_agent_books {
 	uint64_t frozen_mean;           /**< the mean distance of its samples in bytes, or 0 */
 };
 
-/** Adds what the books say now to @p out. The agent may be at work. */
+/**
+ * Adds what the books say now to @p out. The agent may be at work. @p others (ML_AGENT_FILTER
+ * bytes, or NULL) gets 1 where the agent's filter has blocks that were not sampled.
+ */
 void ml_agent_books_snapshot(const struct ml_agent_books *books,
-			     const struct ml_snapshot_filter *filter, struct ml_snapshot *out);
+			     const struct ml_snapshot_filter *filter, uint8_t *others,
+			     struct ml_snapshot *out);
 
 /** Copies everything: the memory is not needed any more. */
 void ml_agent_books_freeze(struct ml_agent_books *books);

@@ -9,6 +9,9 @@
 void ml_agent_prior_expect(struct ml_agent_memory *memory)
 {
 	memory->logs_freed = memory->has_prior = 1;
+	/* When it samples, what is freed is looked for whatever its address. */
+	for (size_t i = 0; i < ML_AGENT_FILTER; i++)
+		memory->filter[i] = ML_AGENT_FILTER_OTHERS;
 }
 
 /* Puts @block into the agent's table, which only we add to. */
@@ -132,6 +135,13 @@ void ml_agent_prior_snapshot(const struct ml_agent_prior *prior,
 		site->free_bytes -= block->weight_bytes;
 		out->frees -= block->weight_count;
 	}
+}
+
+void ml_agent_prior_mark(const struct ml_agent_prior *prior, uint8_t *others)
+{
+	ml_array_each (block, &prior->blocks)
+		if (!block->is_freed)
+			others[ml_agent_filter_index(block->block.address)] = 1;
 }
 
 void ml_agent_prior_deinit(struct ml_agent_prior *prior)

@@ -57,6 +57,9 @@ void ml_agent_prior_settle(struct ml_agent_prior *prior, struct ml_agent_memory 
 void ml_agent_prior_snapshot(const struct ml_agent_prior *prior,
 			     const struct ml_snapshot_filter *filter, struct ml_snapshot *out);
 
+/** Sets 1 in @p others (ML_AGENT_FILTER bytes) where the agent's filter has any of the blocks. */
+void ml_agent_prior_mark(const struct ml_agent_prior *prior, uint8_t *others);
+
 void ml_agent_prior_deinit(struct ml_agent_prior *prior);
 
 #endif

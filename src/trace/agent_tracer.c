@@ -7,6 +7,7 @@
 #include "trace/agent_books.h"
 #include "trace/agent_calls.h"
 #include "trace/agent_heirs.h"
+#include "trace/agent_sampling.h"
 #include "trace/libc_internals.h"
 #include "trace/map_books.h"
 #include "trace/mapping_watch.h"
@@ -40,6 +41,7 @@ struct agent_process {
 	struct ml_agent_attached attached;
 	struct ml_agent_books books;
 	struct ml_agent_prior prior; /* what another tracer had booked */
+	struct ml_agent_sampling sampling;
 	struct ml_agent_calls calls;
 	pid_t pid;
 	bool is_taken; /* false once it was removed: kept for its books and stacks */
@@ -311,6 +313,7 @@ size_t ml_agent_tracer_give(struct ml_tracer *base, pid_t pid, ml_prior_blocks *
 {
 	struct agent_process *process = process_of(self(base), pid);
 
+	ml_agent_sampling_expect_others(&process->sampling, process->books.memory);
 	return ml_agent_prior_fill(&process->prior, process->books.memory, blocks);
 }
 
@@ -418,6 +421,8 @@ static void catch_up(struct agent_tracer *tracer, bool looks)
 		name_java(*process);
 		read_maps(tracer, *process);
 		tick_prior(tracer, *process);
+		if ((*process)->books.memory)
+			ml_agent_sampling_tick(&(*process)->sampling, (*process)->books.memory);
 	}
 }
 
@@ -453,6 +458,24 @@ static void tracer_dispatch(struct ml_tracer *base,
 		read_calls(tracer, sink, context);
 }
 
+/* Reads the books, but for what is not the agent's own. Where it samples, what it need not look for
+ * any more is found on the way. */
+static void read_books(struct agent_process *process, const struct ml_snapshot_filter *filter,
+		       struct ml_snapshot *out)
+{
+	struct ml_agent_memory *memory = process->books.memory;
+	bool clears = !process->prior.log_ticks &&
+		      ml_agent_sampling_is_settled(&process->sampling, memory);
+	ML_FREE_CLEANUP uint8_t *others = clears ? ml_alloc(ML_AGENT_FILTER) : NULL;
+
+	ml_agent_prior_settle(&process->prior, memory);
+	ml_agent_books_snapshot(&process->books, filter, others, out);
+	if (!clears)
+		return;
+	ml_agent_prior_mark(&process->prior, others);
+	ml_agent_sampling_clear(&process->sampling, memory, others);
+}
+
 static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 					const struct ml_snapshot_filter *filter,
 					struct ml_snapshot *out)
@@ -468,7 +491,7 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 		struct agent_process *process = *it;
 		size_t first = fresh.blocks.count;
 
-		ml_agent_books_snapshot(&process->books, filter, &fresh);
+		read_books(process, filter, &fresh);
 		ml_agent_tids_translate(&process->calls.tids, process->attached.process, &fresh,
 					first);
 		fresh.counters[ML_COUNTER_MODULES_UNREADABLE] += process->attached.code.unreadable;
@@ -478,10 +501,8 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 	fresh.counters[ML_COUNTER_UNWIND_TABLE_FULL] +=
 		ml_unwind_tables_refused(tracer->common.rows.tables);
 	ml_map_books_snapshot(tracer->map_books, filter, &fresh);
-	ml_array_each (process, &tracer->processes) {
-		ml_agent_prior_settle(&(*process)->prior, (*process)->books.memory);
+	ml_array_each (process, &tracer->processes)
 		ml_agent_prior_snapshot(&(*process)->prior, filter, &fresh);
-	}
 	ml_snapshot_deinit(out);
 	*out = fresh;
 	return NULL;
@@ -499,6 +520,14 @@ static void tracer_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
 	ml_array_each (process, &tracer->processes)
 		out->events += ml_agent_books_events(&(*process)->books);
 	out->target_cpu_s = (double)out->events * call_ns / 1e9;
+}
+
+static void tracer_sample(struct ml_tracer *base, uint64_t mean_bytes)
+{
+	ml_array_each (process, &self(base)->processes)
+		if ((*process)->books.memory)
+			ml_agent_sampling_begin(&(*process)->sampling, (*process)->books.memory,
+						mean_bytes);
 }
 
 /* ---- life -------------------------------------------------------------------------------------
@@ -556,6 +585,7 @@ static const struct ml_tracer_ops agent_ops = {
 	.event_fd = tracer_event_fd,
 	.dispatch = tracer_dispatch,
 	.cost = tracer_cost,
+	.sample = tracer_sample,
 	.detach = tracer_detach,
 	.destroy = tracer_destroy,
 };

@@ -262,6 +262,13 @@ static void moving_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
 				    : out->target_cpu_s + more.target_cpu_s;
 }
 
+static void moving_sample(struct ml_tracer *base, uint64_t mean_bytes)
+{
+	struct ml_tracer *agent = self(base)->agent;
+
+	agent->ops->sample(agent, mean_bytes);
+}
+
 static void moving_detach(struct ml_tracer *base)
 {
 	struct moving_tracer *moving = self(base);
@@ -285,17 +292,18 @@ static void moving_destroy(struct ml_tracer *base)
 	free(moving);
 }
 
-#define MOVING_OPS(shown)                                                                          \
+#define MOVING_OPS(shown, how_to_sample)                                                           \
 	{                                                                                          \
 		.name = (shown), .add_process = moving_add_process,                                \
 		.refresh_process = moving_refresh_process,                                         \
 		.remove_process = moving_remove_process, .snapshot = moving_snapshot,              \
 		.stack = moving_stack, .event_fd = moving_event_fd, .dispatch = moving_dispatch,   \
-		.cost = moving_cost, .detach = moving_detach, .destroy = moving_destroy,           \
+		.cost = moving_cost, .sample = (how_to_sample), .detach = moving_detach,           \
+		.destroy = moving_destroy,                                                         \
 	}
 
-static const struct ml_tracer_ops before_ops = MOVING_OPS("bpf");
-static const struct ml_tracer_ops after_ops = MOVING_OPS("agent");
+static const struct ml_tracer_ops before_ops = MOVING_OPS("bpf", NULL);
+static const struct ml_tracer_ops after_ops = MOVING_OPS("agent", moving_sample);
 
 static struct ml_error *listen_to(struct moving_tracer *moving, struct ml_tracer *tracer)
 {

@@ -91,6 +91,10 @@ struct ml_tracer_ops {
 			 void (*sink)(void *context, const struct ml_traced_call *call),
 			 void *context);
 	void (*cost)(struct ml_tracer *tracer, struct ml_tracer_cost *out);
+	/** Samples from now on, about one of @p mean_bytes; what is known goes on to be known. The
+	 * options are the caller's to change, for processes that come. NULL where that cannot be.
+	 */
+	void (*sample)(struct ml_tracer *tracer, uint64_t mean_bytes);
 	/** Takes every probe out of the target(s). May be called twice. */
 	void (*detach)(struct ml_tracer *tracer);
 	void (*destroy)(struct ml_tracer *tracer);

@@ -48,3 +48,16 @@ def test_bpf_forbids_it(bench):
     truth, report = end(target, run)
     assert report["backend"] == "bpf" and MOVED not in run.err()
     check(truth, report)
+
+
+def test_samples_when_the_agent_is_too_much(bench):
+    """What was kept exactly stays so: blocks of before both moves, freed or not, are right."""
+    target, run = wake(bench, "--max-overhead", "0.2")
+    helpers.wait_for(lambda: "sampling by bytes" in run.err(), 40, "memleak samples")
+    bench.pause(3)  # some looks at which the filter of frees can be cleared
+    truth, report = end(target, run)
+    assert report["backend"] == "agent"
+    assert report["sampling"] == {"mode": "bytes", "n": 524288}
+    for name in ("allocate_old_block", "allocate_large_block"):
+        assert report.site(name) == (truth[name]["bytes"], truth[name]["count"]), name
+    assert target.finish() == 0
