@@ -37,13 +37,6 @@ def test_the_user_decides(bench, options, backend):
     assert report.site("leak_when_hot") == expected
 
 
-def test_sampling_only_where_a_limit_was_named(bench):
-    run, report, _ = trace(bench, options=("--max-overhead", "3"))
-    assert report["backend"] == "agent"
-    assert report["sampling"] == {"mode": "bytes", "n": 524288}
-    assert "sampling by bytes" in run.err()
-
-
 def test_agent_cannot_go_there(bench):
     """A filter that would kill it: stays with bpf, and says so."""
     target = bench.target("without", "-e", "kill", "gettid", bench.programs["hot"])
