@@ -129,17 +129,18 @@ static void load(void)
 {
 	size_t size, room, bytes = sizeof(*memory) + LINES * sizeof(struct ml_agent_line);
 	const struct ml_agent_image_header *image = ml_agent_image(&size);
-	char *code;
+	char *base, *code;
 
-	room = (size + 4095) & ~(size_t)4095;
-	code = mmap(NULL, room + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	room = ML_AGENT_IMAGE_CODE + ((size + 4095) & ~(size_t)4095);
+	base = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (code == MAP_FAILED || memory == MAP_FAILED)
+	if (base == MAP_FAILED || memory == MAP_FAILED)
 		fail("mmap");
+	code = base + ML_AGENT_IMAGE_CODE;
 	memcpy(code, image, size);
-	memcpy(code + image->data, &memory, sizeof(memory));
-	if (mprotect(code, room, PROT_READ | PROT_EXEC))
+	memcpy(base + ML_AGENT_IMAGE_DATA, &memory, sizeof(memory));
+	if (mprotect(code, room - ML_AGENT_IMAGE_CODE, PROT_READ | PROT_EXEC))
 		fail("mprotect");
 	malloc_descriptor = (struct ml_agent_descriptor){.trampoline = (uint64_t)bench_malloc_code,
 							 .role = ML_ROLE_MALLOC};
