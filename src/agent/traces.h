@@ -74,6 +74,12 @@ static void count_end(struct ml_agent_memory *memory, uint32_t end)
 /* ---- traces -----------------------------------------------------------------------------------
  */
 
+/* 0 when the word at @sp that @word keeps is what it was. */
+static inline uint64_t change_of(uint64_t word, uint64_t sp)
+{
+	return word >> 16 ^ ((const uint64_t *)sp)[word & 0xffff];
+}
+
 static inline bool is_unchanged(const struct ml_agent_thread *thread,
 				const struct ml_agent_trace *trace, uint64_t sp, uint64_t bp,
 				uint32_t epoch)
@@ -86,9 +92,8 @@ static inline bool is_unchanged(const struct ml_agent_thread *thread,
 		return false;
 	/* Each word's place follows from those before it, and all of them can be read. */
 	for (uint32_t i = 0, n = trace->count; i < n; i += WORDS_AT_ONCE)
-		for (uint32_t k = 0; k < WORDS_AT_ONCE; k++)
-			changes |=
-				words[i + k] >> 16 ^ ((const uint64_t *)sp)[words[i + k] & 0xffff];
+		changes |= change_of(words[i], sp) | change_of(words[i + 1], sp) |
+			   change_of(words[i + 2], sp) | change_of(words[i + 3], sp);
 	return !changes;
 }
 
