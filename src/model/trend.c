@@ -147,6 +147,8 @@ static double quarter_mean(const struct ml_trend *trend, size_t quarter)
 	size_t from = quarter * trend->count / 4, to = (quarter + 1) * trend->count / 4;
 	double sum = 0;
 
+	if (!trend->count)
+		return 0;
 	if (from >= to)
 		return trend->bytes[from < trend->count ? from : trend->count - 1];
 	for (size_t i = from; i < to; i++)

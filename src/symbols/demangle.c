@@ -144,7 +144,7 @@ static bool read_suffix(const char *suffix, const char **part)
 char *ml_demangle(const char *mangled)
 {
 	size_t length = strcspn(mangled, ".");
-	const char *part;
+	const char *part = "";
 	bool is_clone = length > 0 && read_suffix(mangled + length, &part);
 	ML_FREE_CLEANUP char *stem = ml_strdup(mangled);
 

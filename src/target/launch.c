@@ -264,7 +264,7 @@ struct ml_error *ml_launch_start(char *const argv[], const struct ml_launch_opti
 {
 	ML_FREE_CLEANUP char *path = NULL;
 	struct pipes pipes = {.go = {-1, -1}, .failure = {-1, -1}};
-	pid_t pid;
+	pid_t pid = -1;
 	struct ml_error *error = find_program(argv[0] ? argv[0] : "", &path);
 
 	if (error)

@@ -99,7 +99,7 @@ bool ml_proc_blocked(pid_t tid, uint64_t *mask)
 
 	if (line)
 		*mask = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
-	return line;
+	return line != NULL;
 }
 
 bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out)
