@@ -275,6 +275,8 @@ __attribute__((noinline)) static uint32_t before_long(struct call *call)
 	}
 	feel_heartbeat(memory, thread);
 	note_arguments(call, role);
+	if (UNLIKELY(role_maps(role)))
+		ADD(memory->unmap_count, 1);
 	/* A sampling point in a nested call is none. */
 	call->kept = role_maps(role) ? KEPT_NOT : sample(memory, thread, call->size);
 	if (is_nested(memory, thread, call) ||
@@ -500,7 +502,7 @@ uint32_t ml_agent_after(struct call *call)
 	struct ml_agent_memory *memory = memory_of();
 	struct ml_agent_thread *thread = call->thread;
 	uint64_t address = call->rax, sp = (uint64_t)(&call->return_address + 1);
-	struct ml_agent_trace *trace;
+	struct ml_agent_trace *trace, *python;
 	struct place place;
 
 	if (UNLIKELY(!call->is_plain || !memory))
@@ -515,8 +517,12 @@ uint32_t ml_agent_after(struct call *call)
 	IN_ORDER();
 	trace = find_trace(memory, thread, call->return_address, sp, call->rbp);
 	if (UNLIKELY(!trace || trace->end != ML_WALK_COMPLETE)) {
-		thread->walker = 0;
-		return after_plain(memory, call);
+		if (!trace || trace->end != (ML_WALK_COMPLETE | ML_AGENT_STACK_LOOP)) {
+			thread->walker = 0;
+			return after_plain(memory, call);
+		}
+		python = python_trace(memory, thread, trace->stack);
+		trace = python ? python : trace;
 	}
 	if (UNLIKELY(!thread->tid_offset ||
 		     *tid_at(thread->pointer, thread->tid_offset) != thread->tid))

@@ -63,6 +63,7 @@ static uint32_t intern(struct ml_agent_memory *memory, const uint64_t *ip, uint3
 
 static void count_end(struct ml_agent_memory *memory, uint32_t end)
 {
+	end = ML_AGENT_STACK_END(end);
 	if (end == ML_WALK_FAULT)
 		count(memory, ML_COUNTER_STACKS_FAULT);
 	else if (end == ML_WALK_NO_UNWIND_INFO)
@@ -195,10 +196,12 @@ static uint32_t walk_anew(struct ml_agent_memory *memory, struct ml_agent_thread
 	memo->is_walking = 1;
 	IN_ORDER();
 	n = walk_known_code(&walk, start, &epoch, &end);
+	/* Memory that could not be read may be another time. */
+	walk.overflowed |= end == ML_WALK_FAULT;
+	end |= walk.has_python ? ML_AGENT_STACK_LOOP : 0;
 	stack = intern(memory, memo->ip, n, end);
 	count_end(memory, end);
-	/* Memory that could not be read may be another time. */
-	if (walk.overflowed || end == ML_WALK_FAULT || !stack)
+	if (walk.overflowed || !stack)
 		*trace = NULL;
 	if (*trace) {
 		thread->trace_pages |= 1u << ((uint32_t)(*trace - memo->traces) / TRACES_PER_PAGE);
@@ -233,6 +236,8 @@ static struct ml_agent_trace *renew_ways(struct ml_agent_memory *memory,
 	ways[0] = (struct ml_agent_trace){.first = last.first, .room = last.room};
 	return ways;
 }
+
+#include "agent/python.h"
 
 /* The number of the stack @call was made from. *@trace gets where to count it, NULL for the site.
  */
@@ -270,6 +275,13 @@ static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread 
 	} else {
 		*trace = renew_ways(memory, ways);
 		stack = walk_anew(memory, thread, trace, &regs);
+	}
+	if (UNLIKELY(has_python(memory, stack, *trace))) {
+		struct ml_agent_trace *with_python = python_trace(memory, thread, stack);
+
+		if (with_python)
+			*trace = with_python;
+		return with_python ? with_python->stack : stack;
 	}
 	return stack;
 }

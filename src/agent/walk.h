@@ -22,6 +22,7 @@ struct walk {
 	bool uses_bp;        /* the rbp it began with */
 	bool overflowed;
 	uint64_t unknown_ip; /* in code that the tool has not told of */
+	bool has_python;     /* it came through an eval loop */
 };
 
 /* ---- readable stack memory --------------------------------------------------------------------
@@ -295,8 +296,10 @@ RARE static uint32_t step_java(struct walk *walk, const struct ml_java_layout *j
 /* The stack of the walk in the memo's ip[], its length; *@end says why it ended. */
 static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 {
-	const struct ml_java_layout *java =
-		&walk->memory->maps[LOAD(walk->memory->maps_current) & 1].java;
+	const struct ml_process_maps *maps =
+		&walk->memory->maps[LOAD(walk->memory->maps_current) & 1];
+	const struct ml_java_layout *java = &maps->java;
+	const struct ml_python_layout *python = &maps->python;
 	const struct ml_process_map *map = NULL;
 	struct ml_unwind_regs *regs = walk->regs;
 	struct word saved = {0, 0};
@@ -309,6 +312,8 @@ static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 			break;
 		}
 		walk->memo->ip[n++] = regs->is_call ? regs->ip : regs->ip | ML_STACK_IP_INTERRUPTED;
+		walk->has_python |=
+			regs->ip - python->loop_start <= python->loop_end - python->loop_start;
 
 		if (UNLIKELY(ml_java_has(java, regs->ip - regs->is_call))) {
 			*end = step_java(walk, java, &saved, &is_first_bp, &walk->memo->ip[n - 1]);
@@ -338,5 +343,8 @@ static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 		if (ML_ROW_RBP(row.rules) == ML_RBP_UNDEF)
 			saved.address = 0;
 	}
+	/* What is beyond such an end may be an eval loop. */
+	walk->has_python |= *end != ML_WALK_COMPLETE;
+	walk->has_python &= python->main_interpreter != 0;
 	return n;
 }

@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 6u
+#define ML_AGENT_VERSION 7u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 
@@ -46,6 +46,9 @@
 #define ML_AGENT_TRACES       2048u  /**< walks a thread remembers, */
 #define ML_AGENT_TRACE_WORDS  16384u /**< with so many words for all of them */
 #define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk */
+#define ML_AGENT_PYTHON_WALKS 2048u  /**< stacks with Python functions a thread remembers */
+#define ML_AGENT_PAGE_SETS    64u    /**< sets of pages it knows to be readable */
+#define ML_AGENT_PAGE_WAYS    4u
 
 /* The live blocks, by address: a page of regions for 64 MiB, lines of blocks for a region. */
 #define ML_AGENT_ADDRESS_BITS  47u
@@ -144,12 +147,21 @@ struct ml_agent_large {
 	uint32_t reserved;
 };
 
+/*
+ * In a stack's end: it runs through a Python eval loop, or ends before it may have come to one. And
+ * of a stack with Python functions, whose words are the number of the native stack and then struct
+ * ml_python_frame, innermost first.
+ */
+#define ML_AGENT_STACK_LOOP     (1u << 14)
+#define ML_AGENT_STACK_PYTHON   (1u << 15)
+#define ML_AGENT_STACK_END(end) ((end) & (ML_AGENT_STACK_LOOP - 1))
+
 /** A stack: count addresses from words[first] on, innermost first. */
 struct ml_agent_stack {
 	uint64_t hash;
 	uint32_t first;
 	uint16_t count;
-	uint16_t end; /**< enum ml_walk_end */
+	uint16_t end; /**< enum ml_walk_end, ML_AGENT_STACK_* */
 };
 
 /**
@@ -220,6 +232,26 @@ struct ml_agent_trace {
 	uint64_t alloc_bytes;
 };
 
+/** What a thread knows of its Python functions. */
+struct ml_agent_python {
+	uint64_t state; /**< its PyThreadState, 0: not found */
+	uint64_t lost;  /**< how often it was not found */
+	/** Pages that could be read: number << 16 | when. */
+	uint64_t pages[ML_AGENT_PAGE_SETS][ML_AGENT_PAGE_WAYS];
+	/** The frames that were last gone through, the newest first, and where that ended. */
+	struct {
+		uint64_t frame, instruction;
+	} seen[2 * ML_PYTHON_DEPTH + 1];
+	uint64_t outer_hash; /**< of all but the newest */
+	uint32_t seen_count;
+	uint32_t seen_age;
+	/* Scratch of a walk: what becomes the words of a stack. */
+	struct {
+		uint64_t native;
+		struct ml_python_frame frames[ML_PYTHON_DEPTH];
+	} found;
+};
+
 /** What a thread remembers. */
 struct ml_agent_memo {
 	/** By address: the place where its block is, or was before it was freed, << 34 | the
@@ -234,6 +266,9 @@ struct ml_agent_memo {
 	uint64_t is_walking;
 	uint64_t ip[ML_STACK_DEPTH + 1];
 	uint64_t new_words[ML_AGENT_TRACE_LIMIT];
+	struct ml_agent_python python __attribute__((aligned(4096)));
+	/** Of stacks with Python functions: ip is a hash of those, sp the native stack's number. */
+	struct ml_agent_trace python_traces[ML_AGENT_PYTHON_WALKS] __attribute__((aligned(4096)));
 } __attribute__((aligned(4096)));
 
 /** What a thread keeps to itself. */
@@ -254,8 +289,9 @@ struct ml_agent_thread {
 	uint64_t walks;
 	struct ml_agent_memo *memo; /**< in the target */
 	uint32_t words_used;
-	uint32_t own_key; /**< its place in threads, + 1 */
-	uint32_t reserved[2];
+	uint32_t own_key;      /**< its place in threads, + 1 */
+	uint32_t python_pages; /**< like trace_pages, for those with Python functions */
+	uint32_t reserved;
 } __attribute__((aligned(64)));
 
 struct ml_agent_header {
@@ -302,6 +338,7 @@ struct ml_agent_memory {
 	uint32_t mean_size;    /**< of blocks lately */
 	uint32_t owned_count;  /**< regions that began as a thread's own … */
 	uint32_t shared_count; /**< … and those of them where others put blocks too */
+	uint32_t unmap_count;  /**< calls that may have unmapped something */
 	uint64_t map_event_head __attribute__((aligned(64)));
 	uint64_t map_event_tail;
 	uint64_t call_event_head __attribute__((aligned(64)));

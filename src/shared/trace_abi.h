@@ -163,6 +163,7 @@ struct ml_python_layout {
 	uint32_t mark_value; /**< what that byte is then */
 	/** The marked frame is no function (3.12 on: it only separates), or it is one (3.11). */
 	uint32_t mark_is_function;
+	uint64_t loop_start, loop_end; /**< the code of the eval loop */
 };
 
 #define ML_PYTHON_FRAME_BYTES 80u

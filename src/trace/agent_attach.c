@@ -161,6 +161,8 @@ static void tell_maps(struct ml_agent_attached *attached, const struct ml_alloca
 
 	ml_java_find(&attached->code, attached->process, &attached->java.vm);
 	maps->java = attached->java.vm.layout;
+	ml_python_find(&attached->code, attached->process, &attached->pythons.python);
+	maps->python = attached->pythons.python.layout;
 	maps->count = 0;
 	attached->beyond_limit = 0;
 	for (size_t i = 0; i < attached->code.mapped_count; i++) {
@@ -463,4 +465,5 @@ void ml_agent_attached_deinit(struct ml_agent_attached *attached)
 	ml_array_free(&attached->refused);
 	ml_code_map_deinit(&attached->code);
 	ml_java_process_deinit(&attached->java);
+	ml_agent_pythons_deinit(&attached->pythons);
 }

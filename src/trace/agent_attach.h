@@ -6,6 +6,7 @@
 #include "base/array.h"
 #include "inject/injection.h"
 #include "trace/agent_heart.h"
+#include "trace/agent_python.h"
 #include "trace/agent_rows.h"
 #include "trace/code_map.h"
 #include "trace/function_names.h"
@@ -28,6 +29,7 @@ struct ml_agent_attached {
 	struct ml_process *process; /**< borrowed */
 	struct ml_code_map code;
 	struct ml_java_process java;
+	struct ml_agent_pythons pythons;
 	struct ml_agent_rows_copy rows_told;
 	struct ml_injection injection; /**< without memory: not attached */
 	ML_ARRAY(uint64_t) refused;    /**< addresses of functions that cannot be patched */

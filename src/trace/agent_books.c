@@ -258,18 +258,27 @@ static void read_sites(struct reading *reading)
 		book_site(reading, i, memory->sampled[i].allocs, memory->sampled[i].alloc_bytes);
 }
 
-/* What a thread counted in its traces. Pages of them that are not in use are not there. */
-static void read_traces(void *context, const struct ml_agent_thread *thread)
+/* Pages of traces that are not in use are not there. */
+static void read_traces_in(struct reading *reading, const struct ml_agent_trace *traces,
+			   size_t count, uint32_t pages)
 {
-	const size_t per_page = ML_AGENT_PAGE / sizeof(struct ml_agent_trace);
-	struct reading *reading = context;
-	const struct ml_agent_memory *memory = reading->books->memory;
-	const struct ml_agent_trace *traces = memory->memos[thread - memory->threads].traces;
+	const size_t per_page = ML_AGENT_PAGE / sizeof(*traces);
 
-	for (size_t i = 0; i < ML_AGENT_TRACES; i++)
-		if (thread->trace_pages >> (i / per_page) & 1)
+	for (size_t i = 0; i < count; i++)
+		if (pages >> (i / per_page) & 1)
 			book_site(reading, traces[i].stack,
 				  traces[i].allocs << ML_SAMPLE_COUNT_SHIFT, traces[i].alloc_bytes);
+}
+
+/* What a thread counted in its traces. */
+static void read_traces(void *context, const struct ml_agent_thread *thread)
+{
+	struct reading *reading = context;
+	const struct ml_agent_memory *memory = reading->books->memory;
+	const struct ml_agent_memo *memo = &memory->memos[thread - memory->threads];
+
+	read_traces_in(reading, memo->traces, ML_AGENT_TRACES, thread->trace_pages);
+	read_traces_in(reading, memo->python_traces, ML_AGENT_PYTHON_WALKS, thread->python_pages);
 }
 
 static void finish_site(const struct reading *reading, struct ml_site_books *site)
@@ -403,22 +412,49 @@ void ml_agent_books_snapshot(const struct ml_agent_books *books,
 /* ---- stacks and events ------------------------------------------------------------------------
  */
 
+/* The words of stack @number, *@count of them, and its end; NULL when they cannot be. */
+static const uint64_t *words_of(const struct ml_agent_memory *memory, uint64_t number,
+				uint32_t *count, uint32_t *end)
+{
+	const struct ml_agent_stack *stack = &memory->stacks[number];
+	uint32_t first = stack->first;
+
+	*count = stack->count;
+	*end = stack->end;
+	return *count && first <= ML_AGENT_WORDS && *count <= ML_AGENT_WORDS - first
+		       ? memory->words + first
+		       : NULL;
+}
+
 bool ml_agent_books_stack(const struct ml_agent_books *books, uint64_t id,
-			  struct ml_stack_record *out)
+			  struct ml_stack_record *out, struct ml_python_record *python)
 {
 	const struct ml_agent_memory *memory = books->memory;
 	uint64_t number = (uint32_t)id - ML_STACK_ID_NONE;
+	const uint64_t *words;
+	uint32_t count, end;
 
+	if (python)
+		python->frame[0].code = 0;
 	if (!memory || !number || number >= ML_AGENT_STACKS)
 		return false;
+	words = words_of(memory, number, &count, &end);
+	if (words && end & ML_AGENT_STACK_PYTHON) {
+		uint32_t frames = (count - 1) / 2;
 
-	const struct ml_agent_stack *stack = &memory->stacks[number];
-	uint32_t count = stack->count, first = stack->first;
-
-	if (!count || count > ML_STACK_DEPTH || first > ML_AGENT_WORDS - count)
+		if (python && frames <= ML_PYTHON_DEPTH) {
+			memcpy(python->frame, words + 1, frames * sizeof(python->frame[0]));
+			if (frames < ML_PYTHON_DEPTH)
+				python->frame[frames].code = 0;
+		}
+		number = words[0];
+		words = number < ML_AGENT_STACKS ? words_of(memory, number, &count, &end) : NULL;
+	}
+	if (!words || count > ML_STACK_DEPTH)
 		return false;
-	*out = (struct ml_stack_record){.count = count, .end = stack->end, .tgid = memory->tgid};
-	memcpy(out->ip, memory->words + first, count * sizeof(*out->ip));
+	*out = (struct ml_stack_record){
+		.count = count, .end = ML_AGENT_STACK_END(end), .tgid = memory->tgid};
+	memcpy(out->ip, words, count * sizeof(*out->ip));
 	return true;
 }
 

@@ -37,9 +37,10 @@ static inline uint32_t ml_agent_books_index(uint64_t stack)
 	return (uint32_t)(stack >> 32);
 }
 
-/** The stack @p id as recorded; false when it was lost. */
+/** The stack @p id as recorded; false when it was lost. @p python (may be NULL) gets its Python
+ * functions. */
 bool ml_agent_books_stack(const struct ml_agent_books *books, uint64_t id,
-			  struct ml_stack_record *out);
+			  struct ml_stack_record *out, struct ml_python_record *python);
 
 /** Calls @p visit with the id of every stack. */
 void ml_agent_books_each_stack(const struct ml_agent_books *books,

@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-/* The first of the books, and what a thread may remember: 27 KiB were measured with 1000 threads. */
+/* The first of the books, and what a thread may remember: 27 KiB were measured with 1000 threads.
+ */
 #define LEAST_BYTES  (16u << 20)
 #define THREAD_BYTES (64u << 10)
 /* The program's own growth needs the rest. */

@@ -28,6 +28,9 @@
 /* How often the rings of --trace are emptied: calls are to be seen as they happen. */
 #define CALLS_TICK_NS 10000000
 
+/* How often Python's new stacks are named: what a module runs once is freed when it is done. */
+#define PYTHON_TICK_NS 5000000
+
 /* What a call takes the agent, for the estimate of its cost: measured in loops, and
  * rounded up for what real programs miss in the caches. Its clock would cost as much as it does. */
 #define CALL_NS         12.0
@@ -46,7 +49,7 @@ struct agent_process {
 	pid_t pid;
 	bool is_taken; /* false once it was removed: kept for its books and stacks */
 	bool has_lapsed;
-	uint32_t stacks_named; /* how many were looked at for names of Java */
+	uint32_t stacks_named; /* how many were looked at for names of Python and Java */
 };
 
 struct agent_tracer {
@@ -59,6 +62,7 @@ struct agent_tracer {
 	struct ml_stack_store *stacks;
 	struct ml_mapping_watch *watch; /* NULL where perf does not let us */
 	int epoll_fd, timer_fd;
+	long tick_ns;
 	uint64_t looked_ns; /* where nobody tells of new mappings: when they were looked for */
 };
 
@@ -96,13 +100,19 @@ static const struct ml_stack *tracer_stack(struct ml_tracer *base, uint64_t id)
 	uint32_t index = ml_agent_books_index(id);
 	struct ml_agent_attached *attached;
 	struct ml_stack_record record;
+	struct ml_python_record functions;
 
 	if (stack || index >= tracer->processes.count ||
-	    !ml_agent_books_stack(&tracer->processes.items[index]->books, id, &record))
+	    !ml_agent_books_stack(&tracer->processes.items[index]->books, id, &record, &functions))
 		return stack;
 	attached = &tracer->processes.items[index]->attached;
+	ml_agent_pythons_name(&attached->pythons, attached->process, id, &functions);
+
+	ML_FREE_CLEANUP struct ml_python_stack *python =
+		ml_agent_pythons_take(&attached->pythons, id);
+
 	return ml_java_process_add(&attached->java, attached->process, tracer->stacks, id, &record,
-				   &attached->code, NULL);
+				   &attached->code, python);
 }
 
 static void resolve(void *context, uint64_t id)
@@ -110,18 +120,28 @@ static void resolve(void *context, uint64_t id)
 	tracer_stack(context, id);
 }
 
-/* Reads the names of the Java functions of stacks that are new. */
-static void name_java(struct agent_process *process)
+static bool has_names_to_read(const struct agent_process *process)
 {
+	return process->attached.java.vm.layout.end ||
+	       process->attached.pythons.python.layout.main_interpreter;
+}
+
+/* Reads the names of the functions of Python and Java of stacks that are new. */
+static void read_names(struct agent_process *process)
+{
+	struct ml_agent_attached *attached = &process->attached;
 	struct ml_stack_record record;
+	struct ml_python_record functions;
 	uint64_t id;
 
-	if (!process->attached.java.vm.layout.end)
+	if (!has_names_to_read(process))
 		return;
 	while (ml_agent_books_next_stack(&process->books, &process->stacks_named, &id))
-		if (ml_agent_books_stack(&process->books, id, &record))
-			ml_java_process_name(&process->attached.java, process->attached.process,
-					     &record);
+		if (ml_agent_books_stack(&process->books, id, &record, &functions)) {
+			ml_java_process_name(&attached->java, attached->process, &record);
+			ml_agent_pythons_name(&attached->pythons, attached->process, id,
+					      &functions);
+		}
 }
 
 /* Names all addresses while the code they run through is still known. */
@@ -174,6 +194,27 @@ static struct agent_process *add(struct agent_tracer *tracer, struct ml_process 
 	return process;
 }
 
+static long wanted_tick_ns(const struct agent_tracer *tracer)
+{
+	ml_array_each (process, &tracer->processes)
+		if (is_attached(*process) &&
+		    (*process)->attached.pythons.python.layout.main_interpreter)
+			return PYTHON_TICK_NS;
+	return tracer->common.options->trace_calls ? CALLS_TICK_NS : TICK_NS;
+}
+
+/* Has dispatch() called as often as the processes need it. */
+static int set_tick(struct agent_tracer *tracer)
+{
+	long tick_ns = wanted_tick_ns(tracer);
+	const struct itimerspec tick = {{0, tick_ns}, {0, tick_ns}};
+
+	if (tick_ns == tracer->tick_ns)
+		return 0;
+	tracer->tick_ns = tick_ns;
+	return timerfd_settime(tracer->timer_fd, 0, &tick, NULL);
+}
+
 static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process *process,
 			       const struct ml_agent_takeover *takeover)
 {
@@ -183,6 +224,7 @@ static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process
 
 	process->books.memory = process->attached.injection.memory;
 	process->books.fd = process->attached.injection.fd;
+	set_tick(tracer);
 	if (!error && tracer->images.count < IMAGES_LIMIT)
 		*ml_array_push(&tracer->images) = process->books.memory->header.image.start;
 	return error;
@@ -328,7 +370,7 @@ bool ml_agent_tracer_record(struct ml_tracer *base, uint64_t id, struct ml_stack
 	uint32_t index = ml_agent_books_index(id);
 
 	return index < tracer->processes.count &&
-	       ml_agent_books_stack(&tracer->processes.items[index]->books, id, out);
+	       ml_agent_books_stack(&tracer->processes.items[index]->books, id, out, NULL);
 }
 
 /* ---- news -------------------------------------------------------------------------------------
@@ -418,12 +460,13 @@ static void catch_up(struct agent_tracer *tracer, bool looks)
 	ml_array_each (process, &tracer->processes) {
 		check_lapse(tracer, *process);
 		check_room(tracer, *process);
-		name_java(*process);
+		read_names(*process);
 		read_maps(tracer, *process);
 		tick_prior(tracer, *process);
 		if ((*process)->books.memory)
 			ml_agent_sampling_tick(&(*process)->sampling, (*process)->books.memory);
 	}
+	set_tick(tracer);
 }
 
 static void read_calls(struct agent_tracer *tracer,
@@ -601,16 +644,13 @@ static struct ml_error *wait_for(struct agent_tracer *tracer, int fd)
 
 static struct ml_error *start(struct agent_tracer *tracer)
 {
-	long tick_ns = tracer->common.options->trace_calls ? CALLS_TICK_NS : TICK_NS;
-	const struct itimerspec tick = {{0, tick_ns}, {0, tick_ns}};
 	struct ml_error *error = ml_agent_rows_init(&tracer->common.rows);
 
 	if (error)
 		return error;
 	tracer->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	tracer->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (tracer->epoll_fd < 0 || tracer->timer_fd < 0 ||
-	    timerfd_settime(tracer->timer_fd, 0, &tick, NULL))
+	if (tracer->epoll_fd < 0 || tracer->timer_fd < 0 || set_tick(tracer))
 		return ml_error_errno(errno, "cannot make a timer");
 	/* Without perf events, as often where this backend is needed, the maps are looked at. */
 	ml_error_free(ml_mapping_watch_open(&tracer->watch));

@@ -157,6 +157,8 @@ static bool find_in(const struct ml_code *code, const struct ml_process *process
 	out->module = code->module;
 	out->loop_start = loop.address;
 	out->loop_end = loop.address + loop.size;
+	out->layout.loop_start = out->loop_start + code->bias;
+	out->layout.loop_end = out->loop_end + code->bias;
 	return true;
 }
 

@@ -11,6 +11,7 @@ import pytest
 import helpers
 
 LEAK = os.path.join(helpers.TARGETS, "leak.py")
+BACKENDS = pytest.mark.parametrize("backend", ["bpf", "agent"])
 
 
 def interpreters():
@@ -66,10 +67,12 @@ def names_of(report, function, size):
     return [frame["symbol"] for frame in python_frames(leaks_of(report, function, size)[0])]
 
 
+@BACKENDS
 @pytest.mark.parametrize("version", sorted(INTERPRETERS))
-def test_functions_and_lines(bench, programs, version):
+def test_functions_and_lines(bench, programs, version, backend):
     programs.extra["python" + version] = INTERPRETERS[version]
-    truth, report, target = bench.trace("python" + version, LEAK)
+    truth, report, target = bench.trace("python" + version, LEAK, options=("--backend", backend))
+    assert report["backend"] == backend
     check(report, truth)
     grown = [python_frames(site)[0]["line"] for site in report.sites_of("leak_list")
              if site["bytes"] > 400000]
@@ -81,8 +84,9 @@ def test_functions_and_lines(bench, programs, version):
     assert names_of(report, "leak_in_thread", 5555)[:2] == ["leak_in_thread", "Thread.run"]
 
 
-def test_native_frames_stay_in_order(bench, python):
-    _, report, _ = bench.trace("python", LEAK)
+@BACKENDS
+def test_native_frames_stay_in_order(bench, python, backend):
+    _, report, _ = bench.trace("python", LEAK, options=("--backend", backend))
     frames = leaks_of(report, "leak_in_callback", 1234)[0]["frames"]
     names = [frame["symbol"] for frame in frames if frame["symbol"]]
     order = [names.index(name) for name in
@@ -92,9 +96,10 @@ def test_native_frames_stay_in_order(bench, python):
     assert after["symbol"] == "_PyEval_EvalFrameDefault" and after["kind"] == "native"
 
 
-def test_text_leaves_the_loop_out(bench, python):
+@BACKENDS
+def test_text_leaves_the_loop_out(bench, python, backend):
     target = bench.target("python", LEAK)
-    run = bench.memleak("-o", "0", "-T", "50", "-p", target.pid)
+    run = bench.memleak("--backend", backend, "-o", "0", "-T", "50", "-p", target.pid)
     run.wait_attached()
     truth = target.work()
     run.interrupt()
@@ -106,10 +111,12 @@ def test_text_leaves_the_loop_out(bench, python):
     assert "_PyEval_EvalFrameDefault" not in run.out()
 
 
-def test_names_survive_the_program(bench, python, tmp_path):
+@BACKENDS
+def test_names_survive_the_program(bench, python, tmp_path, backend):
     """The code objects are gone when the last report is made."""
     end = tmp_path / "end"
-    run = bench.memleak("--json", "-o", "0", "-c", "%s %s %s" % (python, LEAK, end), "0.5")
+    run = bench.memleak("--backend", backend, "--json", "-o", "0",
+                        "-c", "%s %s %s" % (python, LEAK, end), "0.5")
 
     def documents(key):
         text = run.out()
@@ -127,7 +134,8 @@ def test_names_survive_the_program(bench, python, tmp_path):
           {line["site"]: line for line in documents("site")}, is_complete=False)
 
 
-def test_in_a_container(bench, python, tmp_path):
+@BACKENDS
+def test_in_a_container(bench, python, tmp_path, backend):
     """Another pid namespace and another root: only memory is read, no path and no thread id."""
     root = tmp_path / "root"
     for name in ("usr", "work"):
@@ -143,7 +151,7 @@ def test_in_a_container(bench, python, tmp_path):
          root, os.path.realpath(python)], bench.directory))
     with open("/proc/%d/task/%d/children" % (target.pid, target.pid), encoding="ascii") as pids:
         pid = int(pids.read().split()[0])
-    run = bench.attach(pid)
+    run = bench.attach(pid, "--backend", backend)
     truth = target.work()
     run.interrupt()
     check(run.final(), truth)

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * The Python functions a thread is in, part of agent.c: read out of CPython's own structures at
+ * every allocation whose stack has an eval loop in it, as the programs in the kernel do
+ * (src/bpf/python.bpf.h, which says where they are).
+ *
+ * Python functions that call each other share one native stack (CPython 3.11 on), so a trace does
+ * not tell them apart. Their frames are read each time, for one that did not run has not changed
+ * but nothing tells that it did not; what is kept is which stack they make with the native one
+ * below: a second cache of traces, by a hash of the frames and the native stack's number.
+ *
+ * The frames lie in memory that the interpreter gives back. So before a page is read the kernel is
+ * asked whether it can be, and asked again some milliseconds later, and once the process has
+ * unmapped anything.
+ */
+#define PYTHON_THREADS   1024u /* of the interpreter's list that are looked at */
+#define PYTHON_TRIES     16u   /* failed searches in a row before ... */
+#define PYTHON_RETRY     64u   /* ... only every so many allocations there is one more */
+#define PYTHON_AGE_SHIFT 23u   /* a page is asked for again after 8 ms */
+#define ADDRESS_END      (1ull << 47)
+
+struct python_walk {
+	const struct ml_python_layout *layout;
+	struct ml_agent_python *python;
+	uint64_t page; /* the last one that could be read, as it is kept */
+	uint16_t age;
+};
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+/* The places where page @kept may be kept: one is not enough, for two that take turns in it would
+ * be asked for each time. */
+static inline uint64_t *page_ways(const struct python_walk *walk, uint64_t kept)
+{
+	return walk->python->pages[(kept >> 16) * GOLDEN >> 58];
+}
+
+RARE static bool ask_for_page(const struct python_walk *walk, uint64_t kept)
+{
+	uint64_t *ways = page_ways(walk, kept);
+
+	if (!is_page_readable(kept >> 16 << 12))
+		return false;
+	for (uint32_t i = ML_AGENT_PAGE_WAYS - 1; i; i--)
+		ways[i] = ways[i - 1];
+	ways[0] = kept;
+	return true;
+}
+
+static inline bool is_page_kept(const struct python_walk *walk, uint64_t kept)
+{
+	const uint64_t *ways = page_ways(walk, kept);
+	bool found = false;
+
+	for (uint32_t i = 0; i < ML_AGENT_PAGE_WAYS; i++)
+		found |= ways[i] == kept;
+	return found;
+}
+
+static inline bool can_read_page(struct python_walk *walk, uint64_t address)
+{
+	uint64_t kept = address >> 12 << 16 | walk->age;
+
+	if (LIKELY(kept == walk->page))
+		return true;
+	if (UNLIKELY(address - ML_AGENT_PAGE >= ADDRESS_END - ML_AGENT_PAGE) ||
+	    (UNLIKELY(!is_page_kept(walk, kept)) && !ask_for_page(walk, kept)))
+		return false;
+	walk->page = kept;
+	return true;
+}
+
+/* Whether @size bytes, no more than a page, can be read. */
+static inline bool can_read(struct python_walk *walk, uint64_t address, uint64_t size)
+{
+	return can_read_page(walk, address) &&
+	       (LIKELY((address & PAGE_MASK) + size <= ML_AGENT_PAGE) ||
+		can_read_page(walk, address + size - 1));
+}
+
+static inline uint64_t word_at(uint64_t address)
+{
+	return *(const uint64_t *)address;
+}
+
+static inline uint64_t read_pointer(struct python_walk *walk, uint64_t address)
+{
+	return can_read(walk, address, 8) ? word_at(address) : 0;
+}
+
+/* ---- the thread's state -----------------------------------------------------------------------
+ */
+
+/* The interpreter's list may change at any moment, so it is read by the kernel. */
+static uint64_t read_shared(uint64_t address)
+{
+	uint64_t value;
+
+	return read_safely(address, &value, sizeof(value)) ? value : 0;
+}
+
+RARE static uint64_t find_python_state(struct python_walk *walk, uint64_t thread_id)
+{
+	const struct ml_python_layout *layout = walk->layout;
+	struct ml_agent_python *python = walk->python;
+	uint64_t state;
+
+	python->state = 0;
+	/* Threads of libraries may be in a loop of another interpreter. */
+	if (python->lost >= PYTHON_TRIES && python->lost++ % PYTHON_RETRY)
+		return 0;
+	state = read_shared(layout->main_interpreter);
+	if (state)
+		state = read_shared(state + layout->first_thread);
+	for (uint32_t i = 0; i < PYTHON_THREADS && state; i++) {
+		if (read_shared(state + layout->thread_id) == thread_id) {
+			python->lost = 0;
+			python->state = state;
+			return state;
+		}
+		state = read_shared(state + layout->next_thread);
+	}
+	python->lost++;
+	return 0;
+}
+
+static inline uint64_t python_state(struct python_walk *walk, uint64_t thread_id)
+{
+	uint64_t state = walk->python->state;
+
+	if (LIKELY(state && read_pointer(walk, state + walk->layout->thread_id) == thread_id))
+		return state;
+	return find_python_state(walk, thread_id);
+}
+
+/* ---- frames -----------------------------------------------------------------------------------
+ *
+ * What a thread is in is mostly what it was in at its last allocation but for the innermost
+ * function's line. The frames then read are remembered with the instructions they were at, which
+ * are within their code objects: of the outer ones that is all to compare.
+ */
+
+/* The newest frame of the thread; 0 when there is none. */
+static inline uint64_t newest_frame(struct python_walk *walk, uint64_t thread_id)
+{
+	uint64_t state = python_state(walk, thread_id);
+	uint64_t frame = state ? read_pointer(walk, state + walk->layout->frames) : 0;
+
+	if (frame && walk->layout->has_cframe)
+		frame = read_pointer(walk, frame + walk->layout->cframe_frame);
+	return frame;
+}
+
+static inline uint64_t stir_frame(uint64_t hash, uint64_t code, uint64_t instruction)
+{
+	hash = (hash ^ code ^ instruction << 1) * GOLDEN;
+	return hash ^ hash >> 29;
+}
+
+/* What @frame, which can be read, is in; false for one that only separates. */
+static inline bool read_frame(const struct ml_python_layout *layout, uint64_t frame,
+			      struct ml_python_frame *out)
+{
+	bool is_marked = *(const uint8_t *)(frame + layout->mark) == layout->mark_value;
+
+	out->code =
+		(word_at(frame + layout->code) & ~7ull) | (is_marked ? ML_PYTHON_LOOP_BEGINS : 0);
+	out->instruction = word_at(frame + layout->instruction);
+	return !is_marked || layout->mark_is_function;
+}
+
+/* Goes through all frames from @frame on; their hash but for that of the first one. */
+__attribute__((noinline)) static uint64_t walk_python(struct python_walk *walk, uint64_t frame)
+{
+	const struct ml_python_layout *layout = walk->layout;
+	struct ml_agent_python *python = walk->python;
+	uint64_t hash = GOLDEN;
+	uint32_t n = 0, functions = 0;
+
+	/* Twice the depth: frames that only separate take a step, too. */
+	while (n < 2 * ML_PYTHON_DEPTH && functions < ML_PYTHON_DEPTH && frame && !(frame & 7) &&
+	       can_read(walk, frame, ML_PYTHON_FRAME_BYTES)) {
+		struct ml_python_frame read;
+		bool is_function = read_frame(layout, frame, &read);
+
+		if (n)
+			hash = stir_frame(hash, is_function ? read.code : 0, read.instruction);
+		functions += is_function;
+		python->seen[n].frame = frame;
+		python->seen[n++].instruction = read.instruction;
+		frame = word_at(frame + layout->previous);
+	}
+	python->seen[n].frame = frame;
+	python->seen_count = functions ? n : 0;
+	python->seen_age = walk->age;
+	python->outer_hash = hash;
+	return hash;
+}
+
+/* Whether the thread is in @frame again and the frames before it are as they were. */
+static inline bool is_seen(const struct python_walk *walk, uint64_t frame)
+{
+	const struct ml_agent_python *python = walk->python;
+	uint32_t at_previous = walk->layout->previous, at_instruction = walk->layout->instruction;
+
+	if (python->seen[0].frame != frame || python->seen_age != walk->age ||
+	    word_at(frame + at_previous) != python->seen[1].frame)
+		return false;
+	for (uint32_t i = 1, n = python->seen_count; i < n; i++) {
+		uint64_t outer = python->seen[i].frame;
+
+		if (word_at(outer + at_instruction) != python->seen[i].instruction ||
+		    word_at(outer + at_previous) != python->seen[i + 1].frame)
+			return false;
+	}
+	return true;
+}
+
+/* A hash of the functions the thread is in, 0 when it is in none. */
+static inline uint64_t hash_python(struct python_walk *walk, uint64_t thread_id)
+{
+	struct ml_agent_python *python = walk->python;
+	uint64_t frame = newest_frame(walk, thread_id), hash;
+	struct ml_python_frame newest;
+
+	hash = LIKELY(python->seen_count && is_seen(walk, frame)) ? python->outer_hash
+								  : walk_python(walk, frame);
+	if (!python->seen_count)
+		return 0;
+	read_frame(walk->layout, frame, &newest);
+	return stir_frame(hash, newest.code, newest.instruction) | 1;
+}
+
+/* ---- stacks -----------------------------------------------------------------------------------
+ */
+
+/* The number of the stack of the frames seen over stack @native; 0 when there is no room. */
+RARE static uint32_t python_stack(struct ml_agent_memory *memory, struct ml_agent_memo *memo,
+				  const struct python_walk *walk, uint32_t native)
+{
+	struct ml_agent_python *python = walk->python;
+	struct ml_python_frame *frames = python->found.frames;
+	uint32_t n = 0, stack;
+
+	memo->is_walking = 1;
+	IN_ORDER();
+	python->found.native = native;
+	for (uint32_t i = 0; i < python->seen_count && n < ML_PYTHON_DEPTH; i++) {
+		if (read_frame(walk->layout, python->seen[i].frame, &frames[n]))
+			n++;
+		else if (n)
+			frames[n - 1].code |= ML_PYTHON_LOOP_BEGINS;
+	}
+	stack = intern(memory, (const uint64_t *)&python->found, 1 + 2 * n,
+		       memory->stacks[native].end | ML_AGENT_STACK_PYTHON);
+	IN_ORDER();
+	memo->is_walking = 0;
+	return stack;
+}
+
+/* Whether Python functions may belong to stack @native, which is @trace's unless that is NULL. */
+static inline bool has_python(const struct ml_agent_memory *memory, uint32_t native,
+			      const struct ml_agent_trace *trace)
+{
+	return (trace ? trace->end : memory->stacks[native].end) & ML_AGENT_STACK_LOOP;
+}
+
+/* The trace of the stack that is stack @native with the thread's Python functions; NULL when it is
+ * in none, or there is no room. Nobody else may be at the thread's traces. */
+static struct ml_agent_trace *python_trace(struct ml_agent_memory *memory,
+					   struct ml_agent_thread *thread, uint32_t native)
+{
+	struct ml_agent_memo *memo = thread->memo;
+	struct python_walk walk = {
+		.layout = &memory->maps[LOAD(memory->maps_current) & 1].python,
+		.python = &memo->python,
+		.page = UINT64_MAX,
+		.age = (uint16_t)((LOAD(memory->now_ns) >> PYTHON_AGE_SHIFT) +
+				  LOAD(memory->unmap_count)),
+	};
+	uint64_t hash = hash_python(&walk, thread->pointer);
+	struct ml_agent_trace *ways;
+	uint32_t stack;
+
+	if (!hash)
+		return NULL;
+	ways = &memo->python_traces[(hash ^ native * GOLDEN) * GOLDEN >> 55 << 2 &
+				    (ML_AGENT_PYTHON_WALKS - 1)];
+	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
+		if (ways[i].ip == hash && ways[i].sp == native)
+			return &ways[i];
+	stack = python_stack(memory, memo, &walk, native);
+	if (!stack)
+		return NULL;
+	thread->python_pages |= 1u << (uint32_t)(ways - memo->python_traces) / TRACES_PER_PAGE;
+	ways = renew_ways(memory, ways);
+	ways->ip = hash;
+	ways->sp = native;
+	ways->stack = stack;
+	return ways;
+}
