@@ -13,12 +13,14 @@
 
 /* How long the other threads may take to end once the process is told to. */
 #define THREADS_END_NS (ML_NS_PER_SECOND / 5)
+/* How long the command may take to stop. */
+#define STOP_NS (ML_NS_PER_SECOND / 10)
 
 bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tracer *tracer)
 {
 	return options->fail_on_leak && !options->follow && !options->trace_calls &&
 	       !options->sample_bytes && options->sample_every <= 1 && !options->min_size &&
-	       !options->max_size && !options->object && !strcmp(tracer->ops->name, "bpf");
+	       !options->max_size && !options->object && strcmp(tracer->ops->name, "kernel") != 0;
 }
 
 /* False when only the main thread ends, and the program goes on without it. */
@@ -108,6 +110,7 @@ static void on_end(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 	struct ml_reach_roots roots = {0};
 	struct ml_error *error;
 
+	lost->is_ending = true;
 	if (lost->was_looked || !is_alone(ml_process_pid(process)) ||
 	    !read_registers(ml_process_pid(process), &roots))
 		return;
@@ -116,6 +119,46 @@ static void on_end(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 		ml_note("what the command lost is not known, only how its memory grew: %s",
 			ml_error_message(error));
 	ml_error_free(error);
+}
+
+/* Waits for a stop of @pid that is not its end: its status, 0 when there is none. */
+static int wait_stop(pid_t pid)
+{
+	uint64_t deadline_ns = ml_monotonic_ns() + STOP_NS;
+	siginfo_t info = {0};
+	int status;
+
+	while (!waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL)) {
+		status = info.si_status << 8 | 0x7f;
+		if (info.si_pid &&
+		    (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
+		     info.si_code == CLD_DUMPED || ml_ptrace_stop_kind(status) == ML_PTRACE_END))
+			return 0;
+		if (info.si_pid)
+			return waitpid(pid, &status, __WALL) == pid ? status : 0;
+		if (ml_monotonic_ns() > deadline_ns)
+			return 0;
+		usleep(100);
+	}
+	return 0;
+}
+
+bool ml_lost_blocks_turn(const struct ml_lost_blocks *lost, pid_t pid, bool begins)
+{
+	int status;
+
+	if (!begins) {
+		ptrace(PTRACE_SEIZE, pid, NULL, (long)PTRACE_O_TRACEEXIT);
+		return true;
+	}
+	if (lost->is_ending || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL))
+		return false;
+	status = wait_stop(pid);
+	if (!status)
+		return false;
+	return !ptrace(PTRACE_DETACH, pid, NULL,
+		       ml_ptrace_stop_kind(status) == ML_PTRACE_SIGNAL ? (long)WSTOPSIG(status)
+								       : 0L);
 }
 
 void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *tracer,

@@ -25,13 +25,14 @@ struct ml_lost_site {
 /** All-zero is ready. */
 struct ml_lost_blocks {
 	bool was_looked;
+	bool is_ending;            /**< the command stands at its end */
 	struct ml_u64map by_stack; /**< → index in sites */
 	ML_ARRAY(struct ml_lost_site) sites;
 };
 
 /**
  * Whether the command is to be kept a tracee (ml_launch_keep_to_end()): every block must be known
- * for what nothing points to to be lost, and nobody else may want to trace it by ptrace.
+ * for what nothing points to to be lost.
  */
 bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tracer *tracer);
 
@@ -41,6 +42,12 @@ bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tra
  */
 void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 			     const struct ml_process *process);
+
+/**
+ * The agent needs the command @p pid for itself for a moment: lets go of it, or (not @p begins)
+ * takes it back. False when it cannot be let go now.
+ */
+bool ml_lost_blocks_turn(const struct ml_lost_blocks *lost, pid_t pid, bool begins);
 
 /** Fills the lost figures of the sites of @p snapshot, no more than what it shows of each. */
 void ml_lost_blocks_fill(const struct ml_lost_blocks *lost, struct ml_snapshot *snapshot);

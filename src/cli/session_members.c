@@ -65,6 +65,8 @@ void ml_session_look_for_members(struct ml_session *session)
 
 bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins)
 {
+	if (session->watches_end)
+		return ml_lost_blocks_turn(&session->lost, pid, begins);
 	if (!session->follow)
 		return true;
 	if (begins)

@@ -2,6 +2,7 @@
 #include "heap/reach.h"
 
 #include "base/file.h"
+#include "shared/agent_abi.h"
 #include "target/maps.h"
 
 #include <fcntl.h>
@@ -184,6 +185,16 @@ static void scan_roots(struct search *search, uint64_t start, uint64_t end, bool
 	}
 }
 
+/* The agent's books are full of addresses. */
+static bool is_agents(const struct search *search, const struct ml_mapping *mapping)
+{
+	uint64_t magic;
+
+	return mapping->is_shared &&
+	       ml_process_read(search->process, mapping->start, &magic, sizeof(magic)) &&
+	       magic == ML_AGENT_MAGIC;
+}
+
 static void scan_mapping(struct search *search, const struct ml_mapping *mapping,
 			 const struct ml_reach_roots *roots)
 {
@@ -191,7 +202,8 @@ static void scan_mapping(struct search *search, const struct ml_mapping *mapping
 
 	if (!mapping->is_readable || mapping->end - start > MAPPING_MAX ||
 	    (mapping->is_executable && !mapping->is_writable) || !strcmp(mapping->path, "[vvar]") ||
-	    !strcmp(mapping->path, "[vvar_vclock]") || !strcmp(mapping->path, "[vsyscall]"))
+	    !strcmp(mapping->path, "[vvar_vclock]") || !strcmp(mapping->path, "[vsyscall]") ||
+	    is_agents(search, mapping))
 		return;
 	if (roots->stack_pointer > start && roots->stack_pointer < mapping->end)
 		start = roots->stack_pointer;
