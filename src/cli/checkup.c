@@ -3,6 +3,7 @@
 #include "cli/checkup.h"
 
 #include "base/file.h"
+#include "target/yama.h"
 #include "trace/bpf_object.h"
 #include "trace/kernel_points.h"
 #include "trace/uprobe_link.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 char *ml_checkup_text(const char *format, ...)
 {
@@ -107,22 +109,29 @@ static void check_kernel_points(struct ml_checkup *checkup)
 	ml_checkup_add(checkup, "kernel allocators", ML_CHECK_FAIL, ml_strdup(why), NULL);
 }
 
-/* Yama's scope 3 forbids ptrace to everybody (Documentation/admin-guide/LSM/Yama.rst). */
 static void check_ptrace(struct ml_checkup *checkup)
 {
-	ML_FREE_CLEANUP char *text = NULL;
-	ML_ERROR_CLEANUP struct ml_error *error =
-		ml_file_read(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", 64, &text, NULL);
+	int scope = ml_yama_scope();
 
-	if (!error && text[0] == '3')
+	if (scope >= 3) {
 		ml_checkup_add(checkup, "ptrace", ML_CHECK_FAIL,
 			       ml_strdup("forbidden to everybody (kernel.yama.ptrace_scope is 3): "
-					 "-c, -- and --follow do not work"),
+					 "-c, --, --follow and the agent do not work"),
 			       ml_strdup("trace running processes with -p; only a reboot changes "
 					 "this"));
-	else
+		checkup->agent.is_usable = false;
+		checkup->agent.reason = ml_strdup("ptrace is forbidden");
+	} else if (scope && geteuid()) {
+		ml_checkup_add(checkup, "ptrace", ML_CHECK_WARN,
+			       ml_checkup_text("kernel.yama.ptrace_scope is %d: %s", scope,
+					       scope == 1 ? "you may trace what memleak starts, "
+							    "not what runs already"
+							  : "only root may trace"),
+			       ml_strdup("run memleak as root (sudo)"));
+	} else {
 		ml_checkup_add(checkup, "ptrace", ML_CHECK_OK,
-			       ml_strdup("not forbidden: -c, -- and --follow"), NULL);
+			       ml_strdup("not forbidden: -c, --, --follow and the agent"), NULL);
+	}
 }
 
 void ml_checkup_machine(struct ml_checkup *checkup)

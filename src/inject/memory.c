@@ -238,7 +238,8 @@ static bool is_refused(const struct ml_error *error)
 {
 	int err = ml_error_code(error);
 
-	return err == ENOSYS || err == EPERM || err == EACCES;
+	/* EFBIG: our own limit of file sizes. */
+	return err == ENOSYS || err == EPERM || err == EACCES || err == EFBIG;
 }
 
 static struct ml_error *make(struct making *making)

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
+#include "target/yama.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,10 +79,10 @@ static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 					    "process %d is already traced by process %d (a "
 					    "debugger?); the agent needs that place",
 					    stop->pid, tracer);
-		return ml_error_errno(err,
-				      "cannot stop thread %d of process %d (ptrace; needs root "
-				      "or CAP_SYS_PTRACE, see kernel.yama.ptrace_scope)",
-				      tid, stop->pid);
+		if (err == EPERM)
+			return ml_error_new(ML_ERROR_TARGET, "not permitted to stop process %d: %s",
+					    stop->pid, ml_yama_advice());
+		return ml_error_errno(err, "cannot stop thread %d of process %d", tid, stop->pid);
 	}
 	*ml_array_push(&stop->threads) = (struct ml_stopped){.tid = tid};
 	return NULL;

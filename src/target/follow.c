@@ -8,6 +8,7 @@
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
 #include "target/startup.h"
+#include "target/yama.h"
 
 #include <errno.h>
 #include <linux/kcmp.h>
@@ -304,8 +305,8 @@ static struct ml_error *explain_seize(int err, pid_t pid)
 				    "strace): end that first",
 				    pid, tracer);
 	if (err == EPERM)
-		return ml_error_new(ML_ERROR_TARGET,
-				    "not permitted to trace process %d: run as root (sudo)", pid);
+		return ml_error_new(ML_ERROR_TARGET, "not permitted to trace process %d: %s", pid,
+				    ml_yama_advice());
 	return ml_error_errno(err, "cannot trace process %d", pid);
 }
 

@@ -7,6 +7,7 @@
 #include "target/launch_private.h"
 #include "target/ptrace_stop.h"
 #include "target/startup.h"
+#include "target/yama.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -227,10 +228,11 @@ static struct ml_error *hold_child(pid_t pid, struct pipes *pipes, const char *p
 		int err = errno;
 
 		kill_child(pid);
-		return ml_error_errno(err,
-				      "cannot trace the command %s (is ptrace forbidden here, "
-				      "as in some containers?)",
-				      path);
+		if (err == EPERM)
+			return ml_error_new(ML_ERROR_SYSTEM,
+					    "not permitted to trace the command %s: %s", path,
+					    ml_yama_advice());
+		return ml_error_errno(err, "cannot trace the command %s", path);
 	}
 	ml_fd_close(&pipes->failure[1]);
 	if (write(pipes->go[1], "", 1) != 1) {

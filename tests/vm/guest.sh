@@ -95,6 +95,25 @@ kernel_text() {
 	grep -q 'allocations from stack' /tmp/out
 }
 
+# What a user reads who may not use ptrace, each scope in turn; from 3 there is no way back.
+ptrace_is_explained() {
+	local user="setpriv --reuid=65534 --regid=65534 --clear-groups" scope
+	for scope in 1 2 3; do
+		echo $scope >/proc/sys/kernel/yama/ptrace_scope || return
+		# In the background it is no child of memleak's.
+		$user $programs/ticker </dev/null >/dev/null &
+		$user "$MEMLEAK" -p $! 1 1 2>&1 | tee /tmp/out
+		[ ${PIPESTATUS[0]} -eq 3 ] && grep -q "ptrace_scope is $scope" /tmp/out || return
+		$user "$MEMLEAK" doctor | tee /tmp/out
+		grep -q "ptrace_scope is $scope" /tmp/out || return
+		if [ $scope = 1 ]; then
+			$user "$MEMLEAK" --json -o 0 -- $programs/once >/tmp/out || return
+			json 'site("leak") == (900, 9)' </tmp/out || return
+		fi
+		kill $!
+	done
+}
+
 # pytest_run ARGUMENT...: some of the integration tests, a line each.
 pytest_run() {
 	export MEMLEAK_TEST_RESULTS=/tmp/results
@@ -114,7 +133,7 @@ kernel_is_well() {
 
 uname -a
 wanted doctor && check "doctor" "$MEMLEAK" doctor
-export -f command_is_traced process_is_traced kernel_is_traced kernel_text open_files json kernel_is_well
+export -f ptrace_is_explained command_is_traced process_is_traced kernel_is_traced kernel_text open_files json kernel_is_well
 export programs
 if wanted basics; then
 	check "a command, every byte" bash -c command_is_traced
@@ -135,6 +154,7 @@ wanted follow && pytest_run $tests/test_follow.py
 wanted agent && pytest_run $tests/test_agent_kernels.py
 wanted agent && pytest_run $tests/test_agent.py -k "without_ebpf or nothing_is_left_behind or \
 	doctor_repairs or forked_children or filtered_target or plain_user or writable_and_executable"
+wanted agent && check "why ptrace is refused" bash -c ptrace_is_explained
 check "the kernel did not complain" bash -c kernel_is_well
 echo finished
 sync
