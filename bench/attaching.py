@@ -10,8 +10,17 @@ import machine
 import rows
 import tools
 
-MODULES = "ssl,sqlite3,ctypes,decimal,bz2,lzma,curses,readline,json,zlib,hashlib,uuid"
-TIMES = 5
+TIMES = 3
+THREADS = (1, 50, 1000)
+PROGRAM = """
+import ssl, sqlite3, ctypes, decimal, bz2, lzma, curses, readline, json, zlib, hashlib, uuid
+import sys, threading, time
+threading.stack_size(65536)
+for _ in range(int(sys.argv[1]) - 1):
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+print(flush=True)
+time.sleep(600)
+"""
 
 
 def _attach_s(memleak, pid, work, *options):
@@ -20,29 +29,39 @@ def _attach_s(memleak, pid, work, *options):
     return time.monotonic() - start, attached
 
 
-def libraries_table(memleak, work, say):
+def _median_times(memleak, target, work, backend):
+    """(Start of memleak to attached, SIGINT to its end), seconds."""
+    begin, finish = [], []
+    for _ in range(TIMES):
+        took_s, attached = _attach_s(memleak, target.pid, work, "--backend", backend)
+        begin.append(took_s)
+        time.sleep(0.2)
+        start = time.monotonic()
+        attached.end()
+        finish.append(time.monotonic() - start)
+    return statistics.median(begin), statistics.median(finish)
+
+
+def threads_table(memleak, work, say, record):
     """As the user sees it, for python3 with many libraries."""
-    target = subprocess.Popen([rows.PYTHON, "-c", f"import {MODULES}, time; print(flush=True); time.sleep(600)"],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    target.stdout.readline()
-    with open(f"/proc/{target.pid}/maps", encoding="utf-8") as maps:
-        files = len({line.split()[-1] for line in maps if "r-xp" in line and "/" in line})
-    say(f"\n## Attach and detach: python3 with {files} files mapped executable\n")
-    say("| backend | start of memleak to attached | SIGINT to its end, report included |\n|---|---|---|")
-    try:
-        for backend in ("bpf", "agent"):
-            begin, finish = [], []
-            for _ in range(TIMES):
-                took_s, attached = _attach_s(memleak, target.pid, work, "--backend", backend)
-                begin.append(took_s)
-                time.sleep(0.2)
-                start = time.monotonic()
-                attached.end()
-                finish.append(time.monotonic() - start)
-            say(f"| {backend} | {statistics.median(begin):.2f} s | {statistics.median(finish):.2f} s |")
-    finally:
-        target.kill()
-        target.wait()
+    say("\n## Attach and detach: python3 with many libraries\n")
+    say("| threads | files mapped executable | backend | start of memleak to attached "
+        "| SIGINT to its end, report included |\n|---|---|---|---|---|")
+    for count in THREADS:
+        target = subprocess.Popen([rows.PYTHON, "-c", PROGRAM, str(count)], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE)
+        try:
+            target.stdout.readline()
+            with open(f"/proc/{target.pid}/maps", encoding="utf-8") as maps:
+                files = len({line.split()[-1] for line in maps if "r-xp" in line and "/" in line})
+            for backend in ("bpf", "agent"):
+                attach_s, detach_s = _median_times(memleak, target, work, backend)
+                say(f"| {count} | {files} | {backend} | {attach_s:.2f} s | {detach_s:.2f} s |")
+                record.append({"threads": count, "backend": backend, "attach_s": attach_s, "detach_s": detach_s})
+        finally:
+            target.kill()
+            target.wait()
+            target.stdout.close()
 
 
 def _build_huge(work):
@@ -61,7 +80,7 @@ def _build_huge(work):
     subprocess.run(["gcc", "-o", f"{work}/huge", f"{work}/huge.s", f"{work}/main.c"], check=True)
 
 
-def huge_table(memleak, work, say):
+def huge_table(memleak, work, say, record):
     _build_huge(work)
     say("\n## Attaching to 100 MB of code, 300 000 functions\n")
     say("| backend | start to attached | peak of the tool's memory | after that |\n|---|---|---|---|")
@@ -72,6 +91,7 @@ def huge_table(memleak, work, say):
             peak, now = (machine.memory_kib(attached.pid, key) / 1024 for key in ("VmHWM", "VmRSS"))
             attached.end()
             say(f"| {backend} | {took_s:.2f} s | {peak:.0f} MiB | {now:.0f} MiB |")
+            record.append({"functions": 300000, "backend": backend, "attach_s": took_s, "peak_mib": peak, "mib": now})
     finally:
         target.send_signal(signal.SIGKILL)
         target.wait()

@@ -6,11 +6,11 @@ import time
 import pairs
 
 WINDOW_S = 0.3
-LIMIT_S = 20  # for one row and tool on a machine that is never quiet
+LIMIT_S = 13  # for one row and tool on a machine that is never quiet
 
 
 def _until(wanted, quick):
-    return {"wanted": pairs.FEWEST if quick else wanted, "limit_s": 6 if quick else LIMIT_S}
+    return {"wanted": pairs.FEWEST if quick else wanted, "limit_s": LIMIT_S / 2 if quick else LIMIT_S}
 
 
 def _while_attached(program, tool, work):

@@ -62,8 +62,8 @@ class Run:
         self.record = {}
 
     def chosen_tools(self, among=None):
-        tools_here = [tool for tool in self.tools if not among or tool.key in among]
-        return [tool for tool in chosen(self.tools, self.options.tools) if tool in tools_here]
+        named = chosen(self.tools, self.options.tools)
+        return [tool for tool in named if (tool.key in among if among else tool.usual or self.options.tools)]
 
     def list_of(self, table):
         return self.record.setdefault(table, [])
@@ -85,7 +85,7 @@ class Run:
                 found.append((row, tool, result))
                 say(tables.cost_line(row, tool, result, pairs_a_unit))
                 entry.update(dataclasses.asdict(result))
-        tables.summary(found, say)
+        tables.summary(found, say, self.list_of("standing"))
 
     def memory(self):
         memory.build(self.work)
@@ -102,8 +102,8 @@ class Run:
 
     def attaching(self):
         os.sched_setaffinity(0, machine.CORES)
-        attaching.libraries_table(self.memleak, self.work, say)
-        attaching.huge_table(self.memleak, self.work, say)
+        attaching.threads_table(self.memleak, self.work, say, self.list_of("attaching"))
+        attaching.huge_table(self.memleak, self.work, say, self.list_of("attaching"))
 
     def programs(self):
         """Benchmarks that are programs of their own, where they are."""
@@ -145,10 +145,10 @@ def main():
         for table in options.tables.split(",") if options.tables else TABLES:
             os.sched_setaffinity(0, machine.TOOL_CORES)
             getattr(run, table)()
+            if options.json:
+                with open(options.json, "w", encoding="utf-8") as out:
+                    json.dump({"load": load, "quiet": quiet, **run.record}, out, indent=1)
         say(f"\n{time.monotonic() - start:.0f} s; at the end: {machine.describe_load()[0]}.")
-        if options.json:
-            with open(options.json, "w", encoding="utf-8") as out:
-                json.dump({"load": load, "quiet": quiet, **run.record}, out, indent=1)
 
 
 main()

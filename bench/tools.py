@@ -82,6 +82,7 @@ class Tool:
     beside: dict = dataclasses.field(default_factory=dict)  # environment of the program without the tool
     pairs: int = 8  # undisturbed ones wanted
     settle_s: float = 0.15  # after attaching, before measuring
+    usual: bool = True  # else only when it is named
 
     def attach(self, pid, work):
         """Returns when it has attached."""
@@ -128,9 +129,9 @@ def peers(work):
     if shutil.which("valgrind"):
         found += [Tool("memcheck", "valgrind, memcheck", EXACT, pairs=3,
                        prefix=["valgrind", "-q", "--leak-check=full"]),
-                  Tool("massif", "valgrind, massif", EXACT, pairs=3,
+                  Tool("massif", "valgrind, massif", EXACT, pairs=3, usual=False,
                        prefix=["valgrind", "-q", "--tool=massif", f"--massif-out-file={work}/massif"])]
     if shutil.which("bpftrace"):
         found.append(Tool("bpftrace", "bpftrace, a script of the idea", EXACT, command=["bpftrace"], pairs=3,
-                          settle_s=1.0))
+                          settle_s=0.7))
     return found
