@@ -60,7 +60,8 @@ def is_enough(pairs, wanted):
 
 def alternate(without, between, wanted, limit_s):
     """Calls without() → Window and between() → Window in turn until @p wanted undisturbed pairs are there,
-    or @p limit_s have passed and there are the fewest that will do. Returns what summarize() takes."""
+    or @p limit_s have passed and there are as many, or the fewest that will do, disturbed or not.
+    Returns what summarize() takes."""
     deadline = time.monotonic() + limit_s
     pairs = []
     before = without()
@@ -69,6 +70,6 @@ def alternate(without, between, wanted, limit_s):
         after = without()
         pairs.append((Window((before.value + after.value) / 2, max(before.other, after.other)), during))
         before = after
-        if time.monotonic() > deadline and len(pairs) >= FEWEST:
+        if time.monotonic() > deadline and len(pairs) >= min(wanted, FEWEST):
             break
     return pairs

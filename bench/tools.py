@@ -81,6 +81,7 @@ class Tool:
     environment: dict = dataclasses.field(default_factory=dict)
     beside: dict = dataclasses.field(default_factory=dict)  # environment of the program without the tool
     pairs: int = 8  # undisturbed ones wanted
+    processes: int = 1  # of a tool that starts the program: so many are measured
     settle_s: float = 0.15  # after attaching, before measuring
     usual: bool = True  # else only when it is named
 
@@ -103,10 +104,11 @@ def peers(work):
     """Those that are installed."""
     found = []
     if shutil.which("heaptrack"):
-        found.append(Tool("heaptrack", "heaptrack", EXACT, prefix=["heaptrack", "-o", f"{work}/heaptrack"]))
+        found.append(Tool("heaptrack", "heaptrack", EXACT, pairs=6, processes=2,
+                          prefix=["heaptrack", "-o", f"{work}/heaptrack"]))
     lsan = f"{LIBRARIES}/liblsan.so.0"
     if os.path.exists(lsan):
-        found += [Tool("lsan", "LeakSanitizer, preloaded", EXACT,
+        found += [Tool("lsan", "LeakSanitizer, preloaded", EXACT, pairs=8, processes=4,
                        environment={"LD_PRELOAD": lsan, "LSAN_OPTIONS": "detect_leaks=0"}),
                   # Its default stacks end where frame pointers do; these are whole.
                   Tool("lsan-slow", "LeakSanitizer, unwinding", EXACT,
@@ -114,16 +116,17 @@ def peers(work):
                        pairs=4)]
     tcmalloc = f"{LIBRARIES}/libtcmalloc.so.4"
     if os.path.exists(tcmalloc):
-        found.append(Tool("tcmalloc", "tcmalloc, HEAPPROFILE", EXACT, beside={"LD_PRELOAD": tcmalloc},
+        found.append(Tool("tcmalloc", "tcmalloc, HEAPPROFILE", EXACT, beside={"LD_PRELOAD": tcmalloc}, pairs=4,
                           environment={"LD_PRELOAD": tcmalloc, "HEAPPROFILE": f"{work}/tcmalloc",
                                        # Nothing is written while it runs.
                                        "HEAP_PROFILE_ALLOCATION_INTERVAL": "0", "HEAP_PROFILE_INUSE_INTERVAL": "0"}))
         found.append(Tool("tcmalloc-sampled", "tcmalloc, sampling", SAMPLED, beside={"LD_PRELOAD": tcmalloc},
-                          environment={"LD_PRELOAD": tcmalloc, "TCMALLOC_SAMPLE_PARAMETER": "524288"}, pairs=10))
+                          processes=5, pairs=10,
+                          environment={"LD_PRELOAD": tcmalloc, "TCMALLOC_SAMPLE_PARAMETER": "524288"}))
     jemalloc = f"{LIBRARIES}/libjemalloc.so.2"
     if os.path.exists(jemalloc):
         found.append(Tool("jemalloc", "jemalloc, prof:true,lg_prof_sample:19", SAMPLED, beside={"LD_PRELOAD": jemalloc},
-                          environment={"LD_PRELOAD": jemalloc, "MALLOC_CONF":
+                          processes=5, environment={"LD_PRELOAD": jemalloc, "MALLOC_CONF":
                                        f"prof:true,prof_active:true,lg_prof_sample:19,prof_prefix:{work}/jemalloc"},
                           pairs=10))
     if shutil.which("valgrind"):
