@@ -75,9 +75,8 @@ struct ml_error *ml_backend_create(const struct ml_options *options,
 /* ---- what tracing costs -----------------------------------------------------------------------
  */
 
-/* The agent does not read Python's frames yet, which are worth more than time; and a JVM is not
- * patched without being asked to. */
-static bool has_interpreter(const struct ml_process *process)
+/* A JVM is not patched without being asked to. */
+static bool is_jvm(const struct ml_process *process)
 {
 	struct ml_maps maps = {0};
 	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
@@ -85,17 +84,15 @@ static bool has_interpreter(const struct ml_process *process)
 
 	ml_array_each (mapping, &maps.list)
 		found = found ||
-			(!error && mapping->is_executable &&
-			 (strstr(mapping->path, "/libpython") || strstr(mapping->path, "/python") ||
-			  strstr(mapping->path, "/libjvm.so")));
+			(!error && mapping->is_executable && strstr(mapping->path, "/libjvm.so"));
 	ml_maps_deinit(&maps);
 	return found;
 }
 
-static bool have_interpreter(const struct ml_targets *targets)
+static bool have_jvm(const struct ml_targets *targets)
 {
 	ml_array_each (it, &targets->list)
-		if (!it->has_ended && it->process && has_interpreter(it->process))
+		if (!it->has_ended && it->process && is_jvm(it->process))
 			return true;
 	return false;
 }
@@ -198,8 +195,8 @@ static const char *reason_to_stay(const struct ml_session *session)
 {
 	if (session->watches_end)
 		return "the command is watched to its end for --fail-on-leak";
-	if (have_interpreter(&session->targets))
-		return "Python and Java are traced from inside only with --backend agent";
+	if (have_jvm(&session->targets))
+		return "Java is traced from inside only with --backend agent";
 	return NULL;
 }
 

@@ -364,15 +364,6 @@ struct ml_map_books *ml_agent_tracer_maps(struct ml_tracer *base)
 	return self(base)->map_books;
 }
 
-bool ml_agent_tracer_record(struct ml_tracer *base, uint64_t id, struct ml_stack_record *out)
-{
-	const struct agent_tracer *tracer = self(base);
-	uint32_t index = ml_agent_books_index(id);
-
-	return index < tracer->processes.count &&
-	       ml_agent_books_stack(&tracer->processes.items[index]->books, id, out, NULL);
-}
-
 /* ---- news -------------------------------------------------------------------------------------
  */
 

@@ -41,13 +41,17 @@ static struct ml_tracer *tracer_of(const struct moving_tracer *moving, pid_t pid
 /* ---- stacks -----------------------------------------------------------------------------------
  */
 
-/* FNV-1a over 64-bit words, with the bits mixed. */
-static uint64_t hash_of(const struct ml_stack_record *record)
+/* FNV-1a over 64-bit words, with the bits mixed. The address in a Python frame is the instruction;
+ * in one of Java the line, too, tells it from others. */
+static uint64_t hash_of(const struct ml_stack *stack)
 {
-	uint64_t hash = 0xcbf29ce484222325ull ^ record->tgid;
+	uint64_t hash = 0xcbf29ce484222325ull ^ (uint64_t)stack->pid;
 
-	for (uint32_t i = 0; i < record->count && i < ML_STACK_DEPTH; i++) {
-		hash = (hash ^ record->ip[i]) * 0x100000001b3ull;
+	for (uint32_t i = 0; i < stack->count; i++) {
+		const struct ml_stack_frame *frame = &stack->frames[i];
+		uint64_t line = frame->name ? (uint64_t)frame->name->line : 0;
+
+		hash = (hash ^ frame->ip ^ line << 47) * 0x100000001b3ull;
 		hash ^= hash >> 29;
 	}
 	return hash;
@@ -56,10 +60,14 @@ static uint64_t hash_of(const struct ml_stack_record *record)
 static void learn_stack(void *context, uint64_t id, const struct ml_stack_record *record)
 {
 	struct moving_tracer *moving = context;
+	const struct ml_stack *stack = moving->bpf->ops->stack(moving->bpf, id);
+	uint64_t *known;
 	bool is_new;
-	uint64_t *known = ml_u64map_put(&moving->by_content, hash_of(record), &is_new);
 
-	/* They differ in what an interpreter says of them. */
+	if (!stack)
+		return;
+	known = ml_u64map_put(&moving->by_content, hash_of(stack), &is_new);
+	/* They differ in something that is not in their frames. */
 	*known = is_new ? id : 0;
 }
 
@@ -68,13 +76,14 @@ static uint64_t shown_id(struct moving_tracer *moving, uint64_t id)
 {
 	bool is_new;
 	uint64_t *shown = ml_u64map_put(&moving->ids, id, &is_new);
-	struct ml_stack_record record;
+	const struct ml_stack *stack;
 
 	if (!is_new)
 		return *shown;
 	*shown = id;
-	if (ml_agent_tracer_record(moving->agent, id, &record)) {
-		const uint64_t *known = ml_u64map_get(&moving->by_content, hash_of(&record));
+	stack = moving->agent->ops->stack(moving->agent, id);
+	if (stack) {
+		const uint64_t *known = ml_u64map_get(&moving->by_content, hash_of(stack));
 
 		if (known && *known)
 			*shown = *known;

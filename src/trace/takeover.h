@@ -47,9 +47,6 @@ size_t ml_agent_tracer_give(struct ml_tracer *agent, pid_t pid, ml_prior_blocks 
 
 struct ml_map_books *ml_agent_tracer_maps(struct ml_tracer *agent);
 
-/** The stack @p id as it was recorded; false when it is not the agent's, or was lost. */
-bool ml_agent_tracer_record(struct ml_tracer *agent, uint64_t id, struct ml_stack_record *out);
-
 /**
  * A tracer that is @p bpf (taken over) until ml_moving_tracer_move(): from then on it is the agent
  * for every process that the agent can be got into, and its name says so. Sites keep their ids.

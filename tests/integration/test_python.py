@@ -134,6 +134,27 @@ def test_names_survive_the_program(bench, python, tmp_path, backend):
           {line["site"]: line for line in documents("site")}, is_complete=False)
 
 
+def test_moves_to_the_agent(bench, python):
+    """What was leaked by a line before the move and after it is one site."""
+    target = bench.target("python", os.path.join(helpers.TARGETS, "hot.py"),
+                          env={"PYTHONMALLOC": "malloc"})
+    run = bench.attach(target.pid)
+    target.tell()
+    target.wait_event("leaked 1")
+    helpers.wait_for(lambda: "from now on" in run.err(), 30, "memleak moves to the agent")
+    for times in (2, 3):
+        target.tell()
+        target.wait_event("leaked %d" % times)
+    run.interrupt()
+    report = run.final()
+    truth = target.sites()["leak_when_hot"]
+    assert report["backend"] == "agent"
+    leaks = [site for site in report.sites_of("leak_when_hot") if site["bytes"] % 4321 == 0]
+    assert [site["count"] for site in leaks] == [truth["count"]]
+    frame = python_frames(leaks[0])[0]
+    assert frame["symbol"] == "leak_when_hot" and frame["line"] == truth["line"]
+
+
 @BACKENDS
 def test_in_a_container(bench, python, tmp_path, backend):
     """Another pid namespace and another root: only memory is read, no path and no thread id."""
