@@ -172,6 +172,7 @@ class Redis:
 
 def build(work):
     subprocess.run(["gcc", "-O2", "-pthread", "-o", f"{work}/loop", f"{HERE}/loop.c"], check=True)
+    subprocess.run(["gcc", "-O2", "-o", f"{work}/sqlite", f"{HERE}/sqlite_rounds.c", "-l:libsqlite3.so.0"], check=True)
     subprocess.run(["g++", "-O2", "-o", f"{work}/words", f"{HERE}/words.cc"], check=True)
 
 
@@ -186,7 +187,9 @@ def rows(work):
         Row("deep", "25 frames without frame pointers", _program(work, [f"{work}/loop", "deep"]), *pair, False),
         Row("threads", "2 threads, 100 000 live blocks each",
             _program(work, [f"{work}/loop", "threads"], cores=set(machine.CORES)), *pair, False),
-        Row("sqlite", "sqlite3 in memory", _program(work, [PYTHON, f"{HERE}/sqlite_rounds.py"]), *a_round, True),
+        Row("sqlite", "sqlite3 in memory", _program(work, [f"{work}/sqlite"]), *a_round, True),
+        Row("sqlite-python", "sqlite3 from CPython", _program(work, [PYTHON, f"{HERE}/sqlite_rounds.py"]), *a_round,
+            True),
         Row("cpython", "CPython, json, PYTHONMALLOC=malloc",
             _program(work, [PYTHON, f"{HERE}/json_rounds.py"], {"PYTHONMALLOC": "malloc"}), *a_round, True),
         Row("words", "C++ maps of strings", _program(work, [f"{work}/words"]), *a_round, True),
@@ -194,6 +197,6 @@ def rows(work):
     if shutil.which("redis-server"):
         found += [Row("redis", "redis-server under redis-benchmark",
                       lambda **tool: Redis(machine.TARGET_CORES, 20000, 1, **tool), *request, True),
-                  Row("redis-8", "the same, 8 requests at once (-P 8)",
+                  Row("redis-8", "redis-server, 8 requests at once (-P 8)",
                       lambda **tool: Redis(machine.TARGET_CORES, 50000, 8, **tool), *request, True)]
     return found

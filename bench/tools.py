@@ -96,7 +96,7 @@ class Tool:
 def ours(memleak):
     modes = (("exact", EXACT, []), ("sampled", SAMPLED, ["--sample-bytes", "524288"]))
     return [Tool(f"{backend}-{key}", f"memleak, {backend}, {mode}", mode, ours=True,
-                 command=[memleak, "--backend", backend, "--json", *options], pairs=10 if backend == "agent" else 4)
+                 command=[memleak, "--backend", backend, "--json", *options], pairs=8 if backend == "agent" else 3)
             for backend in ("agent", "bpf") for key, mode, options in modes]
 
 
@@ -113,7 +113,7 @@ def peers(work):
                   # Its default stacks end where frame pointers do; these are whole.
                   Tool("lsan-slow", "LeakSanitizer, unwinding", EXACT,
                        environment={"LD_PRELOAD": lsan, "LSAN_OPTIONS": "detect_leaks=0:fast_unwind_on_malloc=0"},
-                       pairs=4)]
+                       pairs=3)]
     tcmalloc = f"{LIBRARIES}/libtcmalloc.so.4"
     if os.path.exists(tcmalloc):
         found.append(Tool("tcmalloc", "tcmalloc, HEAPPROFILE", EXACT, beside={"LD_PRELOAD": tcmalloc}, pairs=4,

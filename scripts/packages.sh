@@ -14,7 +14,7 @@ demo="gcc libc6-dev util-linux iproute2"
 test="g++ clang-format libcmocka-dev python3-pytest musl-tools binutils
 libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libgoogle-perftools-dev libmimalloc2.0 libmimalloc-dev
 redis-server redis-tools nginx-light netcat-openbsd python3-pyte libclang-rt-14-dev lld gdb strace xz-utils dwz openjdk-17-jdk-headless bpftrace"
-bench="gcc g++ python3 bpftrace heaptrack valgrind liblsan0 libjemalloc2 libgoogle-perftools4
+bench="gcc g++ python3 bpftrace heaptrack valgrind liblsan0 libjemalloc2 libgoogle-perftools4 libsqlite3-0
 redis-server redis-tools"
 stacks="gdb g++ clang lld mold musl-tools libssl-dev libboost-context-dev rustc golang-go luajit pypy3
 nodejs redis-server redis-tools nginx-light postgresql"
