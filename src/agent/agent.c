@@ -18,9 +18,13 @@
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define RARE        __attribute__((noinline, cold))
-#define IN_ORDER()  __asm__ volatile("" : : : "memory")
+/* Called with every register but rax in use. */
+#define KEEPS_REGISTERS __attribute__((no_caller_saved_registers))
+/* The rarer part of such a function, which so need not save the registers for it. */
+#define APART      __attribute__((noinline)) KEEPS_REGISTERS
+#define IN_ORDER() __asm__ volatile("" : : : "memory")
 
-#define GOLDEN      0x9e3779b97f4a7c15ull
+#define GOLDEN     0x9e3779b97f4a7c15ull
 
 /* The writable page: where the memory is; all zero in forked children (inject/place.c). */
 __attribute__((visibility("hidden"))) struct {
@@ -61,8 +65,10 @@ struct call {
 /* What entry.S relies on. */
 _Static_assert(offsetof(struct call, r11) == CALL_BYTES, "");
 _Static_assert(offsetof(struct call, is_substituted) == CALL_SUBSTITUTED, "");
+_Static_assert(offsetof(struct call, is_plain) == CALL_PLAIN, "");
 _Static_assert(offsetof(struct ml_agent_descriptor, role) == DESCRIPTOR_ROLE, "");
 _Static_assert(offsetof(struct ml_agent_memory, header.mode) == MEMORY_MODE, "");
+_Static_assert(offsetof(struct ml_agent_memory, is_exact) == MEMORY_EXACT, "");
 _Static_assert(offsetof(struct ml_agent_memory, always_bytes) == MEMORY_ALWAYS, "");
 _Static_assert(offsetof(struct ml_agent_memory, filter) == MEMORY_FILTER, "");
 _Static_assert(offsetof(struct ml_agent_memory, threads) == MEMORY_THREADS, "");
@@ -85,6 +91,10 @@ _Static_assert(ML_AGENT_ON == MODE_ON, "");
 extern char ml_agent_returned[] __attribute__((visibility("hidden")));
 uint32_t ml_agent_before(struct call *call);
 uint32_t ml_agent_after(struct call *call);
+KEEPS_REGISTERS uint32_t ml_agent_free_short(uint64_t address, struct ml_agent_memory *memory);
+KEEPS_REGISTERS uint32_t ml_agent_malloc_short(uint64_t size, struct call *call,
+					       struct ml_agent_memory *memory);
+KEEPS_REGISTERS uint32_t ml_agent_after_short(struct call *call);
 
 /* ---- which calls are kept ----------------------------------------------------------------------
  */
@@ -247,13 +257,14 @@ static void begin_call(struct ml_agent_memory *memory, struct call *call,
 		unbook(memory, call->pointer, &call->old);
 	call->outer = (struct call *)thread->call;
 	call->is_plain = (role == ML_ROLE_CALLOC || role == ML_ROLE_ALIGNED_ALLOC) &&
-			 !call->outer && memory->is_exact && is_size_wanted(memory, call->size) &&
-			 call->size < ML_AGENT_LARGE_BYTES;
+			 !call->outer && !call->is_substituted && memory->is_exact &&
+			 is_size_wanted(memory, call->size) && call->size < ML_AGENT_LARGE_BYTES;
 	IN_ORDER();
 	thread->call = (uint64_t)call;
 }
 
-__attribute__((noinline)) static uint32_t before_long(struct call *call)
+/* 1 when the function's return matters. */
+uint32_t ml_agent_before(struct call *call)
 {
 	const struct ml_agent_descriptor *descriptor = (const void *)call->target;
 	struct ml_agent_memory *memory = memory_of();
@@ -287,49 +298,70 @@ __attribute__((noinline)) static uint32_t before_long(struct call *call)
 	return 1;
 }
 
-/* What most calls are, free and malloc of a thread that has nothing else in progress, by the short
- * way. 1 when the function's return matters. */
-uint32_t ml_agent_before(struct call *call)
+/* ---- the short way in --------------------------------------------------------------------------
+ *
+ * What most calls are: free and malloc of a thread that has nothing else in progress.
+ */
+
+/* The thread's place when the short way will do for its call, else NULL. A call made by a tail call
+ * of a function that the agent called has that one in progress. */
+static inline struct ml_agent_thread *idle_thread(struct ml_agent_memory *memory)
+{
+	struct ml_agent_thread *thread = thread_at_once(memory);
+
+	return LIKELY(thread && !thread->call &&
+		      (thread->events & HEARTBEAT_MASK) != HEARTBEAT_MASK)
+		       ? thread
+		       : NULL;
+}
+
+/* Frees a block whose place is not remembered: apart, since each register costs. */
+APART static uint32_t free_found(uint64_t address, struct ml_agent_memory *memory,
+				 struct ml_agent_thread *thread)
+{
+	struct place place;
+
+	if (UNLIKELY(!find_place(memory, thread->own_key, address, &place)))
+		return 0;
+	remember(memory, thread->memo, address, place);
+	empty_place(memory, place);
+	add_local(&thread->events, 1);
+	return 1;
+}
+
+/* 1 when the call is done with, 0 when it is for the long way. */
+KEEPS_REGISTERS uint32_t ml_agent_free_short(uint64_t address, struct ml_agent_memory *memory)
+{
+	struct ml_agent_thread *thread = idle_thread(memory);
+	struct place place;
+
+	if (UNLIKELY(!thread))
+		return 0;
+	/* What allocators look at first, while the books are being looked for. */
+	__builtin_prefetch((const char *)address - 8);
+	if (!address)
+		return 1;
+	if (!recall(memory, thread->memo, address, &place) ||
+	    UNLIKELY(!is_key(key_at(place), place_key(address))))
+		return free_found(address, memory, thread);
+	empty_place(memory, place);
+	add_local(&thread->events, 1);
+	return 1;
+}
+
+/* 1 when the function's return matters, 0 when it is for the long way. */
+KEEPS_REGISTERS uint32_t ml_agent_malloc_short(uint64_t size, struct call *call,
+					       struct ml_agent_memory *memory)
 {
 	const struct ml_agent_descriptor *descriptor = (const void *)call->target;
-	struct ml_agent_memory *memory = memory_of();
-	struct ml_agent_thread *thread;
-	uint64_t first = call->rdi;
+	struct ml_agent_thread *thread = idle_thread(memory);
 
-	if (UNLIKELY(!memory || LOAD(memory->header.mode) != ML_AGENT_ON || !memory->is_exact))
-		return before_long(call);
-	thread = thread_at_once(memory);
-	if (UNLIKELY(!thread || thread->call ||
-		     call->return_address == (uint64_t)ml_agent_returned ||
-		     (thread->events & HEARTBEAT_MASK) == HEARTBEAT_MASK))
-		return before_long(call);
-	if (descriptor->role == ML_ROLE_FREE) {
-		struct place place;
-
-		/* What allocators look at first, while the books are being looked for. */
-		__builtin_prefetch((const char *)first - 8);
-		call->target = descriptor->trampoline;
-		if (!first)
-			return 0;
-		add_local(&thread->events, 1);
-		if (recall(memory, thread->memo, first, &place) &&
-		    LIKELY(is_key(key_at(place), place_key(first)))) {
-			empty_place(memory, place);
-		} else if (LIKELY(find_place(memory, thread->own_key, first, &place))) {
-			remember(memory, thread->memo, first, place);
-			empty_place(memory, place);
-		} else {
-			free_unknown(memory, thread, first);
-		}
+	if (UNLIKELY(!thread || descriptor->substitute || size < memory->config.min_size ||
+		     size > memory->config.max_size || size >= ML_AGENT_LARGE_BYTES))
 		return 0;
-	}
-	if (descriptor->role != ML_ROLE_MALLOC || descriptor->substitute ||
-	    first < memory->config.min_size || first > memory->config.max_size ||
-	    first >= ML_AGENT_LARGE_BYTES)
-		return before_long(call);
 	add_local(&thread->events, 1);
 	call->target = descriptor->trampoline;
-	call->size = first;
+	call->size = size;
 	call->thread = thread;
 	call->is_substituted = 0;
 	call->is_plain = 1;
@@ -486,52 +518,80 @@ __attribute__((noinline)) static uint32_t after_long(struct call *call)
 	return book(memory, call, address, stack, trace, call->kept == KEPT_AS_SAMPLE);
 }
 
-/* A plain call whose stack or place is not remembered. */
-__attribute__((noinline)) static uint32_t after_plain(struct ml_agent_memory *memory,
-						      struct call *call)
-{
-	struct ml_agent_trace *trace;
-	uint32_t stack = stack_of(memory, call->thread, call, &trace);
-
-	return book(memory, call, call->rax, stack, trace, false);
-}
-
 /* 1 when the function that was called is still to be called. */
 uint32_t ml_agent_after(struct call *call)
 {
 	struct ml_agent_memory *memory = memory_of();
+	struct ml_agent_trace *trace;
+	uint32_t stack;
+
+	if (!call->is_plain || !memory)
+		return after_long(call);
+	call->thread->call = 0;
+	if (!call->rax)
+		return 0;
+	stack = stack_of(memory, call->thread, call, &trace);
+	return book(memory, call, call->rax, stack, trace, false);
+}
+
+/* ---- the short way back ------------------------------------------------------------------------
+ */
+
+/* A place for the block at @address, of which the thread remembers none; false when none is near.
+ */
+APART static bool take_new_place(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+				 uint64_t address, struct place *place)
+{
+	if (!place_at_once(memory, thread->own_key, address, place))
+		return false;
+	remember(memory, thread->memo, address, *place);
+	return true;
+}
+
+static inline bool take_place(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			      uint64_t address, struct place *place)
+{
+	return (recall(memory, thread->memo, address, place) && !key_at(*place) &&
+		(place->is_own || claim_place(*place))) ||
+	       take_new_place(memory, thread, address, place);
+}
+
+/* The trace of the stack of @trace with the thread's Python functions in it, or @trace when there
+ * are none; NULL when it is not complete. */
+APART static struct ml_agent_trace *with_python(struct ml_agent_memory *memory,
+						struct ml_agent_thread *thread,
+						struct ml_agent_trace *trace)
+{
+	struct ml_agent_trace *python;
+
+	if (trace->end != (ML_WALK_COMPLETE | ML_AGENT_STACK_LOOP))
+		return NULL;
+	python = python_trace(memory, thread, trace->stack);
+	return python ? python : trace;
+}
+
+/* Of a plain call: 1 when it is done with, 0 when its stack or place are not remembered. */
+KEEPS_REGISTERS uint32_t ml_agent_after_short(struct call *call)
+{
+	struct ml_agent_memory *memory = memory_of();
 	struct ml_agent_thread *thread = call->thread;
 	uint64_t address = call->rax, sp = (uint64_t)(&call->return_address + 1);
-	struct ml_agent_trace *trace, *python;
+	struct ml_agent_trace *trace;
 	struct place place;
 
-	if (UNLIKELY(!call->is_plain || !memory))
-		return after_long(call);
-	thread->call = 0;
-	if (UNLIKELY(!address))
+	if (UNLIKELY(!memory || !address || thread->walker || !thread->tid_offset ||
+		     *tid_at(thread->pointer, thread->tid_offset) != thread->tid))
 		return 0;
-	if (UNLIKELY(thread->walker))
-		return after_plain(memory, call);
 	/* Signal handlers that allocate find it set. */
 	thread->walker = sp;
+	thread->call = 0;
 	IN_ORDER();
 	trace = find_trace(memory, thread, call->return_address, sp, call->rbp);
-	if (UNLIKELY(!trace || trace->end != ML_WALK_COMPLETE)) {
-		if (!trace || trace->end != (ML_WALK_COMPLETE | ML_AGENT_STACK_LOOP)) {
-			thread->walker = 0;
-			return after_plain(memory, call);
-		}
-		python = python_trace(memory, thread, trace->stack);
-		trace = python ? python : trace;
-	}
-	if (UNLIKELY(!thread->tid_offset ||
-		     *tid_at(thread->pointer, thread->tid_offset) != thread->tid))
-		return book(memory, call, address, trace->stack, trace, false);
-	if (!(recall(memory, thread->memo, address, &place) && !key_at(place) &&
-	      (place.is_own || claim_place(place)))) {
-		if (!place_at_once(memory, thread->own_key, address, &place))
-			return book(memory, call, address, trace->stack, trace, false);
-		remember(memory, thread->memo, address, place);
+	if (trace && UNLIKELY(trace->end != ML_WALK_COMPLETE))
+		trace = with_python(memory, thread, trace);
+	if (UNLIKELY(!trace || !take_place(memory, thread, address, &place))) {
+		thread->walker = 0;
+		return 0;
 	}
 
 	const struct block block = {
@@ -542,5 +602,5 @@ uint32_t ml_agent_after(struct call *call)
 	add_local(&trace->alloc_bytes, call->size);
 	IN_ORDER();
 	thread->walker = 0;
-	return 0;
+	return 1;
 }

@@ -493,8 +493,8 @@ static bool put_block(struct ml_agent_memory *memory, struct ml_agent_thread *th
 	return true;
 }
 
-__attribute__((noinline)) static bool
-find_in_region(struct ml_agent_memory *memory, uint64_t region, uint32_t wanted, struct place *out)
+APART static bool find_in_region(struct ml_agent_memory *memory, uint64_t region, uint32_t wanted,
+				 struct place *out)
 {
 	uint32_t table = (uint32_t)region;
 

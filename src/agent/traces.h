@@ -107,7 +107,7 @@ static inline struct ml_agent_trace *ways_of(const struct ml_agent_thread *threa
 }
 
 /* The trace of the walk from there; NULL when there is none that is still true. */
-static inline struct ml_agent_trace *find_trace(const struct ml_agent_memory *memory,
+__attribute__((always_inline)) static inline struct ml_agent_trace *find_trace(const struct ml_agent_memory *memory,
 						const struct ml_agent_thread *thread, uint64_t ip,
 						uint64_t sp, uint64_t bp)
 {

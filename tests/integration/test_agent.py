@@ -182,9 +182,17 @@ def test_foreign_probe(bench, is_first):
              "uprobe:/lib/x86_64-linux-gnu/libc.so.6:free { @ = count(); }"]
     before = code(target.pid)
 
+    seen = [before]
+
+    def has_attached():
+        """Both of its probes are there: nothing has changed since half a second ago."""
+        seen.append(code(target.pid))
+        bench.pause(0.5)
+        return seen[-1] != before and seen[-1] == seen[-2]
+
     def trap():
         bench.program(probe)
-        helpers.wait_for(lambda: code(target.pid) != before, 30, "bpftrace attaches")
+        helpers.wait_for(has_attached, 30, "bpftrace attaches")
 
     if is_first:
         trap()

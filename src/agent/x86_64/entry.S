@@ -7,7 +7,7 @@
  * registers the psABI calls clobbered when caller and callee are in one file, as within libc. Vector
  * registers are never touched. Below rsp nothing lives at a function's first instruction.
  *
- * struct call in agent.c is what the pushes of the long way build.
+ * struct call in agent.c is what the long way builds; ml_agent_..._short() keep all registers.
  */
 #include "agent/x86_64/offsets.h"
 
@@ -23,6 +23,20 @@
 	mov	-64(%rbp), %r10
 	mov	-72(%rbp), %r11
 .endm
+
+/* Puts them there, but for rax. */
+.macro save_registers
+	mov	%rcx, -16(%rbp)
+	mov	%rdx, -24(%rbp)
+	mov	%rsi, -32(%rbp)
+	mov	%rdi, -40(%rbp)
+	mov	%r8, -48(%rbp)
+	mov	%r9, -56(%rbp)
+	mov	%r10, -64(%rbp)
+	mov	%r11, -72(%rbp)
+.endm
+
+#define SAVED_BYTES 72
 
 	.section .header, "a"
 	.globl image_header
@@ -43,14 +57,16 @@ ml_agent_entry:
 	mov	ml_agent_data(%rip), %rax
 	test	%rax, %rax
 	je	pass		/* a forked child */
-	cmpq	$0, MEMORY_ALWAYS(%rax)
-	je	long_way
 	cmpl	$MODE_ON, MEMORY_MODE(%rax)
 	jne	pass
-
-	/* Sampling by bytes: most calls need no more than this. */
 	mov	16(%rsp), %rcx
 	mov	DESCRIPTOR_ROLE(%rcx), %ecx
+	cmpl	$0, MEMORY_EXACT(%rax)
+	jne	exact
+	cmpq	$0, MEMORY_ALWAYS(%rax)
+	je	long_way
+
+	/* Sampling by bytes: most calls need no more than this. */
 	cmp	$ROLE_FREE, %ecx
 	jne	1f
 	mov	%rdi, %rcx
@@ -95,6 +111,39 @@ pass:	pop	%rcx
 	/* The red zone keeps this word from signal handlers. */
 	jmp	*-8(%rsp)
 
+	/* Every call is kept. */
+exact:	cmp	$ROLE_FREE, %ecx
+	jne	1f
+	push	%rsi
+	mov	%rax, %rsi
+	call	ml_agent_free_short
+	pop	%rsi
+	test	%eax, %eax
+	jne	pass
+	jmp	long_way
+
+	/* The frame is that of the long way, with only those registers in it that are used here. */
+1:	cmp	$ROLE_MALLOC, %ecx
+	jne	long_way
+	pop	%rcx
+	mov	%rdx, -24(%rsp)
+	mov	%rax, %rdx
+	mov	(%rsp), %rax
+	mov	%rbp, (%rsp)
+	mov	%rsp, %rbp
+	mov	%rax, -8(%rbp)
+	mov	%rsi, -32(%rbp)
+	lea	-(SAVED_BYTES + CALL_BYTES)(%rbp), %rsp
+	mov	%rsp, %rsi
+	call	ml_agent_malloc_short
+	test	%eax, %eax
+	mov	-8(%rbp), %rax
+	mov	-24(%rbp), %rdx
+	mov	-32(%rbp), %rsi
+	jnz	2f
+	save_registers
+	jmp	1f
+
 long_way_rdx:
 	pop	%rdx
 long_way:
@@ -102,17 +151,10 @@ long_way:
 	mov	(%rsp), %rax
 	mov	%rbp, (%rsp)
 	mov	%rsp, %rbp
-	push	%rax
-	push	%rcx
-	push	%rdx
-	push	%rsi
-	push	%rdi
-	push	%r8
-	push	%r9
-	push	%r10
-	push	%r11
-	sub	$CALL_BYTES, %rsp
-	mov	%rsp, %rdi
+	lea	-(SAVED_BYTES + CALL_BYTES)(%rbp), %rsp
+	mov	%rax, -8(%rbp)
+	save_registers
+1:	mov	%rsp, %rdi
 	call	ml_agent_before
 	test	%eax, %eax
 	load_registers
@@ -127,16 +169,23 @@ long_way:
 	.hidden ml_agent_returned
 ml_agent_returned:
 	mov	%rax, -8(%rbp)
-	cmpl	$0, CALL_SUBSTITUTED(%rsp)
-	jne	3f		/* then registers are to be as they were before */
-	mov	%rcx, -16(%rbp)
-	mov	%rdx, -24(%rbp)
-	mov	%rsi, -32(%rbp)
+	cmpl	$0, CALL_PLAIN(%rsp)
+	je	1f
 	mov	%rdi, -40(%rbp)
-	mov	%r8, -48(%rbp)
-	mov	%r9, -56(%rbp)
-	mov	%r10, -64(%rbp)
-	mov	%r11, -72(%rbp)
+	mov	%rsp, %rdi
+	call	ml_agent_after_short
+	mov	-40(%rbp), %rdi
+	test	%eax, %eax
+	je	1f
+	mov	-8(%rbp), %rax
+	mov	%rbp, %rsp
+	pop	%rbp
+	lea	8(%rsp), %rsp
+	ret
+
+1:	cmpl	$0, CALL_SUBSTITUTED(%rsp)
+	jne	3f		/* then registers are to be as they were before */
+	save_registers
 3:	mov	%rsp, %rdi
 	call	ml_agent_after
 	test	%eax, %eax

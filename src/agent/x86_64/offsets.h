@@ -5,12 +5,14 @@
 
 #define CALL_BYTES        96
 #define CALL_SUBSTITUTED  88
+#define CALL_PLAIN        92
 
 #define DESCRIPTOR_ROLE   16
 #define ROLE_MALLOC       1
 #define ROLE_FREE         7
 
 #define MEMORY_MODE       12
+#define MEMORY_EXACT      4160
 #define MEMORY_ALWAYS     4144
 #define MEMORY_FILTER     86016
 #define MEMORY_THREADS    50876416
