@@ -202,6 +202,7 @@ def test_foreign_probe(bench, is_first):
         trap()
     truth = target.work()
     run.interrupt()
+    print("memleak said: %s\n%s" % (run.err(), run.final()["totals"]))
     for function, site in truth.items():
         assert run.final().site(function) == (site["bytes"], site["count"]), function
     assert not leftovers(target.pid)
