@@ -51,6 +51,10 @@ def say(line):
     print(line, flush=True)
 
 
+# Of one cell or table; the others are still wanted.
+FAILURES = (RuntimeError, OSError, subprocess.SubprocessError)
+
+
 class Run:
     """What the tables share: the options, the folder for files, where figures go."""
 
@@ -72,13 +76,17 @@ class Run:
         found = []
         tables.cost_header(say)
         for row in chosen(self.rows, self.options.rows):
-            pairs_a_unit = costs.pairs_a_unit(row, self.tools[0], self.work)
+            try:
+                pairs_a_unit = costs.pairs_a_unit(row, self.tools[0], self.work)
+            except FAILURES as error:
+                say(tables.failed_line(row, self.tools[0], error))
+                pairs_a_unit = None
             for tool in self.chosen_tools():
                 entry = {"row": row.key, "tool": tool.key, "pairs_a_unit": pairs_a_unit}
                 self.list_of("cost").append(entry)
                 try:
                     result = costs.measure(row, tool, self.work, self.options.quick)
-                except (RuntimeError, OSError) as error:
+                except FAILURES as error:
                     say(tables.failed_line(row, tool, error))
                     entry["failed"] = str(error)
                     continue
@@ -109,8 +117,10 @@ class Run:
         """Benchmarks that are programs of their own, where they are."""
         os.sched_setaffinity(0, machine.CORES)
         for title, command in extras.commands(self.memleak):
-            say(f"\n## {title}\n")
-            subprocess.run(command, check=False, stdin=subprocess.DEVNULL)
+            text = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  text=True).stdout.strip()
+            say(f"\n## {title}\n\n" + (text if text.startswith("|") else f"```\n{text}\n```"))
+            self.list_of("programs").append({"title": title, "text": text})
 
 
 TABLES = ("cost", "memory", "scaling", "afterwards", "attaching", "programs")
@@ -144,7 +154,10 @@ def main():
         run = Run(options, work)
         for table in options.tables.split(",") if options.tables else TABLES:
             os.sched_setaffinity(0, machine.TOOL_CORES)
-            getattr(run, table)()
+            try:
+                getattr(run, table)()
+            except FAILURES as error:
+                say(f"\n{table} did not work: {error}")
             if options.json:
                 with open(options.json, "w", encoding="utf-8") as out:
                     json.dump({"load": load, "quiet": quiet, **run.record}, out, indent=1)
