@@ -270,6 +270,7 @@ uint32_t ml_agent_before(struct call *call)
 	struct ml_agent_memory *memory = memory_of();
 	struct ml_agent_thread *thread;
 	uint32_t role = descriptor->role;
+	bool is_inner;
 
 	call->target = descriptor->trampoline;
 	call->descriptor = descriptor;
@@ -288,10 +289,13 @@ uint32_t ml_agent_before(struct call *call)
 	note_arguments(call, role);
 	if (UNLIKELY(role_maps(role)))
 		ADD(memory->unmap_count, 1);
-	/* A sampling point in a nested call is none. */
-	call->kept = role_maps(role) ? KEPT_NOT : sample(memory, thread, call->size);
-	if (is_nested(memory, thread, call) ||
-	    (role_maps(role) && is_allocator_code(memory, call->return_address)) ||
+	is_inner = is_nested(memory, thread, call);
+	/* A sampling point in a nested call is none, but its bytes count; as one of N it does not.
+	 */
+	call->kept = role_maps(role) || (is_inner && !memory->config.sample_bytes)
+			     ? KEPT_NOT
+			     : sample(memory, thread, call->size);
+	if (is_inner || (role_maps(role) && is_allocator_code(memory, call->return_address)) ||
 	    (role == ML_ROLE_MALLOC && !call->kept))
 		return 0;
 	begin_call(memory, call, thread, role);
