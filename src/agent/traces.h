@@ -107,9 +107,9 @@ static inline struct ml_agent_trace *ways_of(const struct ml_agent_thread *threa
 }
 
 /* The trace of the walk from there; NULL when there is none that is still true. */
-__attribute__((always_inline)) static inline struct ml_agent_trace *find_trace(const struct ml_agent_memory *memory,
-						const struct ml_agent_thread *thread, uint64_t ip,
-						uint64_t sp, uint64_t bp)
+__attribute__((always_inline)) static inline struct ml_agent_trace *
+find_trace(const struct ml_agent_memory *memory, const struct ml_agent_thread *thread, uint64_t ip,
+	   uint64_t sp, uint64_t bp)
 {
 	struct ml_agent_trace *ways = ways_of(thread, ip, sp);
 	uint32_t epoch = LOAD(memory->epoch);
