@@ -7,6 +7,7 @@
 #include "trace/agent_books.h"
 #include "trace/agent_calls.h"
 #include "trace/agent_heirs.h"
+#include "trace/agent_profile.h"
 #include "trace/agent_sampling.h"
 #include "trace/libc_internals.h"
 #include "trace/map_books.h"
@@ -16,6 +17,7 @@
 #include "trace/tracer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -60,7 +62,10 @@ struct agent_tracer {
 	ML_ARRAY(uint64_t) images;                  /* where agents were, until heirs are cleaned */
 	struct ml_map_books *map_books;
 	struct ml_stack_store *stacks;
-	struct ml_mapping_watch *watch; /* NULL where perf does not let us */
+	struct ml_mapping_watch *watch;   /* NULL where perf does not let us */
+	struct ml_agent_profile *profile; /* NULL where perf does not let us */
+	double cost_s;                    /* of the calls counted, by what they took at the time */
+	uint64_t cost_events;
 	int epoll_fd, timer_fd;
 	long tick_ns;
 	uint64_t looked_ns; /* where nobody tells of new mappings: when they were looked for */
@@ -89,6 +94,16 @@ static struct agent_process *process_of(const struct agent_tracer *tracer, pid_t
 		if (tracer->processes.items[i]->pid == pid)
 			return tracer->processes.items[i];
 	return NULL;
+}
+
+/* Calls of all, also of those that have ended. */
+static uint64_t events_so_far(const struct agent_tracer *tracer)
+{
+	uint64_t events = 0;
+
+	ml_array_each (process, &tracer->processes)
+		events += ml_agent_books_events(&(*process)->books);
+	return events;
 }
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
@@ -225,9 +240,34 @@ static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process
 	process->books.memory = process->attached.injection.memory;
 	process->books.fd = process->attached.injection.fd;
 	set_tick(tracer);
+	if (!error)
+		ml_agent_profile_add(tracer->profile, process->pid, &process->books.memory->header);
 	if (!error && tracer->images.count < IMAGES_LIMIT)
 		*ml_array_push(&tracer->images) = process->books.memory->header.image.start;
 	return error;
+}
+
+/* Measured, or while too little is known, estimated. */
+static double call_ns(const struct agent_tracer *tracer)
+{
+	const struct ml_tracer_options *options = tracer->common.options;
+	double measured_ns = ml_agent_profile_call_ns(tracer->profile);
+
+	if (measured_ns >= 0)
+		return measured_ns;
+	if (options->trace_calls)
+		return TRACED_CALL_NS;
+	return options->sample_bytes ? SAMPLED_CALL_NS : CALL_NS;
+}
+
+static void note_cost(const struct agent_tracer *tracer)
+{
+	double measured_ns = ml_agent_profile_call_ns(tracer->profile);
+	char text[96];
+
+	snprintf(text, sizeof(text), "a call takes the agent %.1f ns, %s", call_ns(tracer),
+		 measured_ns < 0 ? "as estimated" : "as measured lately");
+	note(tracer, text);
 }
 
 static void note_stops(const struct agent_tracer *tracer, const struct agent_process *process)
@@ -263,6 +303,8 @@ static void detach(struct agent_tracer *tracer, struct agent_process *process)
 	read_maps(tracer, process);
 	resolve_all(tracer, process);
 	ml_agent_calls_keep(&process->calls, process->books.memory, process->attached.process);
+	ml_agent_prior_settle(&process->prior, process->books.memory);
+	ml_agent_profile_drop(tracer->profile, process->pid);
 	ml_agent_books_freeze(&process->books);
 	ml_agent_close(&process->attached);
 }
@@ -485,7 +527,9 @@ static void tracer_dispatch(struct ml_tracer *base,
 	struct agent_tracer *tracer = self(base);
 	uint64_t ticks;
 
-	if (read(tracer->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
+	if (read(tracer->timer_fd, &ticks, sizeof(ticks)) > 0)
+		ml_agent_profile_tick(tracer->profile, events_so_far(tracer));
+	else if (errno != EAGAIN)
 		return;
 	catch_up(tracer, false);
 	if (sink && tracer->common.options->trace_calls)
@@ -544,24 +588,27 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 
 static void tracer_cost(struct ml_tracer *base, struct ml_tracer_cost *out)
 {
-	const struct agent_tracer *tracer = self(base);
-	const struct ml_tracer_options *options = tracer->common.options;
-	double call_ns = options->trace_calls    ? TRACED_CALL_NS
-			 : options->sample_bytes ? SAMPLED_CALL_NS
-						 : CALL_NS;
+	struct agent_tracer *tracer = self(base);
 
-	out->events = 0;
-	ml_array_each (process, &tracer->processes)
-		out->events += ml_agent_books_events(&(*process)->books);
-	out->target_cpu_s = (double)out->events * call_ns / 1e9;
+	out->events = events_so_far(tracer);
+	if (out->events > tracer->cost_events)
+		tracer->cost_s +=
+			(double)(out->events - tracer->cost_events) * call_ns(tracer) / 1e9;
+	tracer->cost_events = out->events;
+	out->target_cpu_s = tracer->cost_s;
 }
 
 static void tracer_sample(struct ml_tracer *base, uint64_t mean_bytes)
 {
-	ml_array_each (process, &self(base)->processes)
+	struct agent_tracer *tracer = self(base);
+	struct ml_tracer_cost cost;
+
+	tracer_cost(base, &cost);
+	ml_array_each (process, &tracer->processes)
 		if ((*process)->books.memory)
 			ml_agent_sampling_begin(&(*process)->sampling, (*process)->books.memory,
 						mean_bytes);
+	ml_agent_profile_begin_anew(tracer->profile);
 }
 
 /* ---- life -------------------------------------------------------------------------------------
@@ -571,6 +618,8 @@ static void tracer_detach(struct ml_tracer *base)
 {
 	struct agent_tracer *tracer = self(base);
 
+	if (tracer->common.options->verbose && tracer->images.count)
+		note_cost(tracer);
 	ml_array_each (process, &tracer->processes) {
 		if (!is_attached(*process))
 			continue;
@@ -598,6 +647,7 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_array_free(&tracer->news);
 	ml_array_free(&tracer->images);
 	ml_mapping_watch_close(tracer->watch);
+	ml_agent_profile_close(tracer->profile);
 	ml_agent_heart_destroy(tracer->common.heart);
 	ml_agent_rows_deinit(&tracer->common.rows);
 	ml_function_names_deinit(&tracer->common.functions);
@@ -645,6 +695,8 @@ static struct ml_error *start(struct agent_tracer *tracer)
 		return ml_error_errno(errno, "cannot make a timer");
 	/* Without perf events, as often where this backend is needed, the maps are looked at. */
 	ml_error_free(ml_mapping_watch_open(&tracer->watch));
+	if (!tracer->common.options->trace_calls)
+		ml_error_free(ml_agent_profile_open(&tracer->profile));
 	error = wait_for(tracer, tracer->timer_fd);
 	if (!error && tracer->watch)
 		error = wait_for(tracer, ml_mapping_watch_fd(tracer->watch));
