@@ -72,8 +72,10 @@ static void read_log(struct ml_agent_prior *prior, const struct ml_agent_memory 
 
 		if (!address)
 			break; /* about to be written */
-		if (index)
-			prior->blocks.items[*index].is_freed = true;
+		if (!index || prior->blocks.items[*index].is_freed)
+			continue;
+		prior->blocks.items[*index].is_freed = true;
+		prior->known_late++;
 	}
 }
 
@@ -122,6 +124,7 @@ void ml_agent_prior_snapshot(const struct ml_agent_prior *prior,
 {
 	struct ml_site_books *site = NULL;
 
+	out->untracked_frees -= prior->known_late;
 	ml_array_each (block, &prior->blocks) {
 		if (block->is_freed)
 			continue;

@@ -29,6 +29,7 @@ struct ml_agent_prior {
 	ml_prior_blocks blocks;      /**< by stack */
 	struct ml_u64map by_address; /**< while frees are logged: address → index in blocks */
 	uint64_t log_read;           /**< entries of the log looked at */
+	uint64_t known_late;         /**< frees that the agent counts as unknown, of blocks here */
 	unsigned int log_ticks;      /**< how often it will still be looked at */
 };
 

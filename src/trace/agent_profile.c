@@ -10,8 +10,9 @@
 /* Time of a CPU between two looks. An odd number, not to fall in step with what the target does. */
 #define PERIOD_NS 997000u
 
-/* Ticks in which it is looked at first, and one of how many later: an idle CPU is woken by a look.
- */
+/* How long looks are taken at a time; always at first, and one time of how many later: an idle CPU
+ * is woken by a look. */
+#define WINDOW_NS   (190 * ML_NS_PER_MS)
 #define FIRST_TICKS 25
 #define LATER_EVERY 5
 

@@ -539,9 +539,10 @@ struct ml_error *ml_bpf_tracer_give(struct ml_tracer *base, pid_t pid, ml_prior_
 	struct bpf_tracer *tracer = self(base);
 	struct ml_bpf_process *process = process_of(tracer, pid);
 
+	/* First: resolving stacks may look at its code again, and tell the programs of it. */
+	ml_bpf_process_detach(process, &tracer->attach, true);
 	ring_buffer__consume(tracer->map_ring);
 	resolve_all(tracer);
-	ml_bpf_process_detach(process, &tracer->attach, true);
 	ml_map_books_give(tracer->map_books, pid, maps);
 	return ml_bpf_give(&tracer->books, pid, blocks);
 }
