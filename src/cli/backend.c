@@ -214,7 +214,8 @@ static void lighten(struct ml_session *session, struct ml_tracer_options *wanted
 /* Whether the agent keeps every allocation and may do otherwise. */
 static bool can_sample(const struct ml_session *session, const struct ml_tracer_options *wanted)
 {
-	return session->tracer->ops->sample && !wanted->sample_bytes && wanted->sample_every <= 1;
+	return session->tracer->ops->sample && !session->watches_end && !wanted->sample_bytes &&
+	       wanted->sample_every <= 1;
 }
 
 static void sample(struct ml_session *session, struct ml_tracer_options *wanted, double share,
