@@ -2,10 +2,14 @@
 """Which way of tracing --backend auto takes, and that the figures are right either way."""
 import pytest
 
+import helpers
 
-def trace(bench, *arguments, options=()):
+
+def trace(bench, *arguments, options=(), until=None):
+    """@until: what memleak says before the target is let work."""
     target = bench.target("hot", *arguments)
     run = bench.attach(target.pid, *options)
+    helpers.wait_for(lambda: not until or until in run.err(), 30, until)
     truth = target.work(30)
     run.interrupt()
     site = truth["leak_when_hot"]
@@ -13,7 +17,7 @@ def trace(bench, *arguments, options=()):
 
 
 def test_busy_target_is_traced_from_inside(bench):
-    run, report, expected = trace(bench)
+    run, report, expected = trace(bench, until="tracing from inside")
     assert report["backend"] == "agent"
     assert report["sampling"]["mode"] == "all"
     assert "over --max-overhead" in run.err()
