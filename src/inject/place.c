@@ -177,11 +177,11 @@ static struct ml_error *map_growing(struct ml_step *step, uint64_t *base)
 	int64_t result;
 
 	*base = find_place(step->maps);
-	if (growth == GROWTH_FAILS)
-		return refuse(step, "stacks that grow as those of older ones do");
 	if (!*base)
 		return refuse(step, "free addresses above its stack, which it has not "
 				    "(kernel.randomize_va_space is 0, or setarch -R)");
+	if (growth == GROWTH_FAILS)
+		return refuse(step, "stacks that grow as those of older ones do");
 	list_calls(*base, calls);
 	for (size_t i = 0; i < CALLS && !error; i++) {
 		error = ml_step_call(step, "mapping memory above the stack", calls[i].number,

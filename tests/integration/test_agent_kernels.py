@@ -79,23 +79,74 @@ SANDBOX = """program=$1 input=$2 output=$3; shift 3
 "$@" -p $! 5; status=$?; wait; exit $status"""
 
 
+def sandbox(bench, program, *options, before=()):
+    """Starts both in one: (memleak's shell, the target's input to be opened, its output)."""
+    fifo, output = (os.path.join(bench.directory, name) for name in ("fifo", "output"))
+    os.mkfifo(fifo)
+    run = bench.program([*before, bench.programs["without"], OLD, "sh", "-c", SANDBOX, "sh",
+                         bench.programs[program], fifo, output, helpers.MEMLEAK, "--json",
+                         "-o", "0", *options])
+    return run, fifo, output
+
+
+def said(output):
+    with open(output, encoding="ascii") as text:
+        return [json.loads(line) for line in text]
+
+
+def has_attached(run):
+    helpers.wait_for(lambda: "Attaching to " in run.err() or not run.is_running(),
+                     helpers.START_S, "memleak attaches")
+    assert run.is_running(), run.err()
+
+
 @pytest.mark.parametrize("backend", ["auto", "agent"])
 def test_both_in_a_sandbox(bench, backend):
     """Neither may read the filter, but it is one and the same, which lets the agent's calls pass."""
-    fifo, output = (os.path.join(bench.directory, name) for name in ("fifo", "output"))
-    os.mkfifo(fifo)
-    run = bench.program([bench.programs["without"], OLD, "sh", "-c", SANDBOX, "sh",
-                         bench.programs["allocators"], fifo, output, helpers.MEMLEAK, "--json",
-                         "-o", "0", "--backend", backend])
+    run, fifo, output = sandbox(bench, "allocators", "--backend", backend)
     with open(fifo, "w", encoding="ascii") as lines:
-        helpers.wait_for(lambda: "Attaching to " in run.err() or not run.is_running(),
-                         helpers.START_S, "memleak attaches")
-        assert run.is_running(), run.err()
+        has_attached(run)
         lines.write("\n\n")
-    with_truth = last(run)
-    with open(output, encoding="ascii") as text:
-        check(with_truth, {line["site"]: line for line in map(json.loads, text) if "site" in line})
+    check(last(run), {line["site"]: line for line in said(output) if "site" in line})
     assert ("eBPF does not work here" in run.err()) == (backend == "auto")
+
+
+def test_forks_in_a_sandbox(bench):
+    """Children nobody follows, without MADV_WIPEONFORK: not booked on their parent."""
+    run, fifo, output = sandbox(bench, "forker", "--backend", "agent")
+    with open(fifo, "w", encoding="ascii") as lines:
+        has_attached(run)
+        lines.write("\n\n")
+    report = last(run)
+    assert report.site("leak_in_parent") == (7000, 1)
+    assert report.site("leak_in_child") == (0, 0)
+
+
+def test_busy_in_a_sandbox(bench):
+    """Threads that allocate and one that forks without pause: no child is the worse for it."""
+    run, fifo, output = sandbox(bench, "busy", "--backend", "agent")
+    with open(fifo, "w", encoding="ascii", buffering=1) as lines:
+        has_attached(run)
+        lines.write("\n")
+        helpers.wait_for(lambda: {"event": "busy"}.items() <= said(output)[-1].items(),
+                         helpers.START_S, "it is busy")
+        bench.pause(0.3)
+        lines.write("\n\n")
+    assert last(run)["totals"]["allocs"] > 0
+    values = {line["value"]: line["is"] for line in said(output) if "value" in line}
+    assert (values["wrong"], values["rounds"], values["forks"]) == (0, 1, 1)
+
+
+def test_no_room_above_the_stack(bench):
+    """Without randomization forked children could not be told apart: a refusal, no harm done."""
+    run, fifo, output = sandbox(bench, "allocators", "--backend", "agent",
+                                before=["setarch", "-R"])
+    with open(fifo, "w", encoding="ascii") as lines:
+        helpers.wait_for(lambda: "setarch -R" in run.err() or not run.is_running(),
+                         helpers.START_S, "memleak refuses")
+        lines.write("\n\n")
+    assert run.wait() == 3 and "Linux 4.14" in run.err()
+    assert {"event": "done"}.items() <= said(output)[-1].items()
 
 
 @pytest.mark.parametrize("follow", [(), ("-f",)])
