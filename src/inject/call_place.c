@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "target/maps.h"
+#include "target/yama.h"
 
 #include <elf.h>
 #include <string.h>
@@ -105,6 +106,20 @@ static bool look(const struct ml_process *process, const struct ml_maps *maps,
 	return false;
 }
 
+/* Who may not use ptrace reads the maps, but no memory. */
+static struct ml_error *explain(const struct ml_process *process, const struct ml_maps *maps)
+{
+	pid_t pid = ml_process_pid(process);
+	char byte;
+
+	if (maps->list.count && ml_process_is_alive(process) &&
+	    !ml_process_read(process, maps->list.items[0].start, &byte, 1))
+		return ml_error_new(ML_ERROR_TARGET, "not permitted to trace process %d: %s", pid,
+				    ml_yama_advice());
+	return ml_error_new(ML_ERROR_UNSUPPORTED,
+			    "process %d has no place for code that makes system calls", pid);
+}
+
 struct ml_error *ml_call_place_find(const struct ml_process *process, struct ml_call_place *out)
 {
 	struct ml_maps maps = {0};
@@ -120,10 +135,8 @@ struct ml_error *ml_call_place_find(const struct ml_process *process, struct ml_
 		if (!found && mapping->inode && !mapping->offset && !mapping->is_writable &&
 		    mapping->is_readable)
 			found = look(process, &maps, mapping, false, out);
+	if (!found)
+		error = explain(process, &maps);
 	ml_maps_deinit(&maps);
-	if (found)
-		return NULL;
-	return ml_error_new(ML_ERROR_UNSUPPORTED,
-			    "process %d has no place for code that makes system calls",
-			    ml_process_pid(process));
+	return error;
 }

@@ -154,7 +154,7 @@ wanted follow && pytest_run $tests/test_follow.py
 wanted agent && pytest_run $tests/test_agent_kernels.py
 wanted agent && pytest_run $tests/test_agent.py -k "without_ebpf or nothing_is_left_behind or \
 	doctor_repairs or forked_children or filtered_target or plain_user or writable_and_executable"
-wanted agent && check "why ptrace is refused" bash -c ptrace_is_explained
+wanted ptrace && check "why ptrace is refused" bash -c ptrace_is_explained
 check "the kernel did not complain" bash -c kernel_is_well
 echo finished
 sync
