@@ -2,30 +2,10 @@
 /** Patching functions and putting them back, with all threads stopped. */
 #include "base/file.h"
 #include "inject/agent_image.h"
-#include "inject/injection_private.h"
+#include "inject/arming.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* A function about to be patched. */
-struct site {
-	const struct ml_injection_function *function;
-	uint64_t address; /* of the patch */
-	uint64_t slot;
-	struct ml_prologue_first first;       /* what stays before the patch */
-	uint64_t copy;                        /* of the instructions moved */
-	uint8_t before[ML_AGENT_PATCH_BYTES]; /* what the patch replaced, perhaps with a probe in it
-					       */
-	struct ml_prologue prologue;
-};
-
-struct arming {
-	struct ml_injection *injection;
-	struct site *sites;
-	size_t count;
-	uint32_t first; /* of the patches that are new */
-	struct ml_step step;
-};
 
 /* A library that is loaded again at its old place gets its old slots: they hold the same, and a
  * thread may still be in one. */
@@ -68,14 +48,13 @@ static struct ml_error *take_slot(struct ml_injection *injection, uint64_t addre
 	return ml_error_new(ML_ERROR_UNSUPPORTED, "no place for its stub");
 }
 
-static bool write_slot(const struct ml_injection *injection, const struct site *site,
-		       uint64_t substitute, const struct ml_agent_patch *patch)
+void ml_site_fill(const struct ml_injection *injection, const struct ml_site *site,
+		  uint64_t substitute, uint8_t slot[ML_SLOT_BYTES])
 {
 	const struct ml_agent_header *header = &injection->memory->header;
-	uint8_t bytes[ML_SLOT_BYTES] = {0};
 	size_t size;
 	struct ml_agent_descriptor descriptor = {
-		.trampoline = site->slot + ML_SLOT_CODE,
+		.trampoline = site->trampoline,
 		.substitute = substitute,
 		.role = site->function->role,
 		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
@@ -83,10 +62,18 @@ static bool write_slot(const struct ml_injection *injection, const struct site *
 	};
 	uint64_t entry = header->image.start + ML_AGENT_IMAGE_CODE + ml_agent_image(&size)->entry;
 
-	memcpy(bytes, &descriptor, sizeof(descriptor));
-	memcpy(bytes + ML_SLOT_ENTRY, &entry, sizeof(entry));
-	memcpy(bytes + ML_SLOT_SELF, &site->slot, sizeof(site->slot));
-	ml_machine_write_stub(bytes, &site->first);
+	memcpy(slot, &descriptor, sizeof(descriptor));
+	memcpy(slot + ML_SLOT_ENTRY, &entry, sizeof(entry));
+	memcpy(slot + ML_SLOT_SELF, &site->slot, sizeof(site->slot));
+	ml_machine_write_stub(slot, &site->first);
+}
+
+static bool write_slot(const struct ml_injection *injection, const struct ml_site *site,
+		       uint64_t substitute, const struct ml_agent_patch *patch)
+{
+	uint8_t bytes[ML_SLOT_BYTES] = {0};
+
+	ml_site_fill(injection, site, substitute, bytes);
 	memcpy(bytes + ML_SLOT_CODE, site->function->bytes, site->copy - site->slot - ML_SLOT_CODE);
 	memcpy(bytes + (site->copy - site->slot), site->prologue.code, site->prologue.code_size);
 	memcpy(bytes + ML_SLOT_PATCH, patch, sizeof(*patch));
@@ -95,22 +82,22 @@ static bool write_slot(const struct ml_injection *injection, const struct site *
 
 /* The trampoline of what is called in the stead of @function, which throws; 0 when there is none.
  */
-static uint64_t find_substitute(const struct arming *arming,
+static uint64_t find_substitute(const struct ml_arming *arming,
 				const struct ml_injection_function *function)
 {
 	for (size_t i = 0; i < arming->count; i++) {
-		const struct site *site = &arming->sites[i];
+		const struct ml_site *site = &arming->sites[i];
 
 		if (site->function->module == function->module && !site->function->throws &&
 		    function->stands_in != ML_STAND_IN_NONE &&
 		    site->function->stands_in == function->stands_in)
-			return site->slot + ML_SLOT_CODE;
+			return site->trampoline;
 	}
 	return 0;
 }
 
 /* The instruction before the patch is the file's; a trap on it does not matter. */
-static bool is_first_whole(const struct ml_injection *injection, const struct site *site)
+static bool is_first_whole(const struct ml_injection *injection, const struct ml_site *site)
 {
 	size_t size = site->first.length;
 	uint8_t now[ML_PROLOGUE_FIRST];
@@ -122,7 +109,7 @@ static bool is_first_whole(const struct ml_injection *injection, const struct si
 }
 
 /* Reads code of the process as it is without our own probe. */
-static bool read_without_probe(const struct ml_injection *injection, const struct site *site,
+static bool read_without_probe(const struct ml_injection *injection, const struct ml_site *site,
 			       uint8_t *bytes, size_t size)
 {
 	const struct ml_injection_function *function = site->function;
@@ -137,7 +124,7 @@ static bool read_without_probe(const struct ml_injection *injection, const struc
 
 /* When our probe goes the kernel puts back what was there, where it finds a breakpoint: the jump
  * must not look like one there. */
-static bool is_taken_for_probe(const struct site *site)
+static bool is_taken_for_probe(const struct ml_site *site)
 {
 	uint64_t at = site->function->probe - site->address;
 	uint8_t jump[ML_AGENT_PATCH_BYTES];
@@ -146,7 +133,7 @@ static bool is_taken_for_probe(const struct site *site)
 	return site->function->probe && at < sizeof(jump) && ml_machine_is_trap(jump[at]);
 }
 
-static struct ml_error *choose_slot(struct arming *arming, struct site *site,
+static struct ml_error *choose_slot(struct ml_arming *arming, struct ml_site *site,
 				    const uint8_t original[ML_AGENT_PATCH_BYTES])
 {
 	struct ml_error *error = take_slot(arming->injection, site->address, original, &site->slot);
@@ -160,9 +147,9 @@ static struct ml_error *choose_slot(struct arming *arming, struct site *site,
 }
 
 /* Everything but the patch itself, while the target runs; site->first is set. */
-static struct ml_error *prepare_behind(struct arming *arming,
+static struct ml_error *prepare_behind(struct ml_arming *arming,
 				       const struct ml_injection_function *function,
-				       struct site *site)
+				       struct ml_site *site)
 {
 	struct ml_injection *injection = arming->injection;
 	struct ml_agent_header *header = &injection->memory->header;
@@ -189,7 +176,11 @@ static struct ml_error *prepare_behind(struct arming *arming,
 		return ml_error_new(ML_ERROR_UNSUPPORTED,
 				    "its code is not the file's: a probe, breakpoint or other "
 				    "patch is in it");
+	/* Also when we are killed at it a patch is written as a whole: within a page. */
+	if (site->address % ML_AGENT_PAGE > ML_AGENT_PAGE - ML_AGENT_PATCH_BYTES)
+		return ml_error_new(ML_ERROR_UNSUPPORTED, "it lies across two pages");
 	error = choose_slot(arming, site, now);
+	site->trampoline = site->slot + ML_SLOT_CODE;
 	site->copy = site->slot + ML_SLOT_CODE + (site->first.must_redo ? skip : 0);
 	if (!error)
 		error = ml_prologue_move(function->bytes + skip, size, site->address, site->copy,
@@ -199,7 +190,9 @@ static struct ml_error *prepare_behind(struct arming *arming,
 
 	struct ml_agent_patch *patch = &header->patches[header->patch_count];
 
-	*patch = (struct ml_agent_patch){.address = site->address};
+	site->patch = header->patch_count;
+
+	*patch = (struct ml_agent_patch){.address = site->address, .size = ML_AGENT_PATCH_BYTES};
 	memcpy(patch->original, now, ML_AGENT_PATCH_BYTES);
 	ml_machine_write_jump(patch->patched, site->address, site->slot + ML_SLOT_STUB);
 	if (!write_slot(injection, site, substitute, patch))
@@ -208,9 +201,10 @@ static struct ml_error *prepare_behind(struct arming *arming,
 	return NULL;
 }
 
-/* Behind the first instruction where that can be, else over it. Functions that throw come last. */
-static struct ml_error *prepare(struct arming *arming, const struct ml_injection_function *function,
-				struct site *site)
+/* Behind the first instruction where that can be, else over it. */
+static struct ml_error *prepare_start(struct ml_arming *arming,
+				      const struct ml_injection_function *function,
+				      struct ml_site *site)
 {
 	struct ml_error *error;
 
@@ -227,7 +221,7 @@ static struct ml_error *prepare(struct arming *arming, const struct ml_injection
  */
 
 /* A thread that stands among the instructions to be patched goes on in their copy. */
-static struct ml_error *move_threads(struct arming *arming)
+static struct ml_error *move_threads(struct ml_arming *arming)
 {
 	ml_array_each (thread, &arming->step.stop.threads) {
 		struct user_regs_struct regs;
@@ -235,7 +229,7 @@ static struct ml_error *move_threads(struct arming *arming)
 		if (!ml_registers_get(thread->tid, &regs))
 			continue; /* killed meanwhile */
 		for (size_t i = 0; i < arming->count; i++) {
-			const struct site *site = &arming->sites[i];
+			const struct ml_site *site = &arming->sites[i];
 			uint64_t offset = ml_registers_ip(&regs) - site->address;
 
 			if (!offset || offset >= site->prologue.length)
@@ -252,7 +246,7 @@ static struct ml_error *move_threads(struct arming *arming)
 }
 
 /* What stands at @site is what was found there: the file's code, or our own probe in it. */
-static bool is_as_prepared(struct site *site, const struct ml_agent_patch *patch)
+static bool is_as_prepared(struct ml_site *site, const struct ml_agent_patch *patch)
 {
 	uint64_t probe = site->function->probe - site->address;
 
@@ -263,34 +257,44 @@ static bool is_as_prepared(struct site *site, const struct ml_agent_patch *patch
 	return true;
 }
 
-static struct ml_error *patch_all(struct arming *arming)
+static bool patch_start(const struct ml_arming *arming, struct ml_site *site)
 {
-	struct ml_agent_patch *patches = arming->injection->memory->header.patches + arming->first;
+	const struct ml_agent_patch *patch =
+		&arming->injection->memory->header.patches[site->patch];
 	const struct ml_stop *stop = &arming->step.stop;
-	struct ml_error *error = NULL;
-	size_t done = 0;
 
-	for (; done < arming->count && !error; done += !error) {
-		const struct ml_agent_patch *patch = &patches[done];
-		struct site *site = &arming->sites[done];
-
-		if (!ml_stop_read(stop, patch->address, site->before, sizeof(site->before)) ||
-		    !is_as_prepared(site, patch) ||
-		    !ml_stop_write(stop, patch->address, patch->patched, ML_AGENT_PATCH_BYTES))
-			error = ml_error_new(ML_ERROR_TARGET,
-					     "the code of process %d changed while it was being "
-					     "attached to",
-					     arming->step.pid);
-	}
-	while (error && done > 0) {
-		done--;
-		ml_stop_write(stop, patches[done].address, arming->sites[done].before,
-			      ML_AGENT_PATCH_BYTES);
-	}
-	return error;
+	return ml_stop_read(stop, patch->address, site->before, sizeof(site->before)) &&
+	       is_as_prepared(site, patch) &&
+	       ml_stop_write(stop, patch->address, patch->patched, patch->size);
 }
 
-static struct ml_error *arm_with_stop(struct arming *arming)
+static struct ml_error *patch_all(struct ml_arming *arming)
+{
+	struct ml_agent_header *header = &arming->injection->memory->header;
+	size_t done = 0;
+
+	while (done < arming->count &&
+	       (arming->sites[done].is_by_imports || patch_start(arming, &arming->sites[done])))
+		done++;
+	if (done == arming->count) {
+		for (uint32_t i = arming->first; i < header->patch_count; i++)
+			if (header->patches[i].size == ML_AGENT_WORD_BYTES)
+				ml_imports_write(arming, &header->patches[i]);
+		return NULL;
+	}
+	while (done-- > 0) {
+		const struct ml_site *site = &arming->sites[done];
+
+		if (!site->is_by_imports)
+			ml_stop_write(&arming->step.stop, site->address, site->before,
+				      ML_AGENT_PATCH_BYTES);
+	}
+	return ml_error_new(ML_ERROR_TARGET,
+			    "the code of process %d changed while it was being attached to",
+			    arming->step.pid);
+}
+
+static struct ml_error *arm_with_stop(struct ml_arming *arming)
 {
 	struct ml_agent_header *header = &arming->injection->memory->header;
 	struct ml_error *error = ml_step_check_filter(&arming->step);
@@ -310,7 +314,7 @@ static struct ml_error *arm_with_stop(struct arming *arming)
 
 static struct ml_error *arm_stopped(void *context)
 {
-	struct arming *arming = context;
+	struct ml_arming *arming = context;
 	const struct ml_agent_header *header = &arming->injection->memory->header;
 	struct ml_error *error = NULL;
 
@@ -327,45 +331,91 @@ static struct ml_error *arm_stopped(void *context)
 	return error;
 }
 
-/* Those of @functions that throw, or the others. */
-static struct ml_error *prepare_all(struct arming *arming,
+/* ---- all of them ------------------------------------------------------------------------------
+ */
+
+/* In which order functions come: frees tell how the others of their module are watched, and those
+ * that throw need one that stands in for them. */
+enum turn { TURN_FREE, TURN_PLAIN, TURN_THROWS, TURNS };
+
+static enum turn turn_of(const struct ml_injection_function *function)
+{
+	if (function->throws)
+		return TURN_THROWS;
+	return function->role == ML_ROLE_FREE ? TURN_FREE : TURN_PLAIN;
+}
+
+/* A free of the function's module is seen by its imports only. */
+static bool is_freed_by_imports(const struct ml_arming *arming,
+				const struct ml_injection_function *function)
+{
+	for (size_t i = 0; i < arming->count; i++) {
+		const struct ml_site *site = &arming->sites[i];
+
+		if (site->is_by_imports && site->function->role == ML_ROLE_FREE &&
+		    site->function->module == function->module)
+			return true;
+	}
+	return false;
+}
+
+static void prepare(struct ml_arming *arming, const struct ml_injection_function *function,
+		    struct ml_injection_outcome *outcome)
+{
+	struct ml_site *site = &arming->sites[arming->count];
+	/* Never both ways: a call would be counted twice. */
+	bool is_known =
+		function->is_by_imports || ml_imports_has(arming->injection, function->address);
+
+	if (!is_known && !is_freed_by_imports(arming, function))
+		outcome->refused = prepare_start(arming, function, site);
+	else if (!is_known)
+		outcome->refused = ml_error_new(
+			ML_ERROR_UNSUPPORTED,
+			"what frees its blocks cannot be patched at its start, either");
+	/* An exception cannot pass the stub's frame. */
+	if ((outcome->refused || is_known) && !function->throws)
+		outcome->is_by_imports = ml_imports_prepare(arming, function, site);
+	if (!outcome->refused || outcome->is_by_imports)
+		arming->count++;
+}
+
+static struct ml_error *prepare_all(struct ml_arming *arming,
 				    const struct ml_injection_function *functions, size_t count,
-				    bool throw, struct ml_error **refused)
+				    enum turn turn, struct ml_injection_outcome *outcomes)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (functions[i].throws != throw)
+		if (turn_of(&functions[i]) != turn)
 			continue;
-		refused[i] = prepare(arming, &functions[i], &arming->sites[arming->count]);
-		if (!refused[i])
-			arming->count++;
-		else if (functions[i].role == ML_ROLE_FREE)
+		prepare(arming, &functions[i], &outcomes[i]);
+		if (turn == TURN_FREE && outcomes[i].refused && !outcomes[i].is_by_imports)
 			return ml_error_new(ML_ERROR_UNSUPPORTED,
-					    "%s of process %d cannot be patched, so what is freed "
-					    "would look leaked: %s",
+					    "%s of process %d cannot be patched, and no module "
+					    "imports it, so what is freed would look leaked: %s",
 					    functions[i].name, arming->step.pid,
-					    ml_error_message(refused[i]));
+					    ml_error_message(outcomes[i].refused));
 	}
 	return NULL;
 }
 
 struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				  const struct ml_injection_function *functions, size_t count,
-				  struct ml_error **refused)
+				  const struct ml_injection_imports *imports,
+				  struct ml_injection_outcome *outcomes)
 {
 	struct ml_agent_header *header = &injection->memory->header;
-	struct arming arming = {
+	struct ml_arming arming = {
 		.injection = injection,
+		.imports = imports,
 		.first = header->patch_count,
 		.step = {.process = injection->process, .pid = ml_process_pid(injection->process)}};
-	ML_FREE_CLEANUP struct site *sites = ml_alloc(sizeof(*sites) * (count + 1));
+	ML_FREE_CLEANUP struct ml_site *sites = ml_alloc(sizeof(*sites) * (count + 1));
 	struct ml_error *error = ml_filter_look(injection->process, &arming.step.filter);
 
 	arming.sites = sites;
-	if (!error)
-		error = prepare_all(&arming, functions, count, false, refused);
-	if (!error)
-		error = prepare_all(&arming, functions, count, true, refused);
-	if (!error && (arming.count || !arming.first))
+	for (enum turn turn = 0; turn < TURNS && !error; turn++)
+		error = prepare_all(&arming, functions, count, turn, outcomes);
+	if (!error && (header->patch_count > arming.first || !arming.first))
 		error = ml_step_run(injection->process, arm_stopped, &arming);
 	/* Whoever was to write the patches may have been killed when some were written. */
 	if (error)
@@ -381,7 +431,8 @@ bool ml_injection_has(const struct ml_injection *injection, uint64_t address)
 	const struct ml_agent_header *header = &injection->memory->header;
 
 	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++)
-		if (header->patches[i].address - address <= ML_PROLOGUE_FIRST)
+		if (header->patches[i].size == ML_AGENT_PATCH_BYTES &&
+		    header->patches[i].address - address <= ML_PROLOGUE_FIRST)
 			return true;
 	return false;
 }

@@ -61,16 +61,30 @@ static struct ml_error *read_header(const struct ml_process *process,
 /* ---- what was inherited by a forked child, or never finished ----------------------------------
  */
 
+static void take_patch(const uint8_t *bytes, struct ml_agent_header *header)
+{
+	struct ml_agent_patch patch;
+
+	memcpy(&patch, bytes, sizeof(patch));
+	if (patch.address && header->patch_count < ML_AGENT_PATCHES)
+		header->patches[header->patch_count++] = patch;
+}
+
 static void take_patches(const struct ml_process *process, struct ml_agent_header *header,
 			 uint64_t island)
 {
-	for (uint32_t i = 1; i < ML_ISLAND_SLOTS && header->patch_count < ML_AGENT_PATCHES; i++) {
-		struct ml_agent_patch patch;
+	for (uint32_t i = 1; i < ML_ISLAND_SLOTS; i++) {
+		uint64_t slot = island + i * ML_SLOT_BYTES, trampoline;
+		uint8_t bytes[ML_SLOT_BYTES];
 
-		if (ml_process_read(process, island + i * ML_SLOT_BYTES + ML_SLOT_PATCH, &patch,
-				    sizeof(patch)) &&
-		    patch.address)
-			header->patches[header->patch_count++] = patch;
+		if (!ml_process_read(process, slot, bytes, sizeof(bytes)))
+			continue;
+		memcpy(&trampoline, bytes, sizeof(trampoline));
+		if (trampoline == slot + ML_SLOT_CODE)
+			take_patch(bytes + ML_SLOT_PATCH, header);
+		for (size_t k = 0; trampoline != slot + ML_SLOT_CODE && k < ML_SLOT_WORDS; k++)
+			take_patch(bytes + ML_SLOT_CODE + k * sizeof(struct ml_agent_patch),
+				   header);
 	}
 }
 

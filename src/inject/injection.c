@@ -193,10 +193,11 @@ static void take_patches(const struct ml_process *process, const struct ml_agent
 	header->patch_count = 0;
 	for (uint32_t i = 0; i < parent->patch_count && i < ML_AGENT_PATCHES; i++) {
 		const struct ml_agent_patch *patch = &parent->patches[i];
-		uint8_t now[ML_AGENT_PATCH_BYTES];
+		uint8_t now[sizeof(patch->patched)];
 
-		if (ml_process_read(process, patch->address, now, sizeof(now)) &&
-		    !memcmp(now, patch->patched, sizeof(now)))
+		if (patch->size <= sizeof(now) &&
+		    ml_process_read(process, patch->address, now, patch->size) &&
+		    !memcmp(now, patch->patched, patch->size))
 			header->patches[header->patch_count++] = *patch;
 	}
 }
@@ -269,7 +270,8 @@ static bool has_room(const struct ml_injection *injection,
 		bool is_near = injection->used[k] + count <= ML_ISLAND_SLOTS;
 
 		for (size_t i = 0; i < count && is_near; i++)
-			is_near = ml_is_in_reach(header->islands[k].start, functions[i].address);
+			is_near = functions[i].is_by_imports ||
+				  ml_is_in_reach(header->islands[k].start, functions[i].address);
 		if (is_near)
 			return true;
 	}

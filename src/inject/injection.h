@@ -9,6 +9,7 @@
 #ifndef ML_INJECT_INJECTION_H
 #define ML_INJECT_INJECTION_H
 
+#include "base/array.h"
 #include "base/error.h"
 #include "shared/agent_abi.h"
 #include "target/process.h"
@@ -38,6 +39,28 @@ struct ml_injection_function {
 	 * only, and otherwise one of the same module that stands in for it. */
 	bool throws;
 	enum ml_stand_in stands_in;
+	/** It is watched by its imports already: only new ones are to be patched. */
+	bool is_by_imports;
+};
+
+/** A word of a module's global offset table. */
+struct ml_injection_word {
+	uint64_t address; /**< in the process */
+	uint64_t value;   /**< as it is: the function, or where it is looked up at the first call */
+};
+typedef ML_ARRAY(struct ml_injection_word) ml_injection_words;
+
+/** Finds the words of all modules by which they call a function. */
+struct ml_injection_imports {
+	void (*find)(void *context, const struct ml_injection_function *function,
+		     ml_injection_words *out);
+	void *context;
+};
+
+/** What became of a function that was to be patched. */
+struct ml_injection_outcome {
+	struct ml_error *refused; /**< why its start is not patched; owned by the caller */
+	bool is_by_imports;       /**< it is watched where other modules call it */
 };
 
 /** What was put into a process. */
@@ -80,14 +103,18 @@ struct ml_error *ml_injection_extend(struct ml_injection *injection,
 				     const struct ml_injection_function *functions, size_t count);
 
 /**
- * Patches @p functions, all threads stopped. @p refused (count of them) tells which could not be,
- * and why (owned by the caller). It can be called again for more functions.
+ * Patches @p functions, all threads stopped: at their start, and those that cannot be in the words
+ * that @p imports (may be NULL) finds. When that is so for a freeing function, the allocating ones
+ * of its module are also watched by their imports only: what a module allocates and frees by itself
+ * is then not seen at all. @p outcomes (count of them, all zero) tells what was done. It can be
+ * called again for more functions.
  */
 struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				  const struct ml_injection_function *functions, size_t count,
-				  struct ml_error **refused);
+				  const struct ml_injection_imports *imports,
+				  struct ml_injection_outcome *outcomes);
 
-/** True when the function at @p address is patched. */
+/** True when the function at @p address is patched at its start. */
 bool ml_injection_has(const struct ml_injection *injection, uint64_t address);
 
 /** Forgets the patches whose code is no longer there, or was loaded anew; how many. */

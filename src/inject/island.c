@@ -110,7 +110,7 @@ struct ml_error *ml_islands_map(struct ml_step *step, struct ml_agent_header *he
 
 	memcpy(taken, used, sizeof(taken));
 	for (size_t i = 0; i < count; i++) {
-		bool is_near = false;
+		bool is_near = functions[i].is_by_imports;
 
 		for (uint32_t k = 0; k < header->island_count && !is_near; k++) {
 			is_near = taken[k] < ML_ISLAND_SLOTS &&
@@ -122,6 +122,11 @@ struct ml_error *ml_islands_map(struct ml_step *step, struct ml_agent_header *he
 
 		struct ml_error *error = map_island(step, header, functions[i].address);
 
+		/* Out of reach it may be watched by its imports, from any other. */
+		if (error && header->island_count) {
+			ml_error_free(error);
+			continue;
+		}
 		if (error)
 			return error;
 		taken[header->island_count - 1]++;

@@ -25,6 +25,8 @@
 #define ML_SLOT_STUB  40u
 #define ML_SLOT_CODE  64u
 #define ML_SLOT_PATCH 192u
+/* That of a function watched by its imports has these patches instead of instructions and patch. */
+#define ML_SLOT_WORDS ((ML_SLOT_BYTES - ML_SLOT_CODE) / sizeof(struct ml_agent_patch))
 
 /* ---- registers --------------------------------------------------------------------------------
  */

@@ -20,19 +20,53 @@ static bool read_file(const struct ml_process *process, uint64_t address, void *
 	return fd >= 0 && pread(fd, bytes, size, offset) == (ssize_t)size;
 }
 
+/* The word leads to other code than the function and our stub: whoever wrote that may have kept the
+ * word. The loader, which finds the function at the first call, may have written the word, too; or
+ * the module is gone and something else is there. */
+static bool is_foreign_word(const struct ml_process *process, const struct ml_agent_patch *patch,
+			    uint64_t now)
+{
+	struct ml_maps maps = {0};
+	const struct ml_mapping *mapping;
+	uint64_t stub, function;
+	bool is_code;
+
+	memcpy(&stub, patch->patched, sizeof(stub));
+	if (!ml_process_read(process, stub - ML_SLOT_STUB, &function, sizeof(function)) ||
+	    now == function)
+		return false;
+	ml_error_free(ml_process_maps(process, &maps));
+	mapping = ml_maps_find(&maps, now);
+	is_code = mapping && mapping->is_executable;
+	ml_maps_deinit(&maps);
+	return is_code;
+}
+
+static bool is_foreign_code(const struct ml_process *process, const struct ml_agent_patch *patch,
+			    const uint8_t now[ML_AGENT_PATCH_BYTES])
+{
+	uint8_t file[ML_AGENT_PATCH_BYTES];
+
+	return !read_file(process, patch->address, file, sizeof(file)) ||
+	       memcmp(now, file, sizeof(file)) != 0;
+}
+
 enum ml_patch_state ml_patch_state(const struct ml_process *process,
 				   const struct ml_agent_patch *patch)
 {
-	uint8_t now[ML_AGENT_PATCH_BYTES], file[ML_AGENT_PATCH_BYTES];
+	uint8_t now[sizeof(patch->patched)];
+	uint64_t word;
 
-	if (!ml_process_read(process, patch->address, now, sizeof(now)))
+	if (patch->size > sizeof(now) ||
+	    !ml_process_read(process, patch->address, now, patch->size))
 		return ML_PATCH_GONE;
-	if (!memcmp(now, patch->patched, sizeof(now)))
+	if (!memcmp(now, patch->patched, patch->size))
 		return ML_PATCH_OURS;
-	if (!memcmp(now, patch->original, sizeof(now)))
+	if (!memcmp(now, patch->original, patch->size))
 		return ML_PATCH_GONE;
-	return read_file(process, patch->address, file, sizeof(file)) &&
-			       !memcmp(now, file, sizeof(now))
-		       ? ML_PATCH_GONE
-		       : ML_PATCH_FOREIGN;
+	memcpy(&word, now, sizeof(word));
+	return (patch->size == ML_AGENT_WORD_BYTES ? is_foreign_word(process, patch, word)
+						   : is_foreign_code(process, patch, now))
+		       ? ML_PATCH_FOREIGN
+		       : ML_PATCH_GONE;
 }

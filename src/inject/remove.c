@@ -148,15 +148,16 @@ static bool restore(const struct removal *removal)
 
 	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++) {
 		const struct ml_agent_patch *patch = &header->patches[i];
-		uint8_t now[ML_AGENT_PATCH_BYTES];
+		uint8_t now[sizeof(patch->patched)];
 
-		if (!ml_stop_read(&removal->step.stop, patch->address, now, sizeof(now)) ||
-		    !memcmp(now, patch->original, sizeof(now)))
+		if (patch->size > sizeof(now) ||
+		    !ml_stop_read(&removal->step.stop, patch->address, now, patch->size) ||
+		    !memcmp(now, patch->original, patch->size))
 			continue;
-		if (memcmp(now, patch->patched, sizeof(now)) != 0)
+		if (memcmp(now, patch->patched, patch->size) != 0)
 			all = all && ml_patch_state(removal->step.process, patch) == ML_PATCH_GONE;
 		else if (!ml_stop_write(&removal->step.stop, patch->address, patch->original,
-					sizeof(now)))
+					patch->size))
 			all = false;
 	}
 	return all;

@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 7u
+#define ML_AGENT_VERSION 8u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 
@@ -24,9 +24,10 @@
  * then the code. */
 #define ML_AGENT_IMAGE_DATA   ML_AGENT_PAGE
 #define ML_AGENT_IMAGE_CODE   (4 * ML_AGENT_PAGE)
-#define ML_AGENT_PATCHES      128u /**< functions patched in one process */
+#define ML_AGENT_PATCHES      192u /**< functions and words patched in one process */
 #define ML_AGENT_PATCH_BYTES  5u   /**< jmp rel32 */
-#define ML_AGENT_ISLANDS      16u  /**< pages of stubs near the patched modules */
+#define ML_AGENT_WORD_BYTES   8u
+#define ML_AGENT_ISLANDS      16u /**< pages of stubs near the patched modules */
 #define ML_AGENT_STOPS        8u
 
 #define ML_AGENT_STACKS       (1u << 17) /**< stacks, numbered from 1 */
@@ -87,11 +88,14 @@ struct ml_agent_descriptor {
 	uint16_t function; /**< its name's number, for --trace */
 };
 
-/** A patched function. */
+/** What was written over: a function's first bytes, or a word of a module's global offset table
+ * that led to the function. */
 struct ml_agent_patch {
 	uint64_t address;
-	uint8_t original[8]; /**< of which ML_AGENT_PATCH_BYTES are replaced */
+	uint8_t original[8];
 	uint8_t patched[8];
+	uint32_t size; /**< ML_AGENT_PATCH_BYTES, or ML_AGENT_WORD_BYTES of a table's word */
+	uint32_t reserved;
 };
 
 struct ml_agent_range {

@@ -34,6 +34,8 @@
 	X(MODULES_UNREADABLE, modules_unreadable, "mapped files that could not be read")           \
 	X(FUNCTIONS_NOT_PROBED, functions_not_probed,                                              \
 	  "allocator functions that could not be probed")                                          \
+	X(FUNCTIONS_BY_IMPORTS, functions_by_imports,                                              \
+	  "allocator functions seen only where other modules call them, not within their own")     \
 	X(FRAMES_UNSYMBOLIZED, frames_unsymbolized, "frames without a symbol")                     \
 	X(NEGATIVE_SITES, negative_sites, "sites with more frees than allocations (events crossed)")
 

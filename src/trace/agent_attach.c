@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "shared/sample_weight.h"
+#include "trace/agent_imports.h"
 #include "trace/agent_left.h"
 #include "trace/agent_prior.h"
 #include "trace/agent_room.h"
@@ -63,6 +64,14 @@ static const struct ml_code *code_of(const struct ml_code_map *map, const struct
 	return NULL;
 }
 
+static bool is_by_imports(const struct ml_agent_attached *attached, uint64_t address)
+{
+	ml_array_each (function, &attached->by_imports)
+		if (*function == address)
+			return true;
+	return false;
+}
+
 static bool is_done(const struct ml_agent_attached *attached, uint64_t address)
 {
 	if (attached->injection.memory && ml_injection_has(&attached->injection, address))
@@ -120,6 +129,7 @@ static void list_function(struct ml_agent_attached *attached, struct ml_module *
 		.module = module,
 		.throws = throws != ML_THROWS_NOT,
 		.stands_in = stand_in_of(function->name, throws),
+		.is_by_imports = is_by_imports(attached, function->address + code->bias),
 	};
 }
 
@@ -226,23 +236,43 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 		memory->is_static |= ml_module_is_static(allocator->module);
 }
 
+/* What is said of a function that is not patched at its start. */
+static void take_outcome(struct ml_agent_attached *attached,
+			 const struct ml_injection_function *function,
+			 struct ml_injection_outcome *outcome)
+{
+	if (!outcome->is_by_imports && outcome->refused) {
+		refuse(attached, function->address);
+		outcome->refused =
+			ml_error_wrap(outcome->refused, "%s is not traced", function->name);
+	} else if (outcome->is_by_imports && !is_by_imports(attached, function->address)) {
+		*ml_array_push(&attached->by_imports) = function->address;
+		if (outcome->refused)
+			outcome->refused = ml_error_wrap(
+				outcome->refused,
+				"%s is traced only where other modules call it, not within %s or "
+				"by pointers",
+				function->name, ml_module_name(function->module));
+	}
+}
+
 static struct ml_error *arm(struct ml_agent_attached *attached,
 			    const struct function_list *functions)
 {
+	struct ml_agent_imports where = {.process = attached->process, .code = &attached->code};
+	const struct ml_injection_imports imports = {.find = ml_agent_imports_find,
+						     .context = &where};
 	size_t count = functions->list.count;
-	ML_FREE_CLEANUP struct ml_error **refused = ml_alloc(sizeof(*refused) * (count + 1));
-	struct ml_error *error =
-		ml_injection_arm(&attached->injection, functions->list.items, count, refused);
+	ML_FREE_CLEANUP struct ml_injection_outcome *outcomes =
+		ml_alloc(sizeof(*outcomes) * (count + 1));
+	struct ml_error *error = ml_injection_arm(&attached->injection, functions->list.items,
+						  count, &imports, outcomes);
 
 	for (size_t i = 0; i < count; i++) {
-		if (!refused[i])
-			continue;
-		refuse(attached, functions->list.items[i].address);
-		refused[i] = ml_error_wrap(refused[i], "%s is not traced",
-					   functions->list.items[i].name);
-		if (!error)
-			note(attached, ml_error_message(refused[i]));
-		ml_error_free(refused[i]);
+		take_outcome(attached, &functions->list.items[i], &outcomes[i]);
+		if (!error && outcomes[i].refused)
+			note(attached, ml_error_message(outcomes[i].refused));
+		ml_error_free(outcomes[i].refused);
 	}
 	return error;
 }
@@ -463,6 +493,7 @@ void ml_agent_attached_deinit(struct ml_agent_attached *attached)
 {
 	ml_agent_close(attached);
 	ml_array_free(&attached->refused);
+	ml_array_free(&attached->by_imports);
 	ml_code_map_deinit(&attached->code);
 	ml_java_process_deinit(&attached->java);
 	ml_agent_pythons_deinit(&attached->pythons);

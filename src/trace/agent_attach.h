@@ -32,7 +32,9 @@ struct ml_agent_attached {
 	struct ml_agent_pythons pythons;
 	struct ml_agent_rows_copy rows_told;
 	struct ml_injection injection; /**< without memory: not attached */
-	ML_ARRAY(uint64_t) refused;    /**< addresses of functions that cannot be patched */
+	/** Addresses of functions that are watched where other modules call them. */
+	ML_ARRAY(uint64_t) by_imports;
+	ML_ARRAY(uint64_t) refused; /**< addresses of functions that cannot be patched */
 	uint64_t beyond_limit, not_patched;
 	uint32_t room_lines; /**< of blocks: what the limits on its memory leave for them */
 	bool is_probed;      /**< there may be probes of ours in its functions */

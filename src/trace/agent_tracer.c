@@ -575,6 +575,8 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 		fresh.counters[ML_COUNTER_MODULES_UNREADABLE] += process->attached.code.unreadable;
 		fresh.counters[ML_COUNTER_MAPPINGS_BEYOND_LIMIT] += process->attached.beyond_limit;
 		fresh.counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += process->attached.not_patched;
+		fresh.counters[ML_COUNTER_FUNCTIONS_BY_IMPORTS] +=
+			process->attached.by_imports.count;
 	}
 	fresh.counters[ML_COUNTER_UNWIND_TABLE_FULL] +=
 		ml_unwind_tables_refused(tracer->common.rows.tables);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The C library's files: what they map is theirs, not the program's. */
-static bool is_c_library(const struct ml_module *module)
+bool ml_module_is_c_library(const struct ml_module *module)
 {
 	static const char *const prefixes[] = {"libc.so", "libc-2.", "ld-linux",
 					       "ld-2.",   "ld-musl", "libpthread"};
@@ -27,7 +27,7 @@ bool ml_allocators_own(const struct ml_allocators *allocators, const struct ml_m
 	ml_array_each (allocator, &allocators->list)
 		if (allocator->module == module)
 			return true;
-	return is_c_library(module);
+	return ml_module_is_c_library(module);
 }
 
 /* The modules in an order near to the link order: the program, then from high addresses (mapped

@@ -16,6 +16,9 @@ struct ml_error *ml_code_map_allocators(const struct ml_code_map *code,
 struct ml_error *ml_allocators_none(const struct ml_allocators *allocators,
 				    const struct ml_code_map *code, pid_t pid);
 
+/** True for the files of glibc and musl, by their names. */
+bool ml_module_is_c_library(const struct ml_module *module);
+
 /** True when an mmap called by code of @p module is the allocator's or the C library's own. */
 bool ml_allocators_own(const struct ml_allocators *allocators, const struct ml_module *module);
 

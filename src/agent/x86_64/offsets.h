@@ -12,10 +12,10 @@
 #define ROLE_FREE         7
 
 #define MEMORY_MODE       12
-#define MEMORY_EXACT      4160
-#define MEMORY_ALWAYS     4144
-#define MEMORY_FILTER     86016
-#define MEMORY_THREADS    50876416
+#define MEMORY_EXACT      8256
+#define MEMORY_ALWAYS     8240
+#define MEMORY_FILTER     90112
+#define MEMORY_THREADS    50880512
 #define MODE_ON           1
 
 #define THREAD_EVENTS     16
