@@ -84,6 +84,13 @@ def builds():
         if extension == ".c" and not name.startswith("lib"):
             commands[name] = GLIBC + [source(file), "-ldl"]
     commands["libleaky.so"] = GLIBC + ["-shared", "-fPIC", source("libleaky.c")]
+    short = GLIBC + ["-fno-builtin"]
+    commands["libshort.so"] = short + ["-shared", "-fPIC", source("libshort.c")]
+    for name, options in (("lazy", ["-Wl,-z,lazy"]), ("now", ["-Wl,-z,relro,-z,now"]),
+                          ("no-plt", ["-fno-plt"])):
+        commands["imports-" + name] = short + options + [source("imports.c")]
+    commands["imports-static"] = short + ["-static", "-Wl,--allow-multiple-definition",
+                                          source("imports.c"), source("libshort.c")]
     commands["new_delete"] = ["g++", "-std=c++17", "-O2", "-g", "-fomit-frame-pointer", "-w",
                               source("new_delete.cc")]
     for suffix, library in (("", []), ("-jemalloc", ["-ljemalloc"]),
