@@ -56,14 +56,6 @@ def test_watched_by_imports(bench, name, arguments):
     assert target.finish() == 0
 
 
-def test_command_is_watched_by_imports(bench):
-    run = bench.program([helpers.MEMLEAK, "--json", "-o", "0", *AGENT, "-f", "5", "--",
-                         "env", "LD_PRELOAD=" + bench.programs["libshort.so"],
-                         bench.programs["imports-lazy"]])
-    assert run.wait() == 0, run.err()
-    assert "malloc is traced only where other modules call it" in run.err()
-
-
 def test_killed_with_words_patched(bench):
     target = start(bench, "imports-now")
     before = state(target.pid), tables(target.pid, "imports-now")
