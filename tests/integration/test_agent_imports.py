@@ -24,8 +24,16 @@ def tables(pid, name):
     return contents
 
 
+def waits(pid):
+    with open("/proc/%d/syscall" % pid, encoding="ascii") as text:
+        return text.read().split()[0] == "0"
+
+
 def start(bench, name, *arguments):
-    return bench.target(name, *arguments, env={"LD_PRELOAD": bench.programs["libshort.so"]})
+    target = bench.target(name, *arguments, env={"LD_PRELOAD": bench.programs["libshort.so"]})
+    # Until read() is bound its own word may change.
+    helpers.wait_for(lambda: waits(target.pid), helpers.START_S, "the target waits in read()")
+    return target
 
 
 def check(report, truth):
