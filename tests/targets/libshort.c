@@ -9,7 +9,7 @@
 #define ARENA (64u << 20)
 
 #define ENTRY(name, work)                                                                          \
-	__asm__(".text\n.globl " name "\n.type " name ", @function\n" name                          \
+	__asm__(".text\n.globl " name "\n.type " name ", @function\n" name                         \
 		": jrcxz 1f\n1: jmp " work "\n.size " name ", . - " name "\n")
 
 struct block {
