@@ -12,12 +12,18 @@ static uint32_t *tid_at(uint64_t pointer, uint32_t offset)
 	return (uint32_t *)(pointer + offset);
 }
 
-/* glibc and musl keep the tid in their struct pthread, each version elsewhere. Within the pointer's
- * page memory is there. */
+/* glibc and musl keep the tid in their struct pthread, other versions elsewhere. Within the
+ * pointer's page memory is there. */
 static uint32_t find_tid(uint64_t pointer, uint32_t tid)
 {
 	uint64_t end = (pointer | (ML_AGENT_PAGE - 1)) + 1;
 
+	if (pointer + ML_AGENT_TID_GLIBC + 4 <= end && *tid_at(pointer, ML_AGENT_TID_GLIBC) == tid)
+		return ML_AGENT_TID_GLIBC;
+	if (pointer + ML_AGENT_TID_MUSL + 4 <= end && *tid_at(pointer, ML_AGENT_TID_MUSL) == tid)
+		return ML_AGENT_TID_MUSL;
+	if (tid < ML_AGENT_TID_TELLING)
+		return 0;
 	for (uint32_t i = 16; i < TID_REACH && pointer + i + 4 <= end; i += 4)
 		if (*tid_at(pointer, i) == tid)
 			return i;
@@ -34,6 +40,15 @@ static void number_tid(struct ml_agent_memory *memory, struct ml_agent_thread *t
 		memory->tids[number] = tid;
 }
 
+/* The tid of the calling thread, which has no place yet. */
+static uint32_t new_tid(const struct ml_agent_memory *memory, uint64_t pointer)
+{
+	uint32_t offset = memory->header.tid_offset;
+	uint32_t tid = offset ? *tid_at(pointer, offset) : 0;
+
+	return tid ? tid : (uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0);
+}
+
 static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread, uint64_t old,
 		  uint64_t pointer)
 {
@@ -42,7 +57,7 @@ static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread
 	if (!__atomic_compare_exchange_n(&thread->pointer, &old, pointer, false, __ATOMIC_ACQ_REL,
 					 __ATOMIC_ACQUIRE))
 		return false;
-	tid = (uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0);
+	tid = new_tid(memory, pointer);
 	thread->call = 0;
 	thread->walker = 0;
 	thread->stack.size = 0;
@@ -52,6 +67,13 @@ static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread
 	thread->own_key = (uint32_t)(thread - memory->threads) + 1;
 	number_tid(memory, thread, tid);
 	return true;
+}
+
+static bool is_alive(const struct ml_agent_thread *thread)
+{
+	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
+
+	return system_call(SYS_TGKILL, pid, thread->tid, 0, 0, 0, 0) == 0;
 }
 
 /* A place for a new thread, if need be that of one that has ended. */
@@ -66,14 +88,12 @@ RARE static struct ml_agent_thread *thread_new(struct ml_agent_memory *memory, u
 			return thread;
 	}
 
-	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
-
 	for (uint32_t i = 0; i < THREAD_PROBES; i++) {
 		struct ml_agent_thread *thread =
 			&memory->threads[(first + i) & (ML_AGENT_THREADS - 1)];
 		uint64_t old = LOAD(thread->pointer);
 
-		if (old && system_call(SYS_TGKILL, pid, thread->tid, 0, 0, 0, 0) == 0)
+		if (old && is_alive(thread))
 			continue;
 		if (claim(memory, thread, old, pointer))
 			return thread;

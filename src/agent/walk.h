@@ -23,33 +23,43 @@ struct walk {
 	bool overflowed;
 	uint64_t unknown_ip; /* in code that the tool has not told of */
 	bool has_python;     /* it came through an eval loop */
+	bool has_left;       /* the stack it began on, for one that may lie anywhere */
+	uint64_t page;       /* of that, known to be readable */
 };
 
 /* ---- readable stack memory --------------------------------------------------------------------
  */
 
 #define PAGE_MASK ((uint64_t)(ML_AGENT_PAGE - 1))
+#define NO_PAGE   1u
 /* A stack grows down: so far below the known part it still is the same one. */
 #define STACK_GROWTH (256u << 10)
 #define STACK_REACH  (64u << 20)
 
-/* Reads memory that may not be there. */
+/*
+ * Whether the word that @address is in can be read. A system call with nothing to do fails in one
+ * way when it cannot read the word (EFAULT), and in another when it can (EINVAL, for there is no
+ * such `how`; sys_rt_sigprocmask() in kernel/signal.c). There is no sandbox but the strict one that
+ * does not let this call pass.
+ */
+static bool is_word_readable(uint64_t address)
+{
+	return system_call(SYS_RT_SIGPROCMASK, -1, (long)(address & ~7ull), 0, 8, 0, 0) == -EINVAL;
+}
+
+/* Reads memory that may not be there, but that does not vanish while it is read; no more than a
+ * page of it. */
 RARE static bool read_safely(uint64_t address, void *buffer, uint64_t size)
 {
-	struct {
-		uint64_t base, length;
-	} local = {(uint64_t)buffer, size}, remote = {address, size};
-	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
-
-	return system_call(SYS_PROCESS_VM_READV, pid, (long)&local, 1, (long)&remote, 1, 0) ==
-	       (long)size;
+	if (!is_word_readable(address) || !is_word_readable(address + size - 1))
+		return false;
+	memcpy(buffer, (const void *)address, size);
+	return true;
 }
 
 static bool is_page_readable(uint64_t address)
 {
-	uint64_t word;
-
-	return read_safely(address, &word, sizeof(word));
+	return is_word_readable(address);
 }
 
 /* Takes the known part around @sp out of those of other stacks, and keeps the present one. */
@@ -122,11 +132,24 @@ static inline bool is_readable(struct ml_agent_thread *thread, uint64_t sp, uint
 /* ---- rows -------------------------------------------------------------------------------------
  */
 
+/* Another stack than the one the walk began on, which is in use: its pages stay. */
+RARE static bool is_readable_elsewhere(struct walk *walk, uint64_t address)
+{
+	uint64_t page = address & ~PAGE_MASK;
+
+	if (walk->page != page && !is_word_readable(address))
+		return false;
+	walk->page = page;
+	return true;
+}
+
 static inline int read_word(void *memory, uint64_t address, uint64_t *out)
 {
 	struct walk *walk = memory;
 
-	if ((address & 7) || !is_readable(walk->thread, walk->low, address))
+	if ((address & 7) ||
+	    !(UNLIKELY(walk->has_left) ? is_readable_elsewhere(walk, address)
+				       : is_readable(walk->thread, walk->low, address)))
 		return 1;
 	*out = *(const uint64_t *)address;
 	if (walk->last_count < sizeof(walk->last) / sizeof(*walk->last))
@@ -262,6 +285,14 @@ static int saved_bp_of(struct ml_unwind_row row)
 	return rule == ML_CFA_DEREF_RBP || rule == ML_CFA_DEREF_RSP || rule == ML_CFA_RBX;
 }
 
+/* From here on on a stack that may lie anywhere: what the walk depends on then has no place
+ * relative to where it began. */
+static void leave_stack(struct walk *walk)
+{
+	walk->has_left = walk->overflowed = true;
+	walk->page = NO_PAGE;
+}
+
 /* A step through HotSpot's code. Of the words it reads the last but one is the saved rbp. What it
  * reads of HotSpot's structures stays as it is while there are frames of that code. */
 RARE static uint32_t step_java(struct walk *walk, const struct ml_java_layout *java,
@@ -329,6 +360,9 @@ static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 			depend(walk, saved);
 			saved.address = 0;
 		}
+		/* What it depends on then has no place relative to where it began. */
+		if (UNLIKELY(ML_ROW_CFA(row.rules) == ML_CFA_GO_STACK))
+			leave_stack(walk);
 		walk->last_count = 0;
 		*end = ml_unwind_by_row(row, regs, walk);
 		for (uint32_t i = 0; i < walk->last_count; i++) {

@@ -38,10 +38,10 @@ static const struct {
 	{"nanosleep", SYS_nanosleep, true, false},
 	{"tgkill", SYS_tgkill, true, false},
 	{"clock_gettime", SYS_clock_gettime, true, false},
-	{"process_vm_readv", SYS_process_vm_readv, true, false},
 	{"rt_sigprocmask", SYS_rt_sigprocmask, true, false},
 	{"mmap", SYS_mmap, false, true},
 	{"mprotect", SYS_mprotect, false, true},
+	{"munlock", SYS_munlock, false, false},
 	{"munmap", SYS_munmap, false, true},
 	{"madvise", SYS_madvise, false, true},
 	{"close", SYS_close, false, true},
@@ -314,7 +314,7 @@ static void try_calls(void)
 			result = memory == MAP_FAILED ? -1 : 0;
 			break;
 		case SYS_mprotect:
-			result = syscall(SYS_mprotect, memory, page, PROT_READ | PROT_EXEC);
+			result = syscall(SYS_mprotect, memory, page, PROT_READ | PROT_WRITE);
 			break;
 		case SYS_madvise:
 			result = syscall(SYS_madvise, memory, page, MADV_DONTFORK);
@@ -356,6 +356,20 @@ static struct ml_error *try_ours(pid_t pid)
 	return would_not_pass(pid, WIFEXITED(status) && WEXITSTATUS(status) <= (int)CALL_COUNT
 					   ? calls[WEXITSTATUS(status) - 1].name
 					   : "(one of them)");
+}
+
+bool ml_filter_is_on(pid_t pid, pid_t tid)
+{
+	long filters;
+
+	return mode_of(pid, tid, &filters) != 0;
+}
+
+uint64_t ml_filter_signature(pid_t pid)
+{
+	long filters, mode = mode_of(pid, pid, &filters);
+
+	return (uint64_t)mode << 32 | (uint32_t)filters;
 }
 
 /* The ancestors of @pid, itself first, as long as they have @filters filters. */
@@ -403,23 +417,28 @@ static bool is_ours(const struct ml_process *process, long filters)
 struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter_state *out)
 {
 	pid_t pid = ml_process_pid(process);
-	long highest = 0, filters = -1;
+	long strictest = 0, filters = -1;
 	ml_proc_tids tids = {0};
 
+	*out = ML_FILTER_NONE;
 	if (!ml_proc_threads(pid, &tids))
 		return ml_error_new(ML_ERROR_TARGET, "process %d is gone", pid);
 	for (size_t i = 0; i < tids.count; i++) {
 		long mode = mode_of(pid, tids.items[i], &filters);
 
-		highest = mode > highest ? mode : highest;
-		if (mode == SECCOMP_MODE_STRICT)
-			break;
+		/* The strict mode has the lower number. */
+		if (strictest != SECCOMP_MODE_STRICT && mode)
+			strictest = mode;
 	}
 	ml_array_free(&tids);
-	if (highest == SECCOMP_MODE_STRICT)
-		return would_not_pass(pid, "gettid");
-	*out = highest == 0                ? ML_FILTER_NONE
+	*out = strictest == 0              ? ML_FILTER_NONE
 	       : is_ours(process, filters) ? ML_FILTER_TRIED
 					   : ML_FILTER_UNKNOWN;
+	if (strictest == SECCOMP_MODE_STRICT)
+		return ml_error_new(ML_ERROR_UNSUPPORTED,
+				    "a thread of process %d is in seccomp's strict mode, in which "
+				    "it would be killed for the agent's system calls; use "
+				    "--backend bpf",
+				    pid);
 	return *out == ML_FILTER_TRIED ? try_ours(pid) : NULL;
 }

@@ -19,7 +19,14 @@ enum ml_filter_state {
 	ML_FILTER_UNKNOWN, /**< to be read with the threads stopped: ml_filter_check() */
 };
 
-/** Looks at all threads. ML_ERROR_UNSUPPORTED when a filter that is our own too forbids a call. */
+/** A number that changes when the main thread gets (Linux < 5.9: its first) filter. */
+uint64_t ml_filter_signature(pid_t pid);
+
+/** True when system calls of the thread are filtered. */
+bool ml_filter_is_on(pid_t pid, pid_t tid);
+
+/** Looks at all threads. ML_ERROR_UNSUPPORTED when one is in the strict mode, or when a filter that
+ * is our own too forbids a call; @p out is right then, too. */
 struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter_state *out);
 
 /**

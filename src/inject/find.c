@@ -124,8 +124,8 @@ static void find_parts(const struct ml_process *process, const struct ml_maps *m
 		       struct ml_injection_left *out)
 {
 	ml_array_each (mapping, &maps->list) {
-		if (!mapping->is_executable || mapping->is_writable || mapping->inode ||
-		    *mapping->path || mapping->end - mapping->start > SCANNED_BYTES)
+		if (!mapping->is_executable || mapping->is_writable || mapping->is_shared ||
+		    mapping->offset || mapping->end - mapping->start > SCANNED_BYTES)
 			continue;
 		for (uint64_t page = mapping->start; page < mapping->end; page += ML_AGENT_PAGE) {
 			take_island(process, page, &out->header);

@@ -16,7 +16,6 @@
 
 /* Where in the agent's writable page names may stand that system calls need: in a forked child the
  * agent runs already when this process is killed, and takes the first word for its memory. */
-#define SCRATCH (ML_AGENT_PAGE / 2)
 
 /* Mapping everything, or only memory for what a child has inherited. */
 struct mapping {
@@ -30,14 +29,32 @@ struct mapping {
 	struct ml_agent_header header;
 };
 
+/* Where the stopped thread's tid stands; 0 when that is not known. */
+static uint32_t find_tid(const struct ml_step *step)
+{
+	static const uint32_t offsets[] = {ML_AGENT_TID_GLIBC, ML_AGENT_TID_MUSL};
+	uint32_t tid = (uint32_t)ml_process_inner_pid(step->process), word;
+	struct user_regs_struct registers;
+	uint64_t pointer = 0;
+
+	if (ml_registers_get(step->stop.threads.items[0].tid, &registers))
+		pointer = ml_registers_thread(&registers);
+	for (size_t i = 0; pointer && i < sizeof(offsets) / sizeof(*offsets); i++)
+		if (ml_stop_read(&step->stop, pointer + offsets[i], &word, sizeof(word)) &&
+		    word == tid)
+			return offsets[i];
+	return 0;
+}
+
 static struct ml_error *map_tables(struct mapping *mapping)
 {
 	struct ml_agent_header *header = &mapping->header;
 	struct ml_step *step = &mapping->step;
 	ML_FD_CLEANUP int fd = -1;
-	struct ml_error *error = ml_memory_make(step, header->pointer + SCRATCH, mapping->size,
-						&header->address, &fd);
+	struct ml_error *error = ml_memory_make(step, header->pointer + ML_AGENT_SCRATCH,
+						mapping->size, &header->address, &fd);
 
+	header->tid_offset = find_tid(step);
 	ml_stop_count(&step->stop, header);
 	if (!error && !ml_stop_write(&step->stop, header->address, header, sizeof(*header)))
 		error = ml_error_errno(errno, "cannot write into process %d", step->pid);
@@ -164,6 +181,7 @@ struct ml_error *ml_injection_map(const struct ml_process *process,
 
 	*out = nothing_yet(process, size);
 	ml_image_look();
+	out->filters = ml_filter_signature(mapping.step.pid);
 	return error ? error : run(&mapping, out);
 }
 
@@ -210,6 +228,7 @@ struct ml_error *ml_injection_adopt(const struct ml_process *process,
 	struct ml_error *error = ml_step_prepare(process, &mapping.step);
 
 	*out = nothing_yet(process, parent->size);
+	out->filters = ml_filter_signature(mapping.step.pid);
 	memcpy(out->used, parent->used, sizeof(out->used));
 	mapping.header.address = 0;
 	mapping.header.mode = ML_AGENT_OFF;
@@ -295,6 +314,46 @@ struct ml_error *ml_injection_extend(struct ml_injection *injection,
 bool ml_injection_has_room(const struct ml_injection *injection)
 {
 	return ml_memory_has_room(injection->fd, LOW_ROOM_BYTES);
+}
+
+/* ---- a filter that comes later ----------------------------------------------------------------
+ */
+
+static struct ml_error *check_filter(void *context)
+{
+	struct ml_step *step = context;
+	struct ml_error *error = ml_step_seize(step, true, NULL);
+
+	if (!error)
+		error = ml_step_stop(step);
+	if (!error) {
+		error = ml_step_check_filter(step);
+		ml_stop_end(&step->stop);
+	}
+	ml_step_leave(step, NULL);
+	return error;
+}
+
+struct ml_error *ml_injection_watch_filter(struct ml_injection *injection)
+{
+	struct ml_agent_header *header = &injection->memory->header;
+	uint64_t filters = ml_filter_signature(ml_process_pid(injection->process));
+	struct ml_step step;
+	struct ml_error *error;
+
+	if (filters == injection->filters || header->mode != ML_AGENT_ON ||
+	    ml_process_is_held(injection->process))
+		return NULL;
+	injection->filters = filters;
+	error = ml_step_prepare(injection->process, &step);
+	if (!error)
+		error = ml_step_run(injection->process, check_filter, &step);
+	if (!error || ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
+		ml_error_free(error);
+		return NULL;
+	}
+	__atomic_store_n(&header->mode, ML_AGENT_OFF, __ATOMIC_RELEASE);
+	return ml_error_wrap(error, "the agent is switched off, its books end here");
 }
 
 void ml_injection_close(struct ml_injection *injection)

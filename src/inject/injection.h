@@ -74,6 +74,7 @@ struct ml_injection {
 	 * works: it can change what the kernel has, not this one's memory. May be NULL. */
 	void (*patched)(void *context);
 	void *patched_context;
+	uint64_t filters; /**< what it had when it was last looked at them */
 };
 
 /**
@@ -113,6 +114,12 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				  const struct ml_injection_function *functions, size_t count,
 				  const struct ml_injection_imports *imports,
 				  struct ml_injection_outcome *outcomes);
+
+/**
+ * Looks whether the process has got a seccomp filter since. Where that would kill it for one of the
+ * agent's rare system calls the agent is switched off, with an error that says so.
+ */
+struct ml_error *ml_injection_watch_filter(struct ml_injection *injection);
 
 /** True when the function at @p address is patched at its start. */
 bool ml_injection_has(const struct ml_injection *injection, uint64_t address);

@@ -33,6 +33,7 @@ struct ml_step {
 	pid_t pid;
 	struct ml_call_place place;
 	enum ml_filter_state filter;
+	bool may_call; /**< set when it is stopped: no filter sees our calls, or it was asked */
 	struct ml_stop stop;
 	const struct ml_maps *maps; /**< as read when it was seized */
 };
@@ -40,6 +41,8 @@ struct ml_step {
 /** Finds where the process can run system calls. ML_ERROR_UNSUPPORTED when there is no such place.
  */
 struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step);
+/** The same for a process whose filters may have become stricter since it was attached to. */
+struct ml_error *ml_step_prepare_end(const struct ml_process *process, struct ml_step *step);
 /**
  * Takes hold of the process, all threads or the main one; to be called by what ml_step_run() runs.
  * Its maps are read then, into @p maps (NULL: not needed), for what comes. Then ml_step_stop(), and
@@ -65,6 +68,7 @@ struct ml_error *ml_step_call(struct ml_step *step, const char *what, long numbe
 			      const uint64_t arguments[6], int64_t *result);
 struct ml_error *ml_step_mmap(struct ml_step *step, uint64_t hint, size_t size, int protection,
 			      int flags, int fd, uint64_t *out);
+void ml_step_close(struct ml_step *step, int64_t remote);
 void ml_step_munmap(struct ml_step *step, uint64_t start, uint64_t size);
 
 /**
@@ -82,6 +86,23 @@ struct ml_error *ml_image_map(struct ml_step *step, struct ml_agent_header *head
 /** Gives a forked child the data page of what it has inherited. */
 struct ml_error *ml_image_renew(struct ml_step *step, const struct ml_agent_header *header);
 
+/** Where code is to be mapped. */
+struct ml_code_place {
+	uint64_t address; /**< as mmap() takes it */
+	size_t size;
+	int flags;        /**< MAP_FIXED and the like */
+	uint64_t scratch; /**< zeros, for a while */
+};
+
+/** True when @p error says that memory may not be code. */
+bool ml_code_is_forbidden(const struct ml_error *error);
+/** Maps memory that is executable and not writable, whatever way the process is allowed. */
+struct ml_error *ml_code_map(struct ml_step *step, const struct ml_code_place *place,
+			     uint64_t *out);
+
+/** Has the stopped process make a memory file: its descriptor there. */
+struct ml_error *ml_memory_create(struct ml_step *step, uint64_t scratch, const char *name,
+				  int64_t *remote);
 /** Makes a memory file of @p size bytes in the stopped process, maps it there, and gives its
  * address there and a descriptor here. */
 struct ml_error *ml_memory_make(struct ml_step *step, uint64_t scratch, size_t size,

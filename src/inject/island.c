@@ -83,12 +83,18 @@ static struct ml_error *map_island(struct ml_step *step, struct ml_agent_header 
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many modules allocate in process %d",
 				    step->pid);
 	for (size_t i = places.count; i-- > 0;) {
-		ML_ERROR_CLEANUP struct ml_error *error =
-			ml_step_mmap(step, places.list[i], ML_ISLAND_BYTES, PROT_READ | PROT_EXEC,
-				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, &got);
+		const struct ml_code_place place = {.address = places.list[i],
+						    .size = ML_ISLAND_BYTES,
+						    .flags = MAP_FIXED_NOREPLACE,
+						    .scratch = header->pointer + ML_AGENT_SCRATCH};
+		struct ml_error *error = ml_code_map(step, &place, &got);
 
-		if (error)
+		if (error && ml_error_kind(error) == ML_ERROR_UNSUPPORTED)
+			return error;
+		if (error) {
+			ml_error_free(error);
 			continue;
+		}
 		if (got == places.list[i]) {
 			header->islands[header->island_count++] =
 				(struct ml_agent_range){got, ML_ISLAND_BYTES};

@@ -38,6 +38,8 @@ bool ml_registers_set(pid_t tid, const struct user_regs_struct *registers);
 /** Where the thread stands. */
 uint64_t ml_registers_ip(const struct user_regs_struct *registers);
 void ml_registers_set_ip(struct user_regs_struct *registers, uint64_t ip);
+/** The thread pointer; 0 before the C library has set it up. */
+uint64_t ml_registers_thread(const struct user_regs_struct *registers);
 uint64_t ml_registers_sp(const struct user_regs_struct *registers);
 
 /** Sets up system call @p number by the instruction at @p ip. The call the thread was interrupted

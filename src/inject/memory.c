@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** The memory file that the agent and the tool share. */
 #include "base/file.h"
+#include "base/human.h"
 #include "base/strbuf.h"
 #include "inject/injection_private.h"
+#include "target/proc.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,13 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* What must be free where the memory is a file: a target that finds no room there gets SIGBUS. */
-#define ROOM_BYTES (256u << 20)
+#define ROOM_BYTES        (256u << 20)
+
+#define MEMFD_CLOEXEC     1u
+#define MEMFD_NOEXEC_SEAL 8u
+#define DESCRIPTORS_MORE  1024u
 
 bool ml_memory_has_room(int fd, uint64_t bytes)
 {
@@ -129,15 +136,75 @@ static struct ml_error *write_scratch(const struct making *making, const char *t
 	return ml_error_errno(errno, "cannot write into process %d", making->step->pid);
 }
 
+/* What a process may map is not to be used up by us: its own allocations would fail. */
+static struct ml_error *check_room(const struct ml_step *step, size_t size)
+{
+	ML_FREE_CLEANUP char *status = NULL;
+	char path[32], needed[ML_HUMAN_TEXT], used[ML_HUMAN_TEXT], allowed[ML_HUMAN_TEXT];
+	struct rlimit limits;
+	uint64_t used_bytes;
+
+	if (prlimit(step->pid, RLIMIT_AS, NULL, &limits) || limits.rlim_cur == RLIM_INFINITY)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/%d/status", step->pid);
+	ml_error_free(ml_file_read(AT_FDCWD, path, 1u << 20, &status, NULL));
+	used_bytes = (uint64_t)(status ? ml_proc_status_number(status, "VmSize:", 0, 0) : 0) << 10;
+	if (used_bytes + 2 * size <= limits.rlim_cur)
+		return NULL;
+	return ml_error_new(ML_ERROR_UNSUPPORTED,
+			    "process %d may use %s of addresses (RLIMIT_AS) and uses %s; the "
+			    "agent's tables need %s of them (far less memory), and as much is to "
+			    "be left to it: raise the limit (prlimit --pid %d --as=unlimited), or "
+			    "use --backend bpf",
+			    step->pid, ml_human_bytes((double)limits.rlim_cur, allowed),
+			    ml_human_bytes((double)used_bytes, used),
+			    ml_human_bytes((double)size, needed), step->pid);
+}
+
+static struct ml_error *explain_locked(struct ml_error *error, const struct ml_step *step)
+{
+	if (!error || ml_error_code(error) != EAGAIN)
+		return error;
+	ml_error_free(error);
+	return ml_error_new(ML_ERROR_UNSUPPORTED,
+			    "process %d locks all memory it maps (mlockall) and may lock no more "
+			    "(RLIMIT_MEMLOCK): raise the limit (prlimit --pid %d "
+			    "--memlock=unlimited), or use --backend bpf",
+			    step->pid, step->pid);
+}
+
+/*
+ * A process that called mlockall(MCL_FUTURE) would get every page of the tables at once: they come
+ * without access, when there is nothing to be filled in (check_vma_flags() in mm/gup.c), are
+ * unlocked, and can be used only then.
+ */
+static struct ml_error *map_tables(struct making *making, int flags, int fd)
+{
+	struct ml_step *step = making->step;
+	struct ml_error *error = check_room(step, making->size);
+	int64_t result;
+
+	if (!error)
+		error = explain_locked(
+			ml_step_mmap(step, 0, making->size, PROT_NONE, flags, fd, &making->address),
+			step);
+	if (error)
+		return error;
+
+	const uint64_t unlock[6] = {making->address, making->size};
+	const uint64_t protect[6] = {making->address, making->size, PROT_READ | PROT_WRITE};
+
+	ml_error_free(ml_step_call(step, "munlock", SYS_munlock, unlock, &result));
+	return ml_step_call(step, "mprotect", SYS_mprotect, protect, &result);
+}
+
 /* Takes over what the target has opened as @remote, and closes it there. */
 static struct ml_error *map_file(struct making *making, int64_t remote, bool needs_room)
 {
 	struct ml_step *step = making->step;
-	const uint64_t close_arguments[6] = {(uint64_t)remote};
 	ML_FD_CLEANUP int fd = -1;
 	char path[64];
-	int64_t result;
-	struct ml_error *error = NULL, *closed;
+	struct ml_error *error = NULL;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", step->pid, (int)remote);
 	fd = open(path, O_RDWR | O_CLOEXEC);
@@ -148,27 +215,73 @@ static struct ml_error *map_file(struct making *making, int64_t remote, bool nee
 		error = ml_error_errno(errno, "cannot size the agent's memory in process %d",
 				       step->pid);
 	if (!error)
-		error = ml_step_mmap(step, 0, making->size, PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_NORESERVE, (int)remote, &making->address);
-	closed = ml_step_call(step, "close", SYS_close, close_arguments, &result);
-	if (error) {
-		ml_error_free(closed);
+		error = map_tables(making, MAP_SHARED | MAP_NORESERVE, (int)remote);
+	ml_step_close(step, remote);
+	if (error)
 		return error;
-	}
 	making->fd = fd;
 	fd = -1;
-	return closed;
+	return NULL;
+}
+
+static struct ml_error *create(struct ml_step *step, uint64_t name, int64_t *remote)
+{
+	/* vm.memfd_noexec may ask for the second flag (Linux 6.3); older kernels refuse it. */
+	const uint64_t arguments[6] = {name, MEMFD_CLOEXEC | MEMFD_NOEXEC_SEAL};
+	const uint64_t older[6] = {name, MEMFD_CLOEXEC};
+	struct ml_error *error = ml_step_call(step, "memfd_create() (Linux 3.17)", SYS_memfd_create,
+					      arguments, remote);
+
+	if (!error || ml_error_code(error) != EINVAL)
+		return error;
+	ml_error_free(error);
+	return ml_step_call(step, "memfd_create() (Linux 3.17)", SYS_memfd_create, older, remote);
+}
+
+/* When all its numbers are used, one more is allowed for as long as it takes. */
+static struct ml_error *create_beyond_limit(struct ml_step *step, uint64_t name, int64_t *remote)
+{
+	struct rlimit limits = {0}, more;
+	struct ml_error *error;
+
+	prlimit(step->pid, RLIMIT_NOFILE, NULL, &limits);
+	more.rlim_cur = limits.rlim_cur + DESCRIPTORS_MORE;
+	more.rlim_max = limits.rlim_max > more.rlim_cur ? limits.rlim_max : more.rlim_cur;
+	if (prlimit(step->pid, RLIMIT_NOFILE, &more, NULL))
+		return ml_error_new(ML_ERROR_TARGET,
+				    "process %d has as many files open as it may (RLIMIT_NOFILE: "
+				    "%llu), and the agent needs one more for a moment: raise the "
+				    "limit (prlimit --pid %d --nofile=...), or use --backend bpf",
+				    step->pid, (unsigned long long)limits.rlim_cur, step->pid);
+	error = create(step, name, remote);
+	prlimit(step->pid, RLIMIT_NOFILE, &limits, NULL);
+	return error;
+}
+
+struct ml_error *ml_memory_create(struct ml_step *step, uint64_t scratch, const char *name,
+				  int64_t *remote)
+{
+	const uint64_t nothing[8] = {0};
+	size_t size = strlen(name) + 1;
+	struct ml_error *error;
+
+	if (!ml_stop_write(&step->stop, scratch, name, size))
+		return ml_error_errno(errno, "cannot write into process %d", step->pid);
+	error = create(step, scratch, remote);
+	if (error && ml_error_code(error) == EMFILE) {
+		ml_error_free(error);
+		error = create_beyond_limit(step, scratch, remote);
+	}
+	ml_stop_write(&step->stop, scratch, nothing, size);
+	return error;
 }
 
 static struct ml_error *make_memfd(struct making *making)
 {
-	const uint64_t arguments[6] = {making->scratch, 1 /* MFD_CLOEXEC */};
-	struct ml_error *error = write_scratch(making, ML_AGENT_MEMORY_NAME);
 	int64_t remote = -1;
+	struct ml_error *error =
+		ml_memory_create(making->step, making->scratch, ML_AGENT_MEMORY_NAME, &remote);
 
-	if (!error)
-		error = ml_step_call(making->step, "memfd_create() (Linux 3.17)", SYS_memfd_create,
-				     arguments, &remote);
 	return error ? error : map_file(making, remote, false);
 }
 
@@ -178,9 +291,7 @@ static struct ml_error *make_anonymous(struct making *making)
 {
 	struct ml_step *step = making->step;
 	char path[96];
-	struct ml_error *error =
-		ml_step_mmap(step, 0, making->size, PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, &making->address);
+	struct ml_error *error = map_tables(making, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
 	if (error)
 		return error;

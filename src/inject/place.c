@@ -214,15 +214,51 @@ struct ml_error *ml_image_renew(struct ml_step *step, const struct ml_agent_head
 /* ---- the usual way ----------------------------------------------------------------------------
  */
 
+static struct ml_error *wipe_data(struct ml_step *step, uint64_t base)
+{
+	const uint64_t wipe[6] = {base + ML_AGENT_IMAGE_DATA, ML_AGENT_PAGE, MADV_WIPEONFORK};
+	int64_t result;
+
+	return ml_step_call(step, "madvise", SYS_madvise, wipe, &result);
+}
+
+/* Where anonymous memory may not be code: a file's over the data. */
+static struct ml_error *map_over_data(struct ml_step *step, uint64_t *base)
+{
+	struct ml_error *error =
+		ml_step_mmap(step, 0, ml_image_size(), PROT_READ | PROT_WRITE, PLAIN, -1, base);
+	const struct ml_code_place place = {
+		.address = *base + ML_AGENT_IMAGE_CODE,
+		.size = ml_image_size() - ML_AGENT_IMAGE_CODE,
+		.flags = MAP_FIXED,
+		.scratch = *base + ML_AGENT_IMAGE_DATA + ML_AGENT_SCRATCH,
+	};
+	uint64_t code;
+
+	if (error)
+		return error;
+	error = ml_code_map(step, &place, &code);
+	if (!error)
+		error = write_image(step, *base);
+	if (!error)
+		error = wipe_data(step, *base);
+	if (error)
+		ml_step_munmap(step, *base, ml_image_size());
+	return error;
+}
+
 static struct ml_error *map_wiped(struct ml_step *step, uint64_t *base)
 {
 	struct ml_error *error =
 		ml_step_mmap(step, 0, ml_image_size(), PROT_READ | PROT_EXEC, PLAIN, -1, base);
-	uint64_t data = *base + ML_AGENT_IMAGE_DATA;
-	const uint64_t protect[6] = {data, ML_AGENT_PAGE, PROT_READ | PROT_WRITE};
-	const uint64_t wipe[6] = {data, ML_AGENT_PAGE, MADV_WIPEONFORK};
+	const uint64_t protect[6] = {*base + ML_AGENT_IMAGE_DATA, ML_AGENT_PAGE,
+				     PROT_READ | PROT_WRITE};
 	int64_t result;
 
+	if (ml_code_is_forbidden(error)) {
+		ml_error_free(error);
+		return map_over_data(step, base);
+	}
 	if (error)
 		return error;
 	/* At once: should we be killed, the mapping is known by that. */
@@ -230,7 +266,7 @@ static struct ml_error *map_wiped(struct ml_step *step, uint64_t *base)
 	if (!error)
 		error = ml_step_call(step, "mprotect", SYS_mprotect, protect, &result);
 	if (!error)
-		error = ml_step_call(step, "madvise", SYS_madvise, wipe, &result);
+		error = wipe_data(step, *base);
 	if (error)
 		ml_step_munmap(step, *base, ml_image_size());
 	return error;

@@ -209,6 +209,13 @@ static struct ml_error *take_out(struct removal *removal, bool *done)
 {
 	bool is_restored = restore(removal);
 
+	if (!removal->step.may_call)
+		return ml_error_new(ML_ERROR_TARGET,
+				    "process %d has got a seccomp filter since it was attached to, "
+				    "which might kill it for munmap: its functions are restored, "
+				    "but the agent's memory is left mapped; memleak doctor "
+				    "--repair -p %d as root takes it out",
+				    removal->step.pid, removal->step.pid);
 	*done = is_restored && !is_in_use(removal);
 	if (*done) {
 		ml_stop_keep_first(&removal->step.stop);
@@ -279,7 +286,7 @@ static bool is_there(const struct ml_process *process, const struct ml_agent_hea
 	const struct ml_mapping *mapping = error ? NULL : ml_maps_find(&maps, start);
 	bool there = mapping &&
 		     (header->address ? mapping->start == start && ml_memory_is(process, mapping)
-				      : mapping->is_executable && !mapping->inode);
+				      : mapping->is_executable);
 
 	ml_maps_deinit(&maps);
 	return there;
@@ -291,7 +298,7 @@ static struct ml_error *remove_all(struct removal *removal, const struct ml_proc
 
 	if (!is_there(process, &removal->header) && removal->descriptor < 0)
 		return NULL;
-	error = ml_step_prepare(process, &removal->step);
+	error = ml_step_prepare_end(process, &removal->step);
 	if (!error)
 		error = ml_step_run(process, remove_stopped, removal);
 	/* Gone meanwhile: nothing is left to be done. */

@@ -86,25 +86,52 @@ struct ml_error *ml_step_run(const struct ml_process *process,
 	return error;
 }
 
+static struct ml_error *find_place(const struct ml_process *process, struct ml_step *step)
+{
+	*step = (struct ml_step){.process = process, .pid = ml_process_pid(process)};
+	return ml_call_place_find(process, &step->place);
+}
+
 struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_step *step)
 {
-	struct ml_error *error;
+	struct ml_error *error = find_place(process, step);
 
-	*step = (struct ml_step){.process = process, .pid = ml_process_pid(process)};
-	error = ml_call_place_find(process, &step->place);
 	return error ? error : ml_filter_look(process, &step->filter);
+}
+
+struct ml_error *ml_step_prepare_end(const struct ml_process *process, struct ml_step *step)
+{
+	struct ml_error *error = find_place(process, step);
+
+	if (!error)
+		ml_error_free(ml_filter_look(process, &step->filter));
+	return error;
 }
 
 /* ---- with the process stopped -----------------------------------------------------------------
  */
 
 /* What we make a filtered thread call must not be seen by its filter (Linux 4.3, root). A held one
- * has other options, which would go; its filter was read. */
-static void suspend_filter(const struct ml_step *step)
+ * has other options, which would go; its filter was read. Else a thread without one is to make the
+ * calls. */
+static bool find_caller(struct ml_step *step)
 {
-	if (step->filter == ML_FILTER_UNKNOWN && !step->stop.is_held)
-		ptrace(PTRACE_SETOPTIONS, step->stop.threads.items[0].tid, NULL,
-		       (long)(PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_TRACESYSGOOD));
+	struct ml_stopped *threads = step->stop.threads.items;
+
+	if (step->filter != ML_FILTER_UNKNOWN || step->stop.is_held ||
+	    !ptrace(PTRACE_SETOPTIONS, threads[0].tid, NULL,
+		    (long)(PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_TRACESYSGOOD)))
+		return true;
+	for (size_t i = 0; i < step->stop.threads.count; i++) {
+		struct ml_stopped first = threads[0];
+
+		if (ml_filter_is_on(step->pid, threads[i].tid))
+			continue;
+		threads[0] = threads[i];
+		threads[i] = first;
+		return true;
+	}
+	return false;
 }
 
 struct ml_error *ml_step_seize(struct ml_step *step, bool only_main, struct ml_maps *maps)
@@ -132,7 +159,7 @@ struct ml_error *ml_step_stop(struct ml_step *step)
 	struct ml_error *error = step->stop.is_held ? NULL : ml_stop_begin(&step->stop);
 
 	if (!error)
-		suspend_filter(step);
+		step->may_call = find_caller(step);
 	return error;
 }
 
@@ -144,9 +171,13 @@ struct ml_error *ml_step_check_filter(const struct ml_step *step)
 struct ml_error *ml_step_call(struct ml_step *step, const char *what, long number,
 			      const uint64_t arguments[6], int64_t *result)
 {
-	struct ml_error *error =
-		ml_stop_syscall(&step->stop, &step->place, number, arguments, result);
+	struct ml_error *error;
 
+	if (!step->may_call)
+		return ml_error_new(ML_ERROR_UNSUPPORTED,
+				    "process %d has a seccomp filter that might kill it for %s",
+				    step->pid, what);
+	error = ml_stop_syscall(&step->stop, &step->place, number, arguments, result);
 	if (!error && *result < 0 && *result > -4096)
 		error = ml_error_errno((int)-*result, "%s in process %d", what, step->pid);
 	return error;
@@ -163,6 +194,14 @@ struct ml_error *ml_step_mmap(struct ml_step *step, uint64_t hint, size_t size, 
 	if (!error)
 		*out = (uint64_t)result;
 	return error;
+}
+
+void ml_step_close(struct ml_step *step, int64_t remote)
+{
+	const uint64_t arguments[6] = {(uint64_t)remote};
+	int64_t result;
+
+	ml_error_free(ml_step_call(step, "close", SYS_close, arguments, &result));
 }
 
 void ml_step_munmap(struct ml_step *step, uint64_t start, uint64_t size)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/strbuf.h"
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
 #include "target/yama.h"
@@ -64,6 +65,23 @@ static bool is_listed(const struct ml_stop *stop, pid_t tid)
 	return false;
 }
 
+static struct ml_error *already_traced(const struct ml_stop *stop, pid_t tracer)
+{
+	ML_STRBUF_CLEANUP struct ml_strbuf label = {0};
+	ML_FREE_CLEANUP char *name = NULL;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", tracer);
+	ml_error_free(ml_file_read(AT_FDCWD, path, 64, &name, NULL));
+	if (name)
+		name[strcspn(name, "\n")] = '\0';
+	ml_strbuf_escaped(&label, name ? name : "a debugger?");
+	return ml_error_new(ML_ERROR_TARGET,
+			    "process %d is already traced by process %d (%s); the agent needs that "
+			    "place: end it, or use --backend bpf",
+			    stop->pid, tracer, ml_strbuf_text(&label));
+}
+
 static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 {
 	/* Without the option the kernel sends SIGTRAP to a thread on its way into a stop at a
@@ -75,10 +93,7 @@ static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 		if (err == ESRCH || (err == EPERM && !tracer && ml_proc_has_ended(tid)))
 			return NULL;
 		if (tracer)
-			return ml_error_new(ML_ERROR_TARGET,
-					    "process %d is already traced by process %d (a "
-					    "debugger?); the agent needs that place",
-					    stop->pid, tracer);
+			return already_traced(stop, tracer);
 		if (err == EPERM)
 			return ml_error_new(ML_ERROR_TARGET, "not permitted to stop process %d: %s",
 					    stop->pid, ml_yama_advice());

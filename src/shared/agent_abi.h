@@ -15,11 +15,13 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 8u
+#define ML_AGENT_VERSION 9u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
+/** Of the page with the memory's address; where it is free for what is only passing. */
+#define ML_AGENT_SCRATCH 2048u
 
-#define ML_AGENT_PAGE        4096u
+#define ML_AGENT_PAGE    4096u
 /* The image: a spare page, one of data, two of a kind that matters on old kernels (inject/place.c),
  * then the code. */
 #define ML_AGENT_IMAGE_DATA   ML_AGENT_PAGE
@@ -67,6 +69,12 @@
 #define ML_AGENT_PRIOR         (1u << 22) /**< places for blocks that another tracer booked, … */
 #define ML_AGENT_PRIOR_PROBES  64u        /**< … each in one of so many behind each other */
 #define ML_AGENT_FREED         (1u << 20)
+
+/* Where a thread's tid has been for long: pthread.tid of glibc 2.10 (nptl/descr.h) and of musl 1.2
+ * (src/internal/pthread_impl.h). Elsewhere a small number might be something else. */
+#define ML_AGENT_TID_GLIBC   720u
+#define ML_AGENT_TID_MUSL    48u
+#define ML_AGENT_TID_TELLING 4096u
 
 /** Without a heartbeat for so long the agent lets every call through. */
 #define ML_AGENT_LAPSE_NS 10000000000ull
@@ -309,7 +317,9 @@ struct ml_agent_header {
 	uint32_t island_count;
 	uint32_t patch_count;
 	uint32_t grows; /**< the page of data appears in forked children by growth */
-	uint32_t reserved;
+	/** Where the C library keeps a thread's tid behind its pointer, as seen in one thread; 0
+	 * not known. It saves new threads a system call, for which a later filter might kill. */
+	uint32_t tid_offset;
 	uint64_t pointer;         /**< where in the target the agent has the memory's address */
 	uint64_t returned;        /**< where functions return to that were called by the agent */
 	uint64_t longest_stop_ns; /**< how long threads were stopped at most … */

@@ -68,7 +68,8 @@ struct agent_tracer {
 	uint64_t cost_events;
 	int epoll_fd, timer_fd;
 	long tick_ns;
-	uint64_t looked_ns; /* where nobody tells of new mappings: when they were looked for */
+	uint64_t looked_ns;   /* where nobody tells of new mappings: when they were looked for */
+	size_t next_filtered; /* the process to be asked for its filters */
 };
 
 static struct agent_tracer *self(struct ml_tracer *tracer)
@@ -475,6 +476,24 @@ static void check_room(struct agent_tracer *tracer, struct agent_process *proces
 		     "switched off, its books end there");
 }
 
+/* One process at a time. */
+static void check_filter(struct agent_tracer *tracer)
+{
+	struct agent_process *process;
+
+	if (!tracer->processes.count)
+		return;
+	process = tracer->processes.items[tracer->next_filtered++ % tracer->processes.count];
+	if (!is_attached(process))
+		return;
+
+	ML_ERROR_CLEANUP struct ml_error *error =
+		ml_injection_watch_filter(&process->attached.injection);
+
+	if (error)
+		note(tracer, ml_error_message(error));
+}
+
 static int tracer_event_fd(struct ml_tracer *base)
 {
 	return self(base)->epoll_fd;
@@ -490,6 +509,7 @@ static void catch_up(struct agent_tracer *tracer, bool looks)
 		tracer->looked_ns = now_ns;
 		look_everywhere(tracer);
 	}
+	check_filter(tracer);
 	ml_array_each (process, &tracer->processes) {
 		check_lapse(tracer, *process);
 		check_room(tracer, *process);

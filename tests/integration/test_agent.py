@@ -316,7 +316,7 @@ def test_debugged_target(bench):
     helpers.wait_for(lambda: "TracerPid:\t0" not in open("/proc/%d/status" % target.pid).read(),
                      5, "strace attaches")
     status, _, err = bench.run(*AGENT, "-p", target.pid, "1", "1")
-    assert status == 3 and "already traced by process %d" % tracer.pid in err
+    assert status == 3 and "already traced by process %d (strace)" % tracer.pid in err
 
 
 def test_stopped_target(bench):

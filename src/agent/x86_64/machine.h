@@ -11,12 +11,14 @@
 
 enum {
 	SYS_NANOSLEEP = 35,
+	SYS_RT_SIGPROCMASK = 14,
 	SYS_GETPID = 39,
 	SYS_GETTID = 186,
 	SYS_CLOCK_GETTIME = 228,
-	SYS_TGKILL = 234,
-	SYS_PROCESS_VM_READV = 310
+	SYS_TGKILL = 234
 };
+
+enum { EINVAL = 22 };
 
 static inline long system_call(long number, long a, long b, long c, long d, long e, long f)
 {

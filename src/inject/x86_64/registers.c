@@ -23,6 +23,11 @@ void ml_registers_set_ip(struct user_regs_struct *registers, uint64_t ip)
 	registers->rip = ip;
 }
 
+uint64_t ml_registers_thread(const struct user_regs_struct *registers)
+{
+	return registers->fs_base;
+}
+
 uint64_t ml_registers_sp(const struct user_regs_struct *registers)
 {
 	return registers->rsp;
