@@ -33,7 +33,7 @@ def _allocations(text):
 
 def measure_attached(row, tool, work, quick=False):
     """One process, to which the tool attaches again and again."""
-    program = row.start()
+    program = row.start(extra=tool.beside)
     try:
         program.window(WINDOW_S)
         return pairs.summarize(pairs.alternate(lambda: program.window(WINDOW_S),

@@ -100,6 +100,16 @@ def ours(memleak):
             for backend in ("agent", "bpf") for key, mode, options in modes]
 
 
+def own_libraries(work):
+    """Copies of the allocators for programs that are to share none with the rest of the machine."""
+    folder = f"{work}/own"
+    os.makedirs(folder, exist_ok=True)
+    for name in ("libc.so.6", "libjemalloc.so.2"):
+        if os.path.exists(f"{LIBRARIES}/{name}"):
+            shutil.copy(f"{LIBRARIES}/{name}", folder)
+    return {"LD_LIBRARY_PATH": folder}
+
+
 def peers(work):
     """Those that are installed."""
     found = []
@@ -136,5 +146,7 @@ def peers(work):
                        prefix=["valgrind", "-q", "--tool=massif", f"--massif-out-file={work}/massif"])]
     if shutil.which("bpftrace"):
         found.append(Tool("bpftrace", "bpftrace, a script of the idea", EXACT, command=["bpftrace"], pairs=3,
-                          settle_s=0.7))
+                          settle_s=0.7,
+                          # Its breakpoints are in every process that maps the library, whatever its -p.
+                          beside=own_libraries(work)))
     return found

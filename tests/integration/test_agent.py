@@ -173,13 +173,15 @@ def test_plain_user(bench, lacking):
 
 @pytest.mark.skipif(not shutil.which("bpftrace"), reason="needs bpftrace")
 @pytest.mark.parametrize("is_first", [True, False])
-def test_foreign_probe(bench, is_first):
-    """bpftrace puts its breakpoints into every process that maps the library, whatever its -p."""
-    other = bench.target("ticker")
-    target = bench.target("allocators")
+def test_foreign_probe(bench, is_first, tmp_path):
+    """bpftrace puts its breakpoints into every process that maps the library, whatever its -p: it
+    gets one that only ours have."""
+    libc = shutil.copy("/lib/x86_64-linux-gnu/libc.so.6", tmp_path)
+    own = {"LD_LIBRARY_PATH": str(tmp_path)}
+    other = bench.target("ticker", env=own)
+    target = bench.target("allocators", env=own)
     probe = ["bpftrace", "-p", str(other.pid), "-e",
-             "uprobe:/lib/x86_64-linux-gnu/libc.so.6:malloc,"
-             "uprobe:/lib/x86_64-linux-gnu/libc.so.6:free { @ = count(); }"]
+             "uprobe:%s:malloc,uprobe:%s:free { @ = count(); }" % (libc, libc)]
     before = code(target.pid)
 
     seen = [before]

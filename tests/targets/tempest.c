@@ -8,9 +8,11 @@
 #include "truth.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -26,19 +28,34 @@ static const char *library;
 static pthread_t signalled;
 static atomic_int is_signalled;
 
+/* What went wrong first, for the reader. */
+static char first_wrong[200];
+
+static void __attribute__((format(printf, 1, 2))) blame(const char *format, ...)
+{
+	va_list arguments;
+
+	if (wrong++)
+		return;
+	va_start(arguments, format);
+	vsnprintf(first_wrong, sizeof(first_wrong), format, arguments);
+	va_end(arguments);
+}
+
 /* A block of @size bytes, filled, checked and freed. */
 static NOINLINE void use_block(size_t size, unsigned char mark)
 {
 	unsigned char *block = truth_keep(malloc(size));
 
 	if (!block) {
-		wrong++;
+		blame("no memory");
 		return;
 	}
 	memset(block, mark, size);
 	block = truth_keep(realloc(block, 2 * size));
 	for (size_t i = 0; i < size; i += 61)
-		wrong += block[i] != mark;
+		if (block[i] != mark)
+			blame("byte %zu of %zu is %d, not %d", i, size, block[i], mark);
 	free(block);
 }
 
@@ -56,7 +73,7 @@ static void *churn(void *argument)
 	while (!stop) {
 		for (size_t i = 0; i < BATCH; i++)
 			if (pthread_create(&threads[i], NULL, short_life, (void *)i))
-				wrong++;
+				blame("no thread");
 		for (size_t i = 0; i < BATCH; i++)
 			pthread_join(threads[i], NULL);
 		threads_made += BATCH;
@@ -64,12 +81,13 @@ static void *churn(void *argument)
 	return argument;
 }
 
-static void expect_success(pid_t child)
+static void expect_success(const char *what, pid_t child)
 {
 	int status = -1;
 
 	if (child <= 0 || waitpid(child, &status, 0) != child || status)
-		wrong++;
+		blame("%s: child %d, status %#x, errno %d", what, child, (unsigned int)status,
+		      errno);
 	children++;
 }
 
@@ -78,23 +96,24 @@ static void *breed(void *argument)
 	char *words[] = {"true", NULL};
 
 	while (!stop) {
+		long before = wrong;
 		pid_t child = fork();
 
 		if (!child) {
 			for (size_t i = 1; i < 100; i++)
 				use_block(i * 13, (unsigned char)i);
-			_exit(wrong != 0);
+			_exit(wrong != before);
 		}
-		expect_success(child);
+		expect_success("fork", child);
 		child = vfork();
 		if (!child) {
 			execv("/bin/true", words);
 			_exit(1);
 		}
-		expect_success(child);
+		expect_success("vfork", child);
 		if (posix_spawn(&child, "/bin/true", NULL, NULL, words, environ))
 			child = 0;
-		expect_success(child);
+		expect_success("posix_spawn", child);
 		usleep(2000);
 	}
 	return argument;
@@ -143,7 +162,8 @@ static NOINLINE size_t dive(size_t depth)
 static void *dive_often(void *argument)
 {
 	while (!stop) {
-		wrong += (long)dive(truth_opaque(DEPTH));
+		if (dive(truth_opaque(DEPTH)))
+			blame("a frame has changed");
 		dives++;
 		if (is_signalled && dives % 16 == 0)
 			pthread_kill(signalled, SIGUSR1);
@@ -156,8 +176,10 @@ static void *load(void *argument)
 	while (!stop && library) {
 		void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
 
-		if (!handle || dlclose(handle))
-			wrong++;
+		if (!handle)
+			blame("dlopen: %s", dlerror());
+		else if (dlclose(handle))
+			blame("dlclose: %s", dlerror());
 		loads++;
 		usleep(1000);
 	}
@@ -168,7 +190,7 @@ static void *change_user(void *argument)
 {
 	while (!stop && !getuid()) {
 		if (seteuid(65534) || seteuid(0))
-			wrong++;
+			blame("seteuid: errno %d", errno);
 		changes++;
 		usleep(5000);
 	}
@@ -200,6 +222,8 @@ int main(int argc, char **argv)
 			pthread_join(threads[i], NULL);
 	}
 	truth_value("wrong", wrong);
+	if (wrong)
+		truth_event(first_wrong);
 	truth_value("threads", threads_made);
 	truth_value("children", children);
 	truth_value("handled", handled);
