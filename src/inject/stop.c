@@ -18,8 +18,10 @@
 
 /* A thread that does not stop in this time waits where it cannot be interrupted (vfork, a dead
  * disk); the others must not wait for it. */
-#define STOP_LIMIT_NS  (100 * ML_NS_PER_MS)
-#define STOP_ATTEMPTS  20
+#define STOP_LIMIT_NS (100 * ML_NS_PER_MS)
+#define STOP_ATTEMPTS 20
+/* Of 10 ms, for a memleak that holds the process. */
+#define STEP_WAITS     300
 #define ATTEMPT_GAP_US 5000
 /* How often it is looked for new threads before they are stopped. */
 #define SEIZE_ROUNDS 3
@@ -65,16 +67,40 @@ static bool is_listed(const struct ml_stop *stop, pid_t tid)
 	return false;
 }
 
-static struct ml_error *already_traced(const struct ml_stop *stop, pid_t tracer)
+/* Owned by the caller; NULL when the process is gone. */
+static char *name_of(pid_t pid)
 {
-	ML_STRBUF_CLEANUP struct ml_strbuf label = {0};
-	ML_FREE_CLEANUP char *name = NULL;
+	char *name = NULL;
 	char path[32];
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", tracer);
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	ml_error_free(ml_file_read(AT_FDCWD, path, 64, &name, NULL));
 	if (name)
 		name[strcspn(name, "\n")] = '\0';
+	return name;
+}
+
+static bool is_traced_by_memleak(pid_t pid)
+{
+	pid_t tracer = ml_proc_tracer(pid);
+	ML_FREE_CLEANUP char *name = tracer ? name_of(tracer) : NULL;
+	ML_FREE_CLEANUP char *own = name ? name_of(getpid()) : NULL;
+
+	return own && tracer != getpid() && !strcmp(name, own);
+}
+
+/* What a killed memleak had begun ends a moment after it: see ml_step_run(). */
+static void await_step_of_killed(pid_t pid)
+{
+	for (int i = 0; i < STEP_WAITS && is_traced_by_memleak(pid); i++)
+		usleep(10000);
+}
+
+static struct ml_error *already_traced(const struct ml_stop *stop, pid_t tracer)
+{
+	ML_STRBUF_CLEANUP struct ml_strbuf label = {0};
+	ML_FREE_CLEANUP char *name = name_of(tracer);
+
 	ml_strbuf_escaped(&label, name ? name : "a debugger?");
 	return ml_error_new(ML_ERROR_TARGET,
 			    "process %d is already traced by process %d (%s); the agent needs that "
@@ -269,6 +295,7 @@ struct ml_error *ml_stop_seize(pid_t pid, bool only_main, struct ml_stop *out)
 	struct ml_error *error;
 
 	*out = (struct ml_stop){.pid = pid, .memory_fd = -1, .only_main = only_main};
+	await_step_of_killed(pid);
 	error = seize_all(out);
 	/* That of an earlier image would be the wrong one. */
 	if (!error)
