@@ -6,6 +6,7 @@ import collections
 import os
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import time
@@ -109,14 +110,19 @@ class Program:
         os.unlink(self.log)
 
 
+def free_port():
+    """One that no server of an earlier run has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Redis:
     """redis-server on a core of its own; a window is a load of so many requests from the other one."""
-    FIRST_PORT = 17391
 
     def __init__(self, cores, requests, at_once, prefix=(), extra=None):
         self.requests, self.at_once = requests, at_once
-        self.port = Redis.FIRST_PORT
-        Redis.FIRST_PORT += 1
+        self.port = free_port()
         # hz: less is done besides what is asked for.
         command = ["redis-server", "--port", str(self.port), "--save", "", "--hz", "1"]
         self.process = start(prefix, command, subprocess.DEVNULL, extra or {})
