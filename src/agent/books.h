@@ -17,6 +17,8 @@
 
 /* What a block of a common allocator takes beside its size, about. */
 #define MALLOC_HEADER 16u
+/* Lines that are looked at to tell how full a table is. */
+#define SAMPLED_LINES 16u
 /* In how many lines of a table a block may be. */
 #define PROBED_LINES 4u
 
@@ -131,12 +133,28 @@ static uint32_t lines_before(struct ml_agent_memory *memory, const uint64_t *cel
 	return lines;
 }
 
+/* Whether @table would do with half its lines: by some of them. */
+static bool is_half_empty(const struct ml_agent_memory *memory, uint32_t table)
+{
+	const struct ml_agent_line *line = &memory->lines[ML_AGENT_TABLE_FIRST(table)];
+	uint32_t lines = 1u << ML_AGENT_TABLE_LOG2(table), used = 0;
+
+	if (lines < 2 * SAMPLED_LINES)
+		return false;
+	for (uint32_t i = 0; i < SAMPLED_LINES; i++)
+		for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++)
+			used += LOAD(line[i].key[k]) != 0;
+	return used < 2 * SAMPLED_LINES;
+}
+
 /* Lines for the first table at @cell, where a block of @size comes first: what the blocks before it
  * are like, or those at present, these will be. */
 static uint32_t first_lines(struct ml_agent_memory *memory, const uint64_t *cell, uint64_t size)
 {
 	uint32_t wanted = lines_for(size), usual = lines_before(memory, cell);
 
+	if (usual && is_half_empty(memory, (uint32_t)LOAD(cell[-1])))
+		return usual / 2;
 	/* A little behind the first table is no reason to double that. */
 	if (usual)
 		return usual - usual / 4 < 4 * wanted ? usual - usual / 4 : 4 * wanted;
@@ -144,11 +162,11 @@ static uint32_t first_lines(struct ml_agent_memory *memory, const uint64_t *cell
 	return usual < wanted ? usual : wanted;
 }
 
-/* The same for a table behind @lines of others, where a block of @size has no place: not to be much
- * too large. */
-static uint32_t more_lines(uint64_t size, uint32_t lines)
+/* The same for a table behind @lines of others, where a block has no place: not to be much too
+ * large. Not by that block: where sizes are mixed the small ones are no sign of many. */
+static uint32_t more_lines(const struct ml_agent_memory *memory, uint32_t lines)
 {
-	return lines_for(size) > lines ? lines : lines / 4;
+	return lines_for(LOAD(memory->mean_size)) > lines ? lines : lines / 4;
 }
 
 /* A table of at least @wanted lines, for a block of @size; 0 when there are none. */
@@ -207,7 +225,7 @@ RARE static bool table_append(struct ml_agent_memory *memory, uint32_t table, ui
 			      uint32_t lines, bool is_owned)
 {
 	uint32_t *more = &memory->lines[ML_AGENT_TABLE_FIRST(table)].more, old = LOAD(*more);
-	uint32_t next = table_new(memory, size, more_lines(size, lines), is_owned);
+	uint32_t next = table_new(memory, size, more_lines(memory, lines), is_owned);
 
 	if (!next)
 		return false;
