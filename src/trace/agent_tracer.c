@@ -23,9 +23,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* How often the rings of mmap calls are emptied, and new mappings looked for where the kernel does
- * not tell of them. */
+/* How often the rings of mmap calls are emptied and what needs no more is done: new mappings are
+ * looked for where the kernel does not tell of them, filters, room, blocks taken over. */
 #define TICK_NS 200000000
+/* A timer that is a little early counts. */
+#define TICK_EARLY_NS (TICK_NS / 10)
 
 /* How often the rings of --trace are emptied: calls are to be seen as they happen. */
 #define CALLS_TICK_NS 10000000
@@ -68,7 +70,7 @@ struct agent_tracer {
 	uint64_t cost_events;
 	int epoll_fd, timer_fd;
 	long tick_ns;
-	uint64_t looked_ns;   /* where nobody tells of new mappings: when they were looked for */
+	uint64_t slow_ns;     /* when what is done every TICK_NS was done last */
 	size_t next_filtered; /* the process to be asked for its filters */
 };
 
@@ -499,25 +501,35 @@ static int tracer_event_fd(struct ml_tracer *base)
 	return self(base)->epoll_fd;
 }
 
-static void catch_up(struct agent_tracer *tracer, bool looks)
+/* What is done every TICK_NS, however often the timer fires: what waits for threads counts these. */
+static void tick_slowly(struct agent_tracer *tracer)
 {
-	uint64_t now_ns = ml_monotonic_ns();
-
-	if (tracer->watch)
-		read_news(tracer);
-	if (looks || (!tracer->watch && now_ns - tracer->looked_ns >= TICK_NS)) {
-		tracer->looked_ns = now_ns;
-		look_everywhere(tracer);
-	}
 	check_filter(tracer);
 	ml_array_each (process, &tracer->processes) {
-		check_lapse(tracer, *process);
 		check_room(tracer, *process);
-		read_names(*process);
-		read_maps(tracer, *process);
 		tick_prior(tracer, *process);
 		if ((*process)->books.memory)
 			ml_agent_sampling_tick(&(*process)->sampling, (*process)->books.memory);
+	}
+}
+
+static void catch_up(struct agent_tracer *tracer, bool looks)
+{
+	uint64_t now_ns = ml_monotonic_ns();
+	bool is_tick = now_ns - tracer->slow_ns >= TICK_NS - TICK_EARLY_NS;
+
+	if (tracer->watch)
+		read_news(tracer);
+	if (looks || (!tracer->watch && is_tick))
+		look_everywhere(tracer);
+	if (is_tick) {
+		tracer->slow_ns = now_ns;
+		tick_slowly(tracer);
+	}
+	ml_array_each (process, &tracer->processes) {
+		check_lapse(tracer, *process);
+		read_names(*process);
+		read_maps(tracer, *process);
 	}
 	set_tick(tracer);
 }
