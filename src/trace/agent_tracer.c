@@ -674,6 +674,8 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_array_each (process, &tracer->processes) {
 		ml_agent_attached_deinit(&(*process)->attached);
 		ml_agent_books_forget(&(*process)->books);
+		ml_agent_prior_deinit(&(*process)->prior);
+		ml_agent_sampling_deinit(&(*process)->sampling);
 		ml_agent_calls_deinit(&(*process)->calls);
 		free(*process);
 	}
