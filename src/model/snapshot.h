@@ -181,6 +181,25 @@ static inline void ml_site_books_add(struct ml_site_books *site, uint64_t born_n
 		site->newest_born_ns = born_ns;
 }
 
+/** Shows @p block of @p site, which stands for @p count blocks of @p bytes, when it is old enough.
+ */
+static inline void ml_snapshot_show_block(struct ml_snapshot *snapshot, struct ml_site_books *site,
+					  const struct ml_snapshot_filter *filter,
+					  const struct ml_block *block, uint64_t bytes,
+					  uint64_t count)
+{
+	/* Born after the snapshot began: age 0. */
+	uint64_t age = block->born_ns < snapshot->time_ns ? snapshot->time_ns - block->born_ns : 0;
+
+	if (filter->want_ages &&
+	    (age < filter->min_age_ns || block->born_ns < filter->born_after_ns))
+		return;
+	site->shown_bytes += bytes;
+	site->shown_count += count;
+	if (filter->want_blocks)
+		*ml_array_push(&snapshot->blocks) = *block;
+}
+
 /**
  * Books @p block of @p site (one of @p snapshot's), which stands for @p count blocks of @p bytes,
  * and shows it when it is old enough.
@@ -190,18 +209,9 @@ static inline void ml_snapshot_add_block(struct ml_snapshot *snapshot, struct ml
 					 const struct ml_block *block, uint64_t bytes,
 					 uint64_t count)
 {
-	/* Born after the snapshot began: age 0. */
-	uint64_t age = block->born_ns < snapshot->time_ns ? snapshot->time_ns - block->born_ns : 0;
-
 	ml_site_books_add(site, block->born_ns, bytes, count);
 	ml_snapshot_add_cohort(snapshot, site, filter, block->born_ns, bytes, count);
-	if (filter->want_ages &&
-	    (age < filter->min_age_ns || block->born_ns < filter->born_after_ns))
-		return;
-	site->shown_bytes += bytes;
-	site->shown_count += count;
-	if (filter->want_blocks)
-		*ml_array_push(&snapshot->blocks) = *block;
+	ml_snapshot_show_block(snapshot, site, filter, block, bytes, count);
 }
 
 static inline void ml_snapshot_deinit(struct ml_snapshot *snapshot)

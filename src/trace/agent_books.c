@@ -163,17 +163,10 @@ static uint64_t bytes_of(const struct ml_block *block, uint64_t mean)
 static void show_block(const struct ml_snapshot_filter *filter, struct ml_site_books *site,
 		       const struct ml_block *block, uint64_t mean, struct ml_snapshot *out)
 {
-	uint64_t age = block->born_ns < out->time_ns ? out->time_ns - block->born_ns : 0;
 	uint64_t bytes = bytes_of(block, mean), count = count_of(block, mean);
 
 	ml_snapshot_add_cohort(out, site, filter, block->born_ns, bytes, whole(count));
-	if (filter->want_ages &&
-	    (age < filter->min_age_ns || block->born_ns < filter->born_after_ns))
-		return;
-	site->shown_bytes += bytes;
-	site->shown_count += count;
-	if (filter->want_blocks)
-		*ml_array_push(&out->blocks) = *block;
+	ml_snapshot_show_block(out, site, filter, block, bytes, count);
 }
 
 static void book_block(struct reading *reading, struct ml_block *block)
