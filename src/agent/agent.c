@@ -177,6 +177,18 @@ static bool role_resizes(uint32_t role)
 	return role == ML_ROLE_REALLOC || role == ML_ROLE_REALLOCARRAY;
 }
 
+/* The address a call gave or took away; 0 when it failed. */
+static uint64_t result_of(const struct call *call)
+{
+	if (call->role == ML_ROLE_MUNMAP)
+		return (uint32_t)call->rax ? 0 : call->pointer;
+	if (role_maps(call->role))
+		return call->rax >= (uint64_t)-4095 ? 0 : call->rax;
+	if (call->role != ML_ROLE_POSIX_MEMALIGN)
+		return call->rax;
+	return (uint32_t)call->rax ? 0 : *(const uint64_t *)call->pointer;
+}
+
 #include "agent/events.h"
 
 #include "agent/prior.h"
@@ -391,18 +403,14 @@ static void map_call_ends(struct ml_agent_memory *memory, struct call *call, uin
 {
 	struct ml_map_event event = {
 		.time_ns = LOAD(memory->now_ns),
-		.address = call->rax,
+		.address = result_of(call),
 		.length = call->size,
 		.tgid = memory->tgid,
 		.tid = call->thread->tid,
 		.role = role,
 	};
 
-	if (role == ML_ROLE_MUNMAP && (uint32_t)call->rax)
-		return;
-	if (role == ML_ROLE_MUNMAP)
-		event.address = call->pointer;
-	else if (call->rax >= (uint64_t)-4095)
+	if (!event.address)
 		return;
 	if (role == ML_ROLE_MREMAP) {
 		event.old_address = call->pointer;

@@ -8,18 +8,6 @@
  * (PR_SET_TSC).
  */
 
-/* The address a call gave or took away; 0 when it failed. */
-static uint64_t result_of(const struct call *call)
-{
-	if (call->role == ML_ROLE_MUNMAP)
-		return (uint32_t)call->rax ? 0 : call->pointer;
-	if (role_maps(call->role))
-		return call->rax >= (uint64_t)-4095 ? 0 : call->rax;
-	if (call->role != ML_ROLE_POSIX_MEMALIGN)
-		return call->rax;
-	return (uint32_t)call->rax ? 0 : *(const uint64_t *)call->pointer;
-}
-
 /* @thread is NULL when the agent has no place for it. */
 static uint32_t tid_of(struct ml_agent_memory *memory, struct ml_agent_thread *thread)
 {
