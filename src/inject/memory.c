@@ -4,7 +4,7 @@
 #include "base/human.h"
 #include "base/strbuf.h"
 #include "inject/injection_private.h"
-#include "target/proc.h"
+#include "target/memory_limit.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -139,25 +139,19 @@ static struct ml_error *write_scratch(const struct making *making, const char *t
 /* What a process may map is not to be used up by us: its own allocations would fail. */
 static struct ml_error *check_room(const struct ml_step *step, size_t size)
 {
-	ML_FREE_CLEANUP char *status = NULL;
-	char path[32], needed[ML_HUMAN_TEXT], used[ML_HUMAN_TEXT], allowed[ML_HUMAN_TEXT];
-	struct rlimit limits;
-	uint64_t used_bytes;
+	char needed[ML_HUMAN_TEXT], used[ML_HUMAN_TEXT], allowed[ML_HUMAN_TEXT];
+	struct ml_memory_limit limit;
 
-	if (prlimit(step->pid, RLIMIT_AS, NULL, &limits) || limits.rlim_cur == RLIM_INFINITY)
-		return NULL;
-	snprintf(path, sizeof(path), "/proc/%d/status", step->pid);
-	ml_error_free(ml_file_read(AT_FDCWD, path, 1u << 20, &status, NULL));
-	used_bytes = (uint64_t)(status ? ml_proc_status_number(status, "VmSize:", 0, 0) : 0) << 10;
-	if (used_bytes + 2 * size <= limits.rlim_cur)
+	ml_memory_limit_address(step->pid, &limit);
+	if (limit.kind == ML_LIMIT_NONE || limit.used_bytes + 2 * size <= limit.limit_bytes)
 		return NULL;
 	return ml_error_new(ML_ERROR_UNSUPPORTED,
 			    "process %d may use %s of addresses (RLIMIT_AS) and uses %s; the "
 			    "agent's tables need %s of them (far less memory), and as much is to "
 			    "be left to it: raise the limit (prlimit --pid %d --as=unlimited), or "
 			    "use --backend bpf",
-			    step->pid, ml_human_bytes((double)limits.rlim_cur, allowed),
-			    ml_human_bytes((double)used_bytes, used),
+			    step->pid, ml_human_bytes((double)limit.limit_bytes, allowed),
+			    ml_human_bytes((double)limit.used_bytes, used),
 			    ml_human_bytes((double)size, needed), step->pid);
 }
 

@@ -166,17 +166,16 @@ static bool find_kib(const char *text, const char *key, uint64_t *out)
 	return false;
 }
 
-static void look_at_rlimits(pid_t pid, const char *status, struct ml_memory_limit *out)
+/* The limit that is counted in @key of the process's status file. */
+static void look_at_rlimit(pid_t pid, int resource, enum ml_memory_limit_kind kind,
+			   const char *status, const char *key, struct ml_memory_limit *out)
 {
 	struct rlimit limit;
 	uint64_t used;
 
-	if (!prlimit(pid, RLIMIT_AS, NULL, &limit) && limit.rlim_cur != RLIM_INFINITY &&
-	    find_kib(status, "VmSize", &used))
-		take_if_nearer(out, ML_LIMIT_ADDRESS, limit.rlim_cur, used);
-	if (!prlimit(pid, RLIMIT_DATA, NULL, &limit) && limit.rlim_cur != RLIM_INFINITY &&
-	    find_kib(status, "VmData", &used))
-		take_if_nearer(out, ML_LIMIT_DATA, limit.rlim_cur, used);
+	if (!prlimit(pid, (__rlimit_resource_t)resource, NULL, &limit) &&
+	    limit.rlim_cur != RLIM_INFINITY && find_kib(status, key, &used))
+		take_if_nearer(out, kind, limit.rlim_cur, used);
 }
 
 /* A file of /proc, or NULL. */
@@ -202,8 +201,21 @@ static void look_at_process(pid_t pid, struct ml_memory_limit *out)
 		ml_memory_limit_cgroup(root_fd, cgroups, out);
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	status = read_proc(path);
-	if (status)
-		look_at_rlimits(pid, status, out);
+	if (!status)
+		return;
+	look_at_rlimit(pid, RLIMIT_AS, ML_LIMIT_ADDRESS, status, "VmSize", out);
+	look_at_rlimit(pid, RLIMIT_DATA, ML_LIMIT_DATA, status, "VmData", out);
+}
+
+void ml_memory_limit_address(pid_t pid, struct ml_memory_limit *out)
+{
+	ML_FREE_CLEANUP char *status = NULL;
+	char path[64];
+
+	*out = (struct ml_memory_limit){.kind = ML_LIMIT_NONE};
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	status = read_proc(path);
+	look_at_rlimit(pid, RLIMIT_AS, ML_LIMIT_ADDRESS, status ? status : "", "VmSize", out);
 }
 
 void ml_memory_limit_find(pid_t pid, struct ml_memory_limit *out)

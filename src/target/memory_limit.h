@@ -27,6 +27,10 @@ struct ml_memory_limit {
  */
 void ml_memory_limit_find(pid_t pid, struct ml_memory_limit *out);
 
+/** How much of its addresses @p pid may map (RLIMIT_AS) and has mapped; ML_LIMIT_NONE: as many as
+ * it likes. */
+void ml_memory_limit_address(pid_t pid, struct ml_memory_limit *out);
+
 /**
  * The limit of the cgroup that @p cgroups (the text of /proc/PID/cgroup) names below @p root_fd
  * (what is mounted at /sys/fs/cgroup), and of those above it, when it leaves less room than @p out,

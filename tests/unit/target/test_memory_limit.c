@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -110,12 +112,34 @@ static void test_this_process(void **state)
 	assert_true(limit.used_bytes > 0 && limit.used_bytes < limit.limit_bytes);
 }
 
+/* Of a child, so that the others are not held to it. */
+static void test_address_space(void **state)
+{
+	const struct rlimit rlimit = {1ull << 40, 1ull << 40};
+	struct ml_memory_limit limit;
+	int status = -1;
+	pid_t child;
+
+	ml_memory_limit_address(getpid(), &limit);
+	assert_int_equal(limit.kind, ML_LIMIT_NONE);
+	child = fork();
+	if (!child) {
+		setrlimit(RLIMIT_AS, &rlimit);
+		ml_memory_limit_address(getpid(), &limit);
+		_exit(!(limit.kind == ML_LIMIT_ADDRESS && limit.limit_bytes == rlimit.rlim_cur &&
+			limit.used_bytes > 0 && limit.used_bytes < rlimit.rlim_cur));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nearest_above),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_this_process),
+		cmocka_unit_test(test_address_space),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
