@@ -9,10 +9,9 @@
  */
 #include "base/array.h"
 #include "inject/agent_image.h"
+#include "own_maps.h"
 #include "shared/sample_weight.h"
-#include "target/maps.h"
 #include "trace/agent_rows.h"
-#include "unwind/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,32 +68,11 @@ static void fail(const char *what)
 /* Rows for all that is mapped here, as the tracer makes them. */
 static void tell_maps(void)
 {
-	struct ml_process_maps *known = &memory->maps[0];
 	struct ml_agent_rows_copy copy = {0};
-	struct ml_maps maps = {0};
 
-	if (ml_agent_rows_init(&rows) || ml_maps_read(getpid(), &maps))
-		fail("maps");
-	ml_array_each (mapping, &maps.list) {
-		struct ml_module *module;
-		uint64_t address;
-
-		if (!mapping->is_executable || *mapping->path != '/' ||
-		    known->count == ML_PROCESS_MAPS)
-			continue;
-		if (ml_module_open(open(mapping->path, O_RDONLY | O_CLOEXEC), mapping->path,
-				   &module) ||
-		    !ml_text_address_of_mapping(module, mapping->offset, &address))
-			fail(mapping->path);
-
-		struct ml_process_map *map = &known->map[known->count++];
-
-		map->start = mapping->start;
-		map->end = mapping->end;
-		ml_unwind_tables_describe(rows.tables, module, mapping->start - address, map);
-		ml_module_unref(module);
-	}
-	ml_maps_deinit(&maps);
+	if (ml_agent_rows_init(&rows))
+		fail("rows");
+	describe_own_maps(rows.tables, &memory->maps[0]);
 	ml_agent_rows_copy(&rows, memory, &copy);
 	memory->epoch = 1;
 }

@@ -6,11 +6,8 @@
  */
 #include "base/array.h"
 #include "base/file.h"
-#include "elf/module.h"
+#include "own_maps.h"
 #include "shared/walk_end.h"
-#include "target/maps.h"
-#include "trace/unwind_tables.h"
-#include "unwind/text.h"
 #include "walk.skel.h"
 #include "walk_times.h"
 
@@ -54,32 +51,9 @@ __attribute__((noinline)) static int descend(unsigned int depth, int rounds)
 static void tell_kernel(struct ml_walk_bpf *skeleton, struct ml_unwind_tables *tables)
 {
 	ML_FREE_CLEANUP struct ml_process_maps *known = ml_alloc(sizeof(*known));
-	struct ml_maps maps = {0};
 	uint32_t key = (uint32_t)getpid();
-	struct ml_error *error = ml_maps_read(getpid(), &maps);
 
-	if (error)
-		exit(1);
-	ml_array_each (mapping, &maps.list) {
-		struct ml_module *module;
-		uint64_t address;
-
-		if (!mapping->is_executable || *mapping->path != '/' ||
-		    known->count == ML_PROCESS_MAPS)
-			continue;
-		error = ml_module_open(open(mapping->path, O_RDONLY | O_CLOEXEC), mapping->path,
-				       &module);
-		if (error || !ml_text_address_of_mapping(module, mapping->offset, &address))
-			exit(1);
-
-		struct ml_process_map *map = &known->map[known->count++];
-
-		map->start = mapping->start;
-		map->end = mapping->end;
-		ml_unwind_tables_describe(tables, module, mapping->start - address, map);
-		ml_module_unref(module);
-	}
-	ml_maps_deinit(&maps);
+	describe_own_maps(tables, known);
 	known->version = 1;
 	bpf_map_update_elem(bpf_map__fd(skeleton->maps.processes), &key, known, BPF_ANY);
 }

@@ -206,6 +206,13 @@ class Bench:
         return helpers.run_memleak([str(word) for word in arguments], self.directory,
                                    seconds=seconds, name=self._name("memleak"), **kwargs)
 
+    def gate(self, *words, options=()):
+        """memleak --fail-on-leak -- @words: (status, the words of its last line, its reports)."""
+        status, out, err = self.run("--fail-on-leak", *options, "--", *words)
+        last = err.splitlines()[-1].split()
+        assert last[:2] == ["#", "memleak:"], err
+        return status, dict(word.split("=") for word in last[2:]), out
+
     @staticmethod
     def pause(seconds):
         time.sleep(seconds)

@@ -9,10 +9,7 @@ import helpers
 
 
 def gate(bench, *words, options=()):
-    status, out, err = bench.run("--backend", "agent", "--fail-on-leak", *options, "--", *words)
-    last = err.splitlines()[-1].split()
-    assert last[:2] == ["#", "memleak:"], err
-    return status, dict(word.split("=") for word in last[2:]), out
+    return bench.gate(*words, options=("--backend", "agent", *options))
 
 
 def test_all_reachable(bench, programs):

@@ -6,23 +6,16 @@ import re
 import pytest
 
 
-def gate(bench, *words, options=()):
-    status, out, err = bench.run("--fail-on-leak", *options, "--", *words)
-    last = err.splitlines()[-1].split()
-    assert last[:2] == ["#", "memleak:"], err
-    return status, dict(word.split("=") for word in last[2:]), out
-
-
 def test_all_reachable(bench, programs):
     """Globals, thread-local variables, lists, pointers into blocks, stacks of threads."""
-    status, words, out = gate(bench, programs["lost"])
+    status, words, out = bench.gate(programs["lost"])
     assert (status, words["verdict"], words["leaked_blocks"]) == (0, "ok", "0"), out
     assert int(words["outstanding_blocks"]) >= 11
     assert "exit status 3" in out
 
 
 def test_lost(bench, programs):
-    status, words, out = gate(bench, programs["lost"], "x", options=["-T", "50"])
+    status, words, out = bench.gate(programs["lost"], "x", options=["-T", "50"])
     assert (status, words["verdict"]) == (1, "leak"), out
     assert (words["leaked_blocks"], words["leaked_bytes"]) == ("28", str(23 * 100 + 5 * 48))
     assert "lose_blocks+0x" in out and "lose_ring+0x" in out
@@ -33,28 +26,28 @@ def test_lost(bench, programs):
 @pytest.mark.parametrize("command", [["ls", "/"], ["bash", "-c", "x=$(echo y); :"],
                                      ["find", "/etc", "-maxdepth", "1"]])
 def test_clean_programs(bench, command):
-    status, words, out = gate(bench, *command)
+    status, words, out = bench.gate(*command)
     assert (status, words["verdict"]) == (0, "ok"), out
 
 
 def test_signals_reach_the_command(bench):
     """A command that is watched to its end gets its signals, and stops and goes on."""
-    status, words, out = gate(bench, "bash", "-c",
-                              "trap 'echo caught' USR1; kill -USR1 $$; "
-                              "(sleep 0.2; kill -CONT $$) & kill -STOP $$; echo went on; exit 7")
+    status, words, out = bench.gate("bash", "-c",
+                                    "trap 'echo caught' USR1; kill -USR1 $$; "
+                                    "(sleep 0.2; kill -CONT $$) & kill -STOP $$; echo went on; exit 7")
     assert status == 0 and words["verdict"] == "ok"
     assert "caught\n" in out and "went on\n" in out and "exit status 7" in out
 
 
 def test_killed_command(bench):
-    status, words, out = gate(bench, "sh", "-c", "kill -KILL $$")
+    status, words, out = bench.gate("sh", "-c", "kill -KILL $$")
     assert status == 0 and words["verdict"] == "ok"
     assert "signal 9" in out
 
 
 def test_replay_says_the_same(bench, programs):
     path = os.path.join(bench.directory, "run.ml")
-    status, words, out = gate(bench, programs["lost"], "x", options=["-w", path])
+    status, words, out = bench.gate(programs["lost"], "x", options=["-w", path])
     assert status == 1
     status, again, err = bench.run("report", path, "--fail-on-leak")
     assert status == 1 and "leaked_blocks=%s " % words["leaked_blocks"] in err
@@ -62,5 +55,5 @@ def test_replay_says_the_same(bench, programs):
 
 
 def test_sampling_does_not_guess(bench, programs):
-    status, words, _ = gate(bench, programs["lost"], "x", options=["-s", "2"])
+    status, words, _ = bench.gate(programs["lost"], "x", options=["-s", "2"])
     assert (status, words["verdict"]) == (0, "ok")
