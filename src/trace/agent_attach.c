@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define DEFAULT_STACKS (1u << 16)
+#define MAP_ATTEMPTS   3
 
 /* What is read of a function: to find jumps back to its start. */
 #define FUNCTION_BYTES         8192u
@@ -312,6 +313,32 @@ static struct ml_error *find_room(struct ml_agent_attached *attached)
 	return error;
 }
 
+static bool is_left(const struct ml_process *process)
+{
+	struct ml_injection_left left;
+	ML_ERROR_CLEANUP struct ml_error *error = ml_injection_find(process, &left);
+
+	return !error && left.kind == ML_INJECTION_STALE;
+}
+
+/* What a killed memleak had begun may get an agent in between our look and our turn: then both are
+ * taken again. */
+static struct ml_error *map_alone(struct ml_agent_attached *attached,
+				  const struct function_list *functions, size_t size)
+{
+	struct ml_error *error;
+
+	for (int i = 0;; i++) {
+		error = ml_agent_left_clean(attached->process, attached->common->options);
+		if (!error)
+			error = ml_injection_map(attached->process, functions->list.items,
+						 functions->list.count, size, &attached->injection);
+		if (!error || i == MAP_ATTEMPTS || !is_left(attached->process))
+			return error;
+		ml_error_free(error);
+	}
+}
+
 static struct ml_error *inject(struct ml_agent_attached *attached,
 			       const struct ml_allocators *allocators,
 			       const struct ml_agent_takeover *takeover)
@@ -328,10 +355,7 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 	else if (!take_turn(attached, true))
 		error = ml_error_new(ML_ERROR_UNSUPPORTED, "process %d is starting", pid);
 	if (!error) {
-		error = ml_agent_left_clean(attached->process, attached->common->options);
-		if (!error)
-			error = ml_injection_map(attached->process, functions.list.items,
-						 functions.list.count, size, &attached->injection);
+		error = map_alone(attached, &functions, size);
 		if (!error && takeover) {
 			attached->injection.patched = takeover->patched;
 			attached->injection.patched_context = takeover->context;
