@@ -501,7 +501,7 @@ static int tracer_event_fd(struct ml_tracer *base)
 	return self(base)->epoll_fd;
 }
 
-/* What is done every TICK_NS, however often the timer fires: what waits for threads counts these. */
+/* What is done every TICK_NS, however often the timer fires: what waits for threads counts it. */
 static void tick_slowly(struct agent_tracer *tracer)
 {
 	check_filter(tracer);

@@ -115,7 +115,8 @@ static void test_this_process(void **state)
 /* Of a child, so that the others are not held to it. */
 static void test_address_space(void **state)
 {
-	const struct rlimit rlimit = {1ull << 40, 1ull << 40};
+	/* More than sanitizers map. */
+	const struct rlimit rlimit = {1ull << 50, 1ull << 50};
 	struct ml_memory_limit limit;
 	int status = -1;
 	pid_t child;
