@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/command.h"
 
+#include "target/ptrace_stop.h"
+
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -36,10 +38,7 @@ void ml_command_peek(struct ml_command *command)
 
 	if (command->has_ended ||
 	    waitid(P_PID, (id_t)ml_command_pid(command), &info, WEXITED | WNOHANG | WNOWAIT) ||
-	    !info.si_pid)
-		return;
-	/* The stops of a child under ptrace are told as well, asked for or not. */
-	if (info.si_code != CLD_EXITED && info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED)
+	    !info.si_pid || !ml_ptrace_is_end(&info))
 		return;
 	command->has_ended = true;
 	command->is_exit = info.si_code == CLD_EXITED;

@@ -131,8 +131,7 @@ static int wait_stop(pid_t pid)
 	while (!waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL)) {
 		status = info.si_status << 8 | 0x7f;
 		if (info.si_pid &&
-		    (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
-		     info.si_code == CLD_DUMPED || ml_ptrace_stop_kind(status) == ML_PTRACE_END))
+		    (ml_ptrace_is_end(&info) || ml_ptrace_stop_kind(status) == ML_PTRACE_END))
 			return 0;
 		if (info.si_pid)
 			return waitpid(pid, &status, __WALL) == pid ? status : 0;

@@ -80,19 +80,20 @@ static char *name_of(pid_t pid)
 	return name;
 }
 
-static bool is_traced_by_memleak(pid_t pid)
+/* Not by the one we are a step of: that waits for us. */
+static bool is_traced_by_other_memleak(pid_t pid)
 {
 	pid_t tracer = ml_proc_tracer(pid);
 	ML_FREE_CLEANUP char *name = tracer ? name_of(tracer) : NULL;
 	ML_FREE_CLEANUP char *own = name ? name_of(getpid()) : NULL;
 
-	return own && tracer != getpid() && !strcmp(name, own);
+	return own && tracer != getpid() && tracer != getppid() && !strcmp(name, own);
 }
 
 /* What a killed memleak had begun ends a moment after it: see ml_step_run(). */
 static void await_step_of_killed(pid_t pid)
 {
-	for (int i = 0; i < STEP_WAITS && is_traced_by_memleak(pid); i++)
+	for (int i = 0; i < STEP_WAITS && is_traced_by_other_memleak(pid); i++)
 		usleep(10000);
 }
 

@@ -365,7 +365,7 @@ static bool has_ended(pid_t tid)
 	siginfo_t info = {0};
 
 	return !waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) &&
-	       info.si_pid == tid;
+	       info.si_pid == tid && ml_ptrace_is_end(&info);
 }
 
 /*

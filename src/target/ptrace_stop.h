@@ -4,6 +4,7 @@
 #define ML_TARGET_PTRACE_STOP_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -37,6 +38,14 @@ static inline enum ml_ptrace_stop ml_ptrace_stop_kind(int status)
 	default:
 		return ML_PTRACE_OTHER;
 	}
+}
+
+/** Whether waitid() tells of an end. Asked for ends alone it tells of a tracee's stops as well
+ * (wait_task_stopped() of Linux). */
+static inline bool ml_ptrace_is_end(const siginfo_t *info)
+{
+	return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED ||
+	       info->si_code == CLD_DUMPED;
 }
 
 /** Lets @p pid go on after a stop of @p status that needs nothing of us: by @p request, with its

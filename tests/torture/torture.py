@@ -23,6 +23,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARGETS = os.path.join(ROOT, "tests", "targets")
 LIMIT_S = 60
+# No round of a victim's load takes as long: memleak would have held it.
+ROUND_S = 10
 
 
 def wait_for(condition, what, seconds=LIMIT_S):
@@ -96,6 +98,7 @@ class Victim:
         self.errors = []
         self.threads = []
         self.rounds = 0
+        self.longest_s = 0
 
     def run(self, argv, **kwargs):
         process = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL,
@@ -108,9 +111,11 @@ class Victim:
         """Calls @step again and again; what it raises is an error of the victim."""
         def again():
             while not self.stop.is_set():
+                begin = time.monotonic()
                 try:
                     step()
                     self.rounds += 1
+                    self.longest_s = max(self.longest_s, time.monotonic() - begin)
                 except Exception as error:  # any failure of the load is what is looked for
                     self.errors.append(repr(error))
                     return
@@ -191,7 +196,7 @@ class Redis(Victim):
         return [server.pid]
 
     def step(self):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=ROUND_S) as connection:
             file = connection.makefile("rwb")
             for i in range(200):
                 value = hashlib.md5(b"%d" % i).hexdigest().encode() * (1 + i % 40)
@@ -211,7 +216,7 @@ class Http(Victim):
     path, expected = "/", b""
 
     def get(self):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=ROUND_S) as connection:
             connection.sendall(b"GET %s HTTP/1.0\r\n\r\n" % self.path.encode())
             answer = b""
             while True:
@@ -426,8 +431,9 @@ def torture(memleak, name, cycles, kills, follow):
             assert not difference, difference
         victim.check()
         assert not victim.errors, victim.errors
-        print("%-9s %4d cycles %3d kills, %6d rounds of load, %3.0f s: as before" % (
-            name, rack.cycles, rack.kills, victim.rounds, time.monotonic() - begin), flush=True)
+        print("%-9s %4d cycles %3d kills, %6d rounds of load, the longest %.2f s, %3.0f s: as before"
+              % (name, rack.cycles, rack.kills, victim.rounds, victim.longest_s,
+                 time.monotonic() - begin), flush=True)
         return True
     except Exception as error:  # of whatever kind: this one failed, the others go on
         print("%-9s FAILED: %s" % (name, error), flush=True)

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -382,6 +383,25 @@ static void lets_go_of_every_thread(void **state)
 	end_family(&family);
 }
 
+/* waitid() tells of a tracee's stops even when it was asked for ends. */
+static void leaves_a_process_that_stands_already(void **state)
+{
+	struct family family = start_family();
+	struct record record = {0};
+	struct ml_follow *follow = follow_family(&family, &record);
+	uint64_t deadline_ns = ml_monotonic_ns() + WAIT_NS;
+
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, family.pid, NULL, NULL), 0);
+	while (state_of(family.pid) != 't' && ml_monotonic_ns() < deadline_ns)
+		usleep(500);
+	assert_true(ml_follow_leave(follow, family.pid));
+	assert_int_equal(count_traced_threads(family.pid), 0);
+	assert_int_not_equal(state_of(family.pid), 't');
+	ml_follow_stop(follow);
+	assert_int_equal(record.calls.count, 0);
+	end_family(&family);
+}
+
 static void leaves_a_stopped_process_stopped(void **state)
 {
 	struct family family = start_family();
@@ -485,6 +505,7 @@ int main(void)
 		cmocka_unit_test(follows_a_launched_command_from_its_exec),
 		cmocka_unit_test(passes_signals_and_stops_on),
 		cmocka_unit_test(lets_go_of_every_thread),
+		cmocka_unit_test(leaves_a_process_that_stands_already),
 		cmocka_unit_test(leaves_a_stopped_process_stopped),
 		cmocka_unit_test(survives_the_end_of_the_tool),
 		cmocka_unit_test(leaves_other_children_alone),
