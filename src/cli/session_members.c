@@ -150,7 +150,8 @@ static bool add_child(struct ml_session *session, pid_t child)
 	return ml_targets_find(&session->targets, child);
 }
 
-/* One walk over /proc; true when a child of a target was added. */
+/* One walk over /proc; true when a child of a target was added. Attaching takes a while: what those
+ * before do meanwhile must not wait for the last. */
 static bool add_children(struct ml_session *session)
 {
 	DIR *proc = opendir("/proc");
@@ -163,8 +164,11 @@ static bool add_children(struct ml_session *session)
 		struct ml_vitals stat;
 
 		if (pid > 0 && pid != getpid() && !ml_targets_find(&session->targets, pid) &&
-		    ml_vitals_read(pid, &stat) && ml_targets_find(&session->targets, stat.parent))
+		    ml_vitals_read(pid, &stat) &&
+		    ml_targets_find(&session->targets, stat.parent)) {
 			is_any_new = add_child(session, pid) || is_any_new;
+			ml_follow_dispatch(session->follow);
+		}
 	}
 	closedir(proc);
 	return is_any_new;
