@@ -164,8 +164,7 @@ static bool add_children(struct ml_session *session)
 		struct ml_vitals stat;
 
 		if (pid > 0 && pid != getpid() && !ml_targets_find(&session->targets, pid) &&
-		    ml_vitals_read(pid, &stat) &&
-		    ml_targets_find(&session->targets, stat.parent)) {
+		    ml_vitals_read(pid, &stat) && ml_targets_find(&session->targets, stat.parent)) {
 			is_any_new = add_child(session, pid) || is_any_new;
 			ml_follow_dispatch(session->follow);
 		}
