@@ -129,7 +129,7 @@ static int wait_stop(pid_t pid)
 	int status;
 
 	while (!waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL)) {
-		status = info.si_status << 8 | 0x7f;
+		status = ml_ptrace_status_of(&info);
 		if (info.si_pid &&
 		    (ml_ptrace_is_end(&info) || ml_ptrace_stop_kind(status) == ML_PTRACE_END))
 			return 0;
@@ -172,7 +172,7 @@ void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *trac
 		if (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | __WALL) || !info.si_pid)
 			return;
 
-		int status = info.si_status << 8 | 0x7f;
+		int status = ml_ptrace_status_of(&info);
 
 		if (ml_ptrace_stop_kind(status) == ML_PTRACE_END)
 			on_end(lost, tracer, process);

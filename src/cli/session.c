@@ -126,7 +126,11 @@ static void look_at_targets(struct ml_session *session)
 		return;
 	session->last_look_ns = ml_monotonic_ns();
 	reap(session);
+	/* Of an exec it tells before the look finds another image. */
+	if (session->follow)
+		ml_follow_dispatch(session->follow);
 	ml_targets_look(&session->targets);
+	ml_session_look_for_children(session);
 }
 
 /* Lets the tracer handle its events; the calls of --trace are written. */
@@ -171,7 +175,7 @@ static void on_timer(struct ml_session *session)
 	look_at_targets(session);
 	if (options->container)
 		take_problem(session, ml_session_add_members(session));
-	ml_targets_note_problems(&session->targets);
+	ml_targets_note_problems(&session->targets, session->follow);
 	if (is_last)
 		session->end = ML_SESSION_COUNT;
 	if (is_last || options->trace_calls)
@@ -476,7 +480,7 @@ struct ml_error *ml_session_run(struct ml_session *session)
 	if (!session->problem && session->end != ML_SESSION_READER) {
 		if (session->end == ML_SESSION_SIGNAL)
 			ml_signals_let_second_end();
-		ml_targets_note_problems(&session->targets);
+		ml_targets_note_problems(&session->targets, session->follow);
 		take_problem(session, session->options->trace_calls ? last_calls(session)
 								    : last_report(session));
 	}

@@ -47,6 +47,8 @@ struct ml_session {
 	struct ml_targets targets;
 	struct ml_reporter reporter;
 	struct ml_follow *follow; /**< NULL without --follow */
+	bool had_turn; /**< a followed process was let go for a moment: its children are looked for
+			*/
 	struct ml_call_printer calls;
 	struct ml_live *live; /**< with --live, while it runs */
 	bool watches_end;     /**< the command is kept a tracee to its end; before run */
@@ -88,8 +90,10 @@ struct ml_error *ml_session_add_members(struct ml_session *session);
 void ml_session_look_for_members(struct ml_session *session);
 
 /** Lets a followed process go for a moment in which the tracer stops it (@p begins), or takes it
- * back. False when it cannot be let go now: it is in its start-up. */
+ * back. False when it cannot be let go now (ml_follow_leave()). */
 bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins);
+/** Attaches to children that were born during such a turn, of whom nobody told. */
+void ml_session_look_for_children(struct ml_session *session);
 
 /** Follows @p pid, which was added, and the children it already has. */
 struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid);

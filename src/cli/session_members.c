@@ -73,6 +73,7 @@ bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins)
 		return ml_follow_leave(session->follow, pid);
 	/* One that ended meanwhile is told by its pidfd. */
 	ml_error_free(ml_follow_add(session->follow, pid));
+	session->had_turn = true;
 	return true;
 }
 
@@ -171,6 +172,14 @@ static bool add_children(struct ml_session *session)
 	}
 	closedir(proc);
 	return is_any_new;
+}
+
+void ml_session_look_for_children(struct ml_session *session)
+{
+	if (!session->follow || !session->had_turn)
+		return;
+	/* Attaching to one takes a turn again. */
+	session->had_turn = add_children(session);
 }
 
 struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid)

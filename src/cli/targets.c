@@ -118,10 +118,11 @@ void ml_targets_look(struct ml_targets *targets)
 	}
 }
 
-void ml_targets_note_problems(struct ml_targets *targets)
+void ml_targets_note_problems(struct ml_targets *targets, const struct ml_follow *follow)
 {
 	ml_array_each (it, &targets->list) {
-		if (it->has_ended || it->is_noted || !it->problem)
+		if (it->has_ended || it->is_noted || !it->problem ||
+		    (follow && ml_follow_is_starting(follow, it->pid)))
 			continue;
 		ml_note("process %d (%s) is %s: %s", (int)it->pid, ml_process_comm(it->process),
 			it->is_attached ? "traced in part" : "not traced",

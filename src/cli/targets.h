@@ -6,6 +6,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "cli/vitals.h"
+#include "target/follow.h"
 #include "target/process.h"
 #include "trace/tracer.h"
 
@@ -70,8 +71,9 @@ void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target);
  */
 void ml_targets_look(struct ml_targets *targets);
 
-/** Tells the user about targets that could not be attached to, once each. */
-void ml_targets_note_problems(struct ml_targets *targets);
+/** Tells the user about targets that could not be attached to, once each; of those that @p follow
+ * (NULL: nobody) sees in their start-up not yet. */
+void ml_targets_note_problems(struct ml_targets *targets, const struct ml_follow *follow);
 
 /** Books the end of those that ended. */
 void ml_targets_reap(struct ml_targets *targets);

@@ -368,36 +368,50 @@ static bool has_ended(pid_t tid)
 	       info.si_pid == tid && ml_ptrace_is_end(&info);
 }
 
-/*
- * Detaches those of @p tids that have stopped or ended; false when it was none. With
- * @p keeps_ended the end of a process is left to be told by ml_follow_dispatch(). @p left counts
- * those that have done neither yet.
- */
-static bool detach_stopped(struct ml_follow *follow, const ml_proc_tids *tids, bool keeps_ended,
-			   size_t *left)
+/* Whether @tid stands where something is to be told of it. */
+static bool has_news(pid_t tid)
 {
-	bool progress = false;
+	siginfo_t info = {0};
+	enum ml_ptrace_stop kind;
 
-	*left = 0;
-	ml_array_each (tid, tids) {
-		struct tracee *tracee = find(follow, *tid);
-		int status;
-		pid_t got;
+	if (waitid(P_PID, (id_t)tid, &info, WSTOPPED | WNOHANG | WNOWAIT | __WALL) ||
+	    info.si_pid != tid)
+		return false;
+	kind = ml_ptrace_stop_kind(ml_ptrace_status_of(&info));
+	return kind == ML_PTRACE_BIRTH || kind == ML_PTRACE_EXEC;
+}
 
-		if (!tracee || (keeps_ended && has_ended(*tid)))
-			continue;
-		got = waitpid(*tid, &status, WNOHANG | __WALL);
-		if (got == 0) {
-			++*left;
-			continue;
-		}
-		if (got > 0 && WIFSTOPPED(status))
-			detach(follow, tracee, status);
-		else
-			drop(follow, tracee);
-		progress = true;
+/* What letting go has come to. */
+struct letting_go {
+	bool keeps_news; /* what is still to be told is left to ml_follow_dispatch(), ends as well
+			  */
+	bool has_news;   /* a birth or an exec is to be told: that thread cannot be let go */
+	bool progress;   /* in the last round */
+	size_t left;     /* threads that have neither stopped nor ended yet */
+};
+
+static void detach_if_stopped(struct ml_follow *follow, struct tracee *tracee,
+			      struct letting_go *state)
+{
+	pid_t tid = tracee->tid, got;
+	int status;
+
+	if (state->keeps_news && has_ended(tid))
+		return;
+	if (state->keeps_news && has_news(tid)) {
+		state->has_news = true;
+		return;
 	}
-	return progress;
+	got = waitpid(tid, &status, WNOHANG | __WALL);
+	if (got == 0) {
+		state->left++;
+		return;
+	}
+	if (got > 0 && WIFSTOPPED(status))
+		detach(follow, tracee, status);
+	else
+		drop(follow, tracee);
+	state->progress = true;
 }
 
 static void interrupt_all(struct ml_follow *follow, pid_t tgid)
@@ -416,28 +430,35 @@ static void interrupt_all(struct ml_follow *follow, pid_t tgid)
 }
 
 /*
- * Lets go of the threads of process @p tgid (0: of all). A thread can be detached only when it has
- * stopped, and one that sits in a vfork() or in a device's wait does not: the kernel lets go of
- * such at the end of the tool.
+ * Lets go of the threads of process @p tgid (0: of all); false when some are not. A thread can be
+ * detached only when it has stopped, and one that sits in a vfork() or in a device's wait does not:
+ * the kernel lets go of such at the end of the tool.
  */
-static void let_go(struct ml_follow *follow, pid_t tgid, bool keeps_ended)
+static bool let_go(struct ml_follow *follow, pid_t tgid, bool keeps_news)
 {
 	const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
 	uint64_t deadline_ns = ml_monotonic_ns() + STOP_WAIT_NS;
+	struct letting_go state = {.keeps_news = keeps_news};
 
 	interrupt_all(follow, tgid);
-	for (;;) {
+	do {
 		ml_proc_tids tids = list_threads(follow, tgid);
-		size_t left;
-		bool progress = detach_stopped(follow, &tids, keeps_ended, &left);
-		bool is_done = !left && !progress;
 
+		state.left = 0;
+		state.progress = false;
+		ml_array_each (tid, &tids) {
+			struct tracee *tracee = find(follow, *tid);
+
+			if (tracee && !state.has_news)
+				detach_if_stopped(follow, tracee, &state);
+		}
 		ml_array_free(&tids);
-		if (is_done || ml_monotonic_ns() > deadline_ns)
-			return;
-		if (!progress)
+		if (state.has_news || (!state.left && !state.progress))
+			return !state.has_news;
+		if (!state.progress)
 			nanosleep(&pause, NULL);
-	}
+	} while (ml_monotonic_ns() < deadline_ns);
+	return false;
 }
 
 struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid)
@@ -459,14 +480,33 @@ struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid)
 	return NULL;
 }
 
-bool ml_follow_leave(struct ml_follow *follow, pid_t pid)
+/* Whether a thread of the process waits for its child to be told of. */
+static bool is_held(const struct ml_follow *follow, pid_t pid)
+{
+	ml_proc_tids tids = list_threads(follow, pid);
+	bool is_any = false;
+
+	ml_array_each (tid, &tids)
+		is_any = is_any || find(follow, *tid)->is_held;
+	ml_array_free(&tids);
+	return is_any;
+}
+
+bool ml_follow_is_starting(const struct ml_follow *follow, pid_t pid)
 {
 	const struct tracee *main = find(follow, pid);
 
-	if (main && main->is_starting)
+	return main && main->is_starting;
+}
+
+bool ml_follow_leave(struct ml_follow *follow, pid_t pid)
+{
+	if (ml_follow_is_starting(follow, pid) || is_held(follow, pid))
 		return false;
-	let_go(follow, pid, true);
-	return true;
+	if (let_go(follow, pid, true))
+		return true;
+	ml_error_free(ml_follow_add(follow, pid));
+	return false;
 }
 
 static struct ml_follow *create(const struct ml_follow_events *events, void *context)

@@ -52,9 +52,13 @@ struct ml_error *ml_follow_launch(struct ml_launch *launch, const struct ml_foll
  */
 struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid);
 
+/** Whether @p pid is between its exec and the end of its start-up. */
+bool ml_follow_is_starting(const struct ml_follow *follow, pid_t pid);
+
 /**
- * Lets go of a process and all its threads: what it forks from then on is not told. False when it
- * is in its start-up, and stays followed.
+ * Lets go of a process and all its threads: what it forks from then on is not told. False when that
+ * cannot be now, and it stays followed: in its start-up, with a fork or exec still to be told, or
+ * within a vfork().
  */
 bool ml_follow_leave(struct ml_follow *follow, pid_t pid);
 

@@ -48,6 +48,12 @@ static inline bool ml_ptrace_is_end(const siginfo_t *info)
 	       info->si_code == CLD_DUMPED;
 }
 
+/** The wait status of a stop that waitid() tells of. */
+static inline int ml_ptrace_status_of(const siginfo_t *info)
+{
+	return info->si_status << 8 | 0x7f;
+}
+
 /** Lets @p pid go on after a stop of @p status that needs nothing of us: by @p request, with its
  * signal if it was about to get one, and stopped still where job control wants that. */
 static inline void ml_ptrace_resume(pid_t pid, int status, enum __ptrace_request request)

@@ -353,7 +353,9 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 	if (!functions.list.count)
 		error = ml_allocators_none(allocators, &attached->code, pid);
 	else if (!take_turn(attached, true))
-		error = ml_error_new(ML_ERROR_UNSUPPORTED, "process %d is starting", pid);
+		error = ml_error_new(ML_ERROR_UNSUPPORTED,
+				     "process %d is just starting a program; it is tried again",
+				     pid);
 	if (!error) {
 		error = map_alone(attached, &functions, size);
 		if (!error && takeover) {

@@ -29,6 +29,16 @@ def test_command_behind_a_shell(bench, backend):
     assert run.final().site("leak_malloc") == (2323, 23)
 
 
+def test_programs_started_by_fork_and_exec(bench, backend):
+    """bash forks before it runs a program: each is there whole, from its first allocation."""
+    program = bench.programs["allocators"]
+    run = bench.memleak("--json", "-o", "0", "--backend", backend, "-f", "1", "--", "bash", "-c",
+                        "for i in 1 2 3 4 5 6 7 8; do %s; done; true" % program)
+    assert run.wait(60) in (0, 4), run.err()
+    assert run.final().site("leak_malloc") == (8 * 2323, 8 * 23)
+    assert "not traced" not in run.err()
+
+
 def test_children_survive_the_end_of_the_tool(bench, backend):
     target = bench.target("forker")
     run = bench.attach(target.pid, "--backend", backend, "-f")

@@ -383,17 +383,43 @@ static void lets_go_of_every_thread(void **state)
 	end_family(&family);
 }
 
+static void wait_traced_stop(pid_t pid)
+{
+	uint64_t deadline_ns = ml_monotonic_ns() + WAIT_NS;
+
+	while (state_of(pid) != 't' && ml_monotonic_ns() < deadline_ns)
+		usleep(500);
+	assert_int_equal(state_of(pid), 't');
+}
+
+/* A child just born would be nobody's. */
+static void keeps_one_that_has_something_to_tell(void **state)
+{
+	struct family family = start_family();
+	struct record record = {0};
+	struct ml_follow *follow = follow_family(&family, &record);
+
+	assert_int_equal(write(family.input, "\n", 1), 1);
+	wait_traced_stop(family.pid);
+	assert_false(ml_follow_leave(follow, family.pid));
+	assert_int_equal(count_traced_threads(family.pid), 4);
+	serve_until(follow, &family, "exited 7\n");
+	ml_follow_dispatch(follow);
+	assert_whole_life(&record, &family);
+	ml_follow_stop(follow);
+	ml_array_free(&record.calls);
+	end_family(&family);
+}
+
 /* waitid() tells of a tracee's stops even when it was asked for ends. */
 static void leaves_a_process_that_stands_already(void **state)
 {
 	struct family family = start_family();
 	struct record record = {0};
 	struct ml_follow *follow = follow_family(&family, &record);
-	uint64_t deadline_ns = ml_monotonic_ns() + WAIT_NS;
 
 	assert_int_equal(ptrace(PTRACE_INTERRUPT, family.pid, NULL, NULL), 0);
-	while (state_of(family.pid) != 't' && ml_monotonic_ns() < deadline_ns)
-		usleep(500);
+	wait_traced_stop(family.pid);
 	assert_true(ml_follow_leave(follow, family.pid));
 	assert_int_equal(count_traced_threads(family.pid), 0);
 	assert_int_not_equal(state_of(family.pid), 't');
@@ -505,6 +531,7 @@ int main(void)
 		cmocka_unit_test(follows_a_launched_command_from_its_exec),
 		cmocka_unit_test(passes_signals_and_stops_on),
 		cmocka_unit_test(lets_go_of_every_thread),
+		cmocka_unit_test(keeps_one_that_has_something_to_tell),
 		cmocka_unit_test(leaves_a_process_that_stands_already),
 		cmocka_unit_test(leaves_a_stopped_process_stopped),
 		cmocka_unit_test(survives_the_end_of_the_tool),
