@@ -38,6 +38,12 @@ struct history {
 	struct ml_residue residue; /**< of what stays */
 };
 
+/* Books are read while the target goes on: a sum may be a little less than it was before. */
+static uint64_t gained(uint64_t before, uint64_t now)
+{
+	return now > before ? now - before : 0;
+}
+
 const char *ml_verdict_name(enum ml_verdict_class class)
 {
 	static const char *const names[] = {
@@ -254,7 +260,8 @@ static void judge_straight(const struct history *site, size_t from, const struct
 {
 	const struct ml_timeline_point *first = &site->points[from];
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
-	uint64_t allocs = last->allocs - first->allocs, frees = last->frees - first->frees;
+	uint64_t allocs = gained(first->allocs, last->allocs);
+	uint64_t frees = gained(first->frees, last->frees);
 	double freed = allocs ? fmin((double)frees / (double)allocs, 1) : 1;
 	double sure = evidence(site->count - from, trend->span_s);
 	char rate[ML_HUMAN_TEXT], time[ML_HUMAN_TEXT];
@@ -293,7 +300,7 @@ static void judge_growth(const struct history *site, size_t from, const struct m
 {
 	const struct ml_timeline_point *first = &site->points[from];
 	const struct ml_timeline_point *last = &site->points[site->count - 1];
-	uint64_t allocs = last->allocs - first->allocs;
+	uint64_t allocs = gained(first->allocs, last->allocs);
 	double sure = evidence(site->count - from, trend->span_s);
 	char rate[ML_HUMAN_TEXT], time[ML_HUMAN_TEXT];
 
@@ -366,8 +373,8 @@ static void judge_bounded(const struct history *site, struct ml_verdict *out)
 	size_t middle = begin_of_late(site);
 	const struct ml_timeline_point *first = &site->points[middle];
 	struct late_half late = {
-		.allocs = last->allocs - first->allocs,
-		.frees = last->frees - first->frees,
+		.allocs = gained(first->allocs, last->allocs),
+		.frees = gained(first->frees, last->frees),
 		.span_s = ml_seconds_between(first->time_ns, last->time_ns),
 		.most = highest_of(site, middle, site->count),
 		.sure = evidence(site->count,

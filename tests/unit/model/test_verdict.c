@@ -28,6 +28,13 @@ static void leak_fast(struct program *p, double t)
 		allocate(p, 23);
 }
 
+/** Sums that were read a little later than the blocks in the beginning, and not so at the end. */
+static void leak_with_torn_sums(struct program *p, double t)
+{
+	leak(p, t);
+	p->frees = t < 2 ? 3 : 0;
+}
+
 static void leak_rare(struct program *p, double t)
 {
 	for (int i = due(p, 1.0 / 47); i > 0; i--)
@@ -271,6 +278,7 @@ static const struct example {
 	{"leak, one report after 5 s", leak, 5, 5, UNKNOWN, 0},
 	{"leak, fast, half-second reports", leak_fast, 5, 0.5, LEAK, 0.5},
 	{"leak, fast", leak_fast, 30, 1, LEAK, 0.8},
+	{"leak, sums torn", leak_with_torn_sums, 10, 1, LEAK, 0.6},
 	{"leak, rare, too early", leak_rare, 60, 5, UNKNOWN | STARTUP, 0},
 	{"leak, rare", leak_rare, 600, 5, LEAK, 0.9},
 	{"leak, half freed", leak_half, 30, 1, LEAK | GROWING, 0.5},
