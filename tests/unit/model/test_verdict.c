@@ -32,7 +32,7 @@ static void leak_fast(struct program *p, double t)
 static void leak_with_torn_sums(struct program *p, double t)
 {
 	leak(p, t);
-	p->frees = t < 2 ? 3 : 0;
+	p->frees = t < 8 ? 3 : 0;
 }
 
 static void leak_rare(struct program *p, double t)
