@@ -129,7 +129,7 @@ static void look_at_targets(struct ml_session *session)
 	/* Of an exec it tells before the look finds another image. */
 	if (session->follow)
 		ml_follow_dispatch(session->follow);
-	ml_targets_look(&session->targets);
+	ml_targets_look(&session->targets, session->follow);
 	ml_session_look_for_children(session);
 }
 

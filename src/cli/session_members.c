@@ -73,6 +73,7 @@ bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins)
 		return ml_follow_leave(session->follow, pid);
 	/* One that ended meanwhile is told by its pidfd. */
 	ml_error_free(ml_follow_add(session->follow, pid));
+	ml_targets_check_exec(&session->targets, pid);
 	session->had_turn = true;
 	return true;
 }
@@ -91,11 +92,13 @@ static void on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
 
 	/* Until its exec a vfork child runs in its parent's memory, where the books are already
 	 * kept. */
-	if (is_vfork || ml_targets_find(&session->targets, child))
+	if (is_vfork)
 		return;
-	struct ml_target *target = open_target(session, child);
+	struct ml_target *target = ml_targets_find(&session->targets, child);
 
-	if (target)
+	if (!target)
+		target = open_target(session, child);
+	if (target && !target->is_attached)
 		attach_held(session, target);
 }
 
@@ -131,9 +134,14 @@ static const struct ml_follow_events follow_events = {
 	.exited = on_exited,
 };
 
-/* Adds one child of a target; true when it is new. One that cannot be followed is told about. */
+/* Adds one child of a target; true when it is new. One that cannot be followed is told about. One
+ * that our ptrace holds was born of a followed parent: its event tells of it, where it can be
+ * attached to. */
 static bool add_child(struct ml_session *session, pid_t child)
 {
+	if (ml_proc_tracer(child) == getpid())
+		return false;
+
 	ML_ERROR_CLEANUP struct ml_error *error = ml_follow_add(session->follow, child);
 	struct ml_target *target = NULL;
 

@@ -103,19 +103,47 @@ static void notice_exec(struct ml_targets *targets, struct ml_target *target)
 		ml_process_exe(target->process));
 }
 
-void ml_targets_look(struct ml_targets *targets)
+/* What is followed tells of its execs by itself, and of each step of a start-up. */
+static bool tells(const struct ml_target *target, const struct ml_follow *follow)
+{
+	return follow && !target->missed_exec && ml_follow_has(follow, target->pid);
+}
+
+static void look_at(struct ml_targets *targets, struct ml_target *target,
+		    const struct ml_follow *follow)
+{
+	bool is_told = tells(target, follow);
+	struct ml_vitals now;
+
+	if (!ml_vitals_read(target->pid, &now))
+		return;
+	if (ml_vitals_is_other_image(&target->last, &now)) {
+		if (is_told)
+			return;
+		notice_exec(targets, target);
+	} else if (!target->is_attached &&
+		   !(is_told && ml_follow_is_starting(follow, target->pid))) {
+		ml_targets_attach(targets, target);
+	}
+	target->missed_exec = false;
+	target->last = now;
+}
+
+void ml_targets_look(struct ml_targets *targets, const struct ml_follow *follow)
 {
 	ml_array_each (it, &targets->list) {
-		struct ml_vitals now;
-
-		if (it->has_ended || !ml_vitals_read(it->pid, &now))
-			continue;
-		if (ml_vitals_is_other_image(&it->last, &now))
-			notice_exec(targets, it);
-		else if (!it->is_attached)
-			ml_targets_attach(targets, it);
-		it->last = now;
+		if (!it->has_ended)
+			look_at(targets, it, follow);
 	}
+}
+
+void ml_targets_check_exec(const struct ml_targets *targets, pid_t pid)
+{
+	struct ml_target *target = ml_targets_find(targets, pid);
+	struct ml_vitals now;
+
+	if (target && ml_vitals_read(pid, &now) && ml_vitals_is_other_image(&target->last, &now))
+		target->missed_exec = true;
 }
 
 void ml_targets_note_problems(struct ml_targets *targets, const struct ml_follow *follow)

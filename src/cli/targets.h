@@ -24,6 +24,7 @@ struct ml_target {
 	pid_t inner_pid;  /**< the same */
 	bool is_attached; /**< its present image is traced */
 	bool has_ended;
+	bool missed_exec;             /**< an exec while nobody followed it: the next look tells */
 	bool is_noted;                /**< the user was told why it is not attached */
 	struct ml_error *problem;     /**< why the last try to attach failed, or NULL; owned */
 	struct ml_vitals first, last; /**< when it came to us, and at the last look */
@@ -67,9 +68,13 @@ void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target);
 
 /**
  * Attaches to the new image of those that exec'ed since the last look, and tries those again that
- * are not attached. The tracer must have read its news (dispatch, snapshot) just before.
+ * are not attached; what @p follow (NULL: nobody) will tell of is left to it. The tracer must have
+ * read its news (dispatch, snapshot) just before.
  */
-void ml_targets_look(struct ml_targets *targets);
+void ml_targets_look(struct ml_targets *targets, const struct ml_follow *follow);
+
+/** Nobody followed @p pid for a moment: whether it exec'ed then is remembered for the next look. */
+void ml_targets_check_exec(const struct ml_targets *targets, pid_t pid);
 
 /** Tells the user about targets that could not be attached to, once each; of those that @p follow
  * (NULL: nobody) sees in their start-up not yet. */

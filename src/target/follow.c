@@ -492,6 +492,11 @@ static bool is_held(const struct ml_follow *follow, pid_t pid)
 	return is_any;
 }
 
+bool ml_follow_has(const struct ml_follow *follow, pid_t pid)
+{
+	return find(follow, pid);
+}
+
 bool ml_follow_is_starting(const struct ml_follow *follow, pid_t pid)
 {
 	const struct tracee *main = find(follow, pid);

@@ -52,6 +52,9 @@ struct ml_error *ml_follow_launch(struct ml_launch *launch, const struct ml_foll
  */
 struct ml_error *ml_follow_add(struct ml_follow *follow, pid_t pid);
 
+/** Whether @p pid is followed. */
+bool ml_follow_has(const struct ml_follow *follow, pid_t pid);
+
 /** Whether @p pid is between its exec and the end of its start-up. */
 bool ml_follow_is_starting(const struct ml_follow *follow, pid_t pid);
 

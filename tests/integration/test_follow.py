@@ -39,6 +39,16 @@ def test_programs_started_by_fork_and_exec(bench, backend):
     assert "not traced" not in run.err()
 
 
+def test_every_subshell(bench, backend):
+    """None of a shell's children is left out that run no other program: each has its own books."""
+    run = bench.memleak("--json", "-o", "0", "--backend", backend, "-f", "60", "--", "bash", "-c",
+                        "for i in $(seq 30); do (x=$(echo $i); echo $x); done; true")
+    assert run.wait(60) in (0, 4), run.err()
+    pids = {site["pid"] for site in run.final().sites_of("xmalloc")}
+    assert len(pids) == 1 + 30 * 2, run.err()
+    assert "runs another program now" not in run.err()
+
+
 def test_children_survive_the_end_of_the_tool(bench, backend):
     target = bench.target("forker")
     run = bench.attach(target.pid, "--backend", backend, "-f")
