@@ -66,6 +66,13 @@ struct ml_target *ml_targets_find(const struct ml_targets *targets, pid_t pid)
 	return NULL;
 }
 
+/* @error (taken over): why attaching has failed, or NULL. */
+static void take_problem(struct ml_target *target, struct ml_error *error)
+{
+	ml_error_free(target->problem);
+	target->problem = error;
+}
+
 bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target)
 {
 	const struct ml_tracer_ops *ops = targets->tracer->ops;
@@ -76,19 +83,16 @@ bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target)
 	else
 		error = ops->add_process(targets->tracer, target->process);
 	target->is_attached = target->is_attached || !error;
-	ml_error_free(target->problem);
-	target->problem = error;
+	take_problem(target, error);
 	return target->is_attached;
 }
 
 void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target)
 {
-	targets->tracer->ops->remove_process(targets->tracer, target->pid, false);
-	target->is_attached = false;
-	target->is_noted = false;
 	ml_vitals_read(target->pid, &target->last);
-	ml_error_free(ml_process_refresh(target->process));
-	ml_targets_attach(targets, target);
+	target->is_noted = false;
+	take_problem(target, targets->tracer->ops->renew_process(targets->tracer, target->process));
+	target->is_attached = !target->problem;
 }
 
 /* An exec nobody told us of. The tracer may have noticed it by itself and traces the new image

@@ -334,13 +334,11 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 static struct ml_error *tracer_add_process(struct ml_tracer *base, struct ml_process *target);
 
 /* A new program in an old process: the old one's memory is gone, and the agent with it. */
-static struct ml_error *begin_anew(struct agent_tracer *tracer, struct agent_process *process)
+static struct ml_error *tracer_renew_process(struct ml_tracer *base, struct ml_process *target)
 {
-	struct ml_process *target = process->attached.process;
-
-	tracer_remove_process(&tracer->tracer, process->pid, false);
+	tracer_remove_process(base, ml_process_pid(target), false);
 	ml_error_free(ml_process_refresh(target));
-	return tracer_add_process(&tracer->tracer, target);
+	return tracer_add_process(base, target);
 }
 
 static struct ml_error *look(struct agent_tracer *tracer, struct agent_process *process)
@@ -349,7 +347,7 @@ static struct ml_error *look(struct agent_tracer *tracer, struct agent_process *
 	enum ml_agent_look found = ml_agent_look(&process->attached, false, &error);
 
 	if (found == ML_AGENT_NEW)
-		return begin_anew(tracer, process);
+		return tracer_renew_process(&tracer->tracer, process->attached.process);
 	if (found == ML_AGENT_SAME)
 		return error;
 	resolve_all(tracer, process);
@@ -699,6 +697,7 @@ static const struct ml_tracer_ops agent_ops = {
 	.name = "agent",
 	.add_process = tracer_add_process,
 	.refresh_process = tracer_refresh_process,
+	.renew_process = tracer_renew_process,
 	.remove_process = tracer_remove_process,
 	.snapshot = tracer_snapshot,
 	.stack = tracer_stack,

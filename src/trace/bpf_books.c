@@ -15,6 +15,8 @@
 /* Entries of one batch; a batch must hold at least the fullest bucket of the kernel's hash. */
 #define BATCH_ENTRIES     4096u
 #define BATCH_ENTRIES_MAX (1u << 20)
+/* Stacks are large. */
+#define STACK_BATCH_ENTRIES 512u
 
 /* A map's keys and values, batch by batch. */
 struct batch_reader {
@@ -287,14 +289,20 @@ void ml_bpf_books_each_stack(const struct ml_bpf_books *books, pid_t pid,
 					   const struct ml_stack_record *record),
 			     void *context)
 {
-	struct ml_stack_record record;
-	uint64_t id, next;
-	int more = bpf_map_get_next_key(books->stacks_fd, NULL, &next);
+	BATCH_CLEANUP struct batch_reader reader = {
+		.fd = books->stacks_fd,
+		.key_size = sizeof(uint64_t),
+		.value_size = sizeof(struct ml_stack_record),
+	};
+	ML_ERROR_CLEANUP struct ml_error *error = NULL;
 
-	while (!more) {
-		id = next;
-		if (ml_bpf_books_stack(books, id, &record) && (pid_t)record.tgid == pid)
-			visit(context, id, &record);
-		more = bpf_map_get_next_key(books->stacks_fd, &id, &next);
+	batch_reserve(&reader, STACK_BATCH_ENTRIES);
+	while (!(error = batch_next(&reader)) && reader.count) {
+		const uint64_t *ids = reader.keys;
+		const struct ml_stack_record *records = reader.values;
+
+		for (size_t i = 0; i < reader.count; i++)
+			if ((pid_t)records[i].tgid == pid)
+				visit(context, ids[i], &records[i]);
 	}
 }

@@ -5,22 +5,30 @@
 
 #include <bpf/bpf.h>
 
-/* Keys are collected first: deleting while walking a BPF hash starts the walk over. */
-static void forget_blocks(int fd, pid_t pid)
-{
-	ML_ARRAY(struct ml_live_key) keys = {0};
-	struct ml_live_key key, next;
-	int more = bpf_map_get_next_key(fd, NULL, &next);
+struct block_list {
+	pid_t pid;
+	ML_ARRAY(struct ml_live_key) keys;
+};
 
-	while (!more) {
-		key = next;
-		if ((pid_t)key.tgid == pid)
-			*ml_array_push(&keys) = key;
-		more = bpf_map_get_next_key(fd, &key, &next);
-	}
-	ml_array_each (old, &keys)
-		bpf_map_delete_elem(fd, old);
-	ml_array_free(&keys);
+static void list_block(void *context, const struct ml_live_key *key,
+		       const struct ml_live_record *record)
+{
+	struct block_list *blocks = context;
+
+	(void)record;
+	if ((pid_t)key->tgid == blocks->pid)
+		*ml_array_push(&blocks->keys) = *key;
+}
+
+/* Keys are collected first: deleting while walking a BPF hash starts the walk over. */
+static void forget_blocks(const struct ml_bpf_books *books, pid_t pid)
+{
+	struct block_list blocks = {.pid = pid};
+
+	ml_error_free(ml_bpf_books_each_block(books, list_block, &blocks));
+	ml_array_each (old, &blocks.keys)
+		bpf_map_delete_elem(books->live_fd, old);
+	ml_array_free(&blocks.keys);
 }
 
 typedef ML_ARRAY(uint64_t) stack_ids;
@@ -47,6 +55,6 @@ static void forget_stacks(const struct ml_bpf_books *books, pid_t pid)
 
 void ml_bpf_forget(const struct ml_bpf_books *books, pid_t pid)
 {
-	forget_blocks(books->live_fd, pid);
+	forget_blocks(books, pid);
 	forget_stacks(books, pid);
 }

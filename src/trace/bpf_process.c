@@ -262,6 +262,15 @@ struct ml_error *ml_bpf_process_look(struct ml_bpf_process *process,
 	return error;
 }
 
+bool ml_bpf_process_has_probes(const struct ml_bpf_process *process)
+{
+	ml_array_each (probed, &process->probed)
+		for (size_t i = 0; i < process->code.mapped_count; i++)
+			if (process->code.list.items[i].module == probed->module)
+				return true;
+	return false;
+}
+
 struct ml_error *ml_bpf_process_no_allocator(const struct ml_bpf_process *process,
 					     const struct ml_bpf_attach *attach)
 {

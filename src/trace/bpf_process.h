@@ -62,6 +62,9 @@ struct ml_error *ml_bpf_process_look(struct ml_bpf_process *process,
 				     const struct ml_bpf_attach *attach,
 				     void (*before_removal)(void *context), void *context);
 
+/** Whether a module that is mapped has probes. */
+bool ml_bpf_process_has_probes(const struct ml_bpf_process *process);
+
 /** ML_ERROR_UNSUPPORTED "no allocation functions found …", with all that was looked at. */
 struct ml_error *ml_bpf_process_no_allocator(const struct ml_bpf_process *process,
 					     const struct ml_bpf_attach *attach);

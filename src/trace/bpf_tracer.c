@@ -166,6 +166,18 @@ static void resolve_all(void *context)
 	}
 }
 
+static void resolve_one(void *context, uint64_t id, const struct ml_stack_record *record)
+{
+	(void)record;
+	resolve_stack(context, id);
+}
+
+/* The same for the stacks of one process. */
+static void resolve_of(struct bpf_tracer *tracer, pid_t pid)
+{
+	ml_bpf_books_each_stack(&tracer->books, pid, resolve_one, tracer);
+}
+
 /* Puts the stacks with Python functions together, so that their parts need not be kept. */
 static void resolve_python(struct bpf_tracer *tracer)
 {
@@ -217,7 +229,7 @@ static struct ml_error *attach_process(struct bpf_tracer *tracer, struct ml_bpf_
 {
 	struct ml_error *error = look(tracer, process);
 
-	if (!error && !process->probed.count)
+	if (!error && !ml_bpf_process_has_probes(process))
 		error = ml_bpf_process_no_allocator(process, &tracer->attach);
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
 		ml_bpf_process_detach(process, &tracer->attach, false);
@@ -252,7 +264,6 @@ static struct ml_error *tracer_refresh_process(struct ml_tracer *base, pid_t pid
 /* Everything booked of @pid is forgotten: its memory is gone. */
 static void forget_books(struct bpf_tracer *tracer, pid_t pid)
 {
-	resolve_all(tracer);
 	ml_bpf_forget(&tracer->books, pid);
 	ml_map_books_forget(tracer->map_books, pid);
 }
@@ -264,7 +275,8 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 
 	if (!process)
 		return;
-	resolve_all(tracer);
+	if (keep)
+		resolve_of(tracer, pid);
 	if (process->is_attached)
 		ml_bpf_process_detach(process, &tracer->attach,
 				      !ml_process_is_alive(process->process));
@@ -272,7 +284,33 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 		forget_books(tracer, pid);
 }
 
-/* A new program in an old process: the old one's memory is gone, its probes are the new one's. */
+/* A new program in an old process: the old one's memory is gone, its probes are the new one's. The
+ * kernel would take a tenth of a second to take them out and put them in again. */
+static struct ml_error *renew(struct bpf_tracer *tracer, struct ml_bpf_process *process)
+{
+	struct ml_process *target = process->process;
+	struct ml_bpf_process *fresh;
+
+	forget_books(tracer, process->pid);
+	fresh = begin_process(tracer, target);
+	ml_bpf_process_inherit(fresh, process);
+	ml_bpf_process_detach(process, &tracer->attach, false);
+	/* Its name as it was is better than none, when it is gone already. */
+	ml_error_free(ml_process_refresh(target));
+	return attach_process(tracer, fresh);
+}
+
+static struct ml_error *tracer_renew_process(struct ml_tracer *base, struct ml_process *target)
+{
+	struct bpf_tracer *tracer = self(base);
+	struct ml_bpf_process *process = process_of(tracer, ml_process_pid(target));
+
+	return process && process->process == target && process->is_attached
+		       ? renew(tracer, process)
+		       : tracer_add_process(base, target);
+}
+
+/* An exec that was not told in time. */
 static void begin_anew(struct bpf_tracer *tracer, pid_t pid)
 {
 	struct ml_bpf_process *process = process_of(tracer, pid);
@@ -280,19 +318,7 @@ static void begin_anew(struct bpf_tracer *tracer, pid_t pid)
 	if (!process || !process->is_attached || ml_bpf_process_is_same_image(process))
 		return;
 
-	resolve_all(tracer);
-
-	struct ml_process *target = process->process;
-	struct ml_bpf_process *fresh = begin_process(tracer, target);
-
-	ml_bpf_process_inherit(fresh, process);
-	ml_bpf_process_detach(process, &tracer->attach, false);
-	forget_books(tracer, pid);
-
-	/* Its name as it was is better than none, when it is gone already. */
-	ml_error_free(ml_process_refresh(target));
-
-	ML_ERROR_CLEANUP struct ml_error *error = attach_process(tracer, fresh);
+	ML_ERROR_CLEANUP struct ml_error *error = renew(tracer, process);
 
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
 		error = ml_error_wrap(error, "process %d runs a new program, which is not traced",
@@ -542,7 +568,7 @@ struct ml_error *ml_bpf_tracer_give(struct ml_tracer *base, pid_t pid, ml_prior_
 	/* First: resolving stacks may look at its code again, and tell the programs of it. */
 	ml_bpf_process_detach(process, &tracer->attach, true);
 	ring_buffer__consume(tracer->map_ring);
-	resolve_all(tracer);
+	resolve_of(tracer, pid);
 	ml_map_books_give(tracer->map_books, pid, maps);
 	return ml_bpf_give(&tracer->books, pid, blocks);
 }
@@ -608,6 +634,7 @@ static const struct ml_tracer_ops bpf_ops = {
 	.name = "bpf",
 	.add_process = tracer_add_process,
 	.refresh_process = tracer_refresh_process,
+	.renew_process = tracer_renew_process,
 	.remove_process = tracer_remove_process,
 	.snapshot = tracer_snapshot,
 	.stack = tracer_stack,

@@ -237,6 +237,17 @@ static void moving_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 			moving->pids.items[i--] = moving->pids.items[--moving->pids.count];
 }
 
+static struct ml_error *moving_renew_process(struct ml_tracer *base, struct ml_process *process)
+{
+	struct moving_tracer *moving = self(base);
+
+	if (!moving->agent)
+		return moving->bpf->ops->renew_process(moving->bpf, process);
+	moving_remove_process(base, ml_process_pid(process), false);
+	ml_error_free(ml_process_refresh(process));
+	return moving_add_process(base, process);
+}
+
 /* ---- the rest ---------------------------------------------------------------------------------
  */
 
@@ -304,7 +315,7 @@ static void moving_destroy(struct ml_tracer *base)
 #define MOVING_OPS(shown, how_to_sample)                                                           \
 	{                                                                                          \
 		.name = (shown), .add_process = moving_add_process,                                \
-		.refresh_process = moving_refresh_process,                                         \
+		.refresh_process = moving_refresh_process, .renew_process = moving_renew_process,  \
 		.remove_process = moving_remove_process, .snapshot = moving_snapshot,              \
 		.stack = moving_stack, .event_fd = moving_event_fd, .dispatch = moving_dispatch,   \
 		.cost = moving_cost, .sample = (how_to_sample), .detach = moving_detach,           \

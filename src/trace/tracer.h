@@ -75,7 +75,12 @@ struct ml_tracer_ops {
 	/** New mappings may have appeared in @p pid (dlopen, exec): look again. NULL for the
 	 * kernel. */
 	struct ml_error *(*refresh_process)(struct ml_tracer *tracer, pid_t pid);
-	/** @p pid ended or exec'ed: its links go; what it leaked stays in the books if @p keep. */
+	/**
+	 * @p process, which was added, stands at the beginning of a new program: what the old one
+	 * had is forgotten, the rest is as in add_process(). Only user tracers (else NULL).
+	 */
+	struct ml_error *(*renew_process)(struct ml_tracer *tracer, struct ml_process *process);
+	/** @p pid ended: its links go; what it leaked stays in the books if @p keep. */
 	void (*remove_process)(struct ml_tracer *tracer, pid_t pid, bool keep);
 	/** Attaches to the kernel. Only the kernel tracer (else NULL). */
 	struct ml_error *(*attach_kernel)(struct ml_tracer *tracer);

@@ -110,6 +110,7 @@ static const struct ml_tracer_ops fake_ops = {
 	.name = "fake",
 	.add_process = fake_add,
 	.refresh_process = fake_refresh,
+	.renew_process = fake_add,
 	.remove_process = fake_remove,
 	.snapshot = fake_snapshot,
 	.stack = fake_stack,
