@@ -9,18 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* /proc counts CPU time in ticks; a target that used fewer than two while it was attached to and a
- * moment longer has no cost to speak of. */
-#define TICK_S     0.01
-#define IDLE_CPU_S 0.015
-#define IDLE_US    60000
+/* A target that used less while it was attached to and a moment longer has no cost to speak of. */
+#define LEAST_CPU_S 0.001
+#define IDLE_CPU_S  0.005
+#define IDLE_US     60000
 /* How long the cost of busy targets is looked at before the user is told that they are traced. */
 #define LOOK_US 200000
 
 /* What is counted of the time before, each time it is looked: about three seconds count. */
 #define KEPT_SHARE 0.6
-/* So much CPU time must the targets have used in them for a share to mean anything. */
-#define WINDOW_CPU_S 0.1
+/* So much CPU time must the targets have used in them, a hundredth of a CPU, to be worth a move. */
+#define WINDOW_CPU_S 0.03
 /* Looks in a row over the limit until something is done: a moment's peak is none. Estimates in
  * place of exact figures come later, unless the limit was given in so many words. */
 #define LOOKS_TO_MOVE   2
@@ -102,7 +101,7 @@ static double share_of(double probes_s, double cpu_s)
 {
 	double own_s = cpu_s - probes_s;
 
-	return probes_s / (own_s > TICK_S ? own_s : TICK_S);
+	return probes_s / (own_s > LEAST_CPU_S ? own_s : LEAST_CPU_S);
 }
 
 /* Takes note of what was used since the last time. False when that is not known. */

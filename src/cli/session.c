@@ -6,18 +6,23 @@
 #include "cli/note.h"
 #include "cli/signals.h"
 #include "report/report.h"
+#include "target/proc.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* How long a command may take to end when memleak is told to end. */
 #define COMMAND_GRACE_NS (2 * ML_NS_PER_SECOND)
 /* The images of the targets are compared at most this often between intervals. */
 #define LOOK_EVERY_NS (ML_NS_PER_SECOND / 10)
+/* How long a process is waited for that has no allocator yet, counted from its start. */
+#define YOUNG_S       2
+#define YOUNG_POLL_US 10000
 
 /* What a descriptor of the epoll is. */
 enum source {
@@ -82,6 +87,29 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 	return error;
 }
 
+/* Whether @pid was started a moment ago. */
+static bool is_young(pid_t pid)
+{
+	struct ml_proc_stat stat;
+	struct timespec now;
+
+	return ml_proc_stat_read(pid, &stat) && !clock_gettime(CLOCK_BOOTTIME, &now) &&
+	       (double)now.tv_sec - (double)stat.start_time / (double)sysconf(_SC_CLK_TCK) <
+		       YOUNG_S;
+}
+
+/* A process in its start-up may not have mapped its allocator yet: "./server & memleak -p $!". */
+static bool attach_grown(struct ml_targets *targets, struct ml_target *target)
+{
+	while (!ml_targets_attach(targets, target)) {
+		if (ml_error_kind(target->problem) != ML_ERROR_UNSUPPORTED ||
+		    !is_young(target->pid) || !ml_process_is_alive(target->process))
+			return false;
+		usleep(YOUNG_POLL_US);
+	}
+	return true;
+}
+
 struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *process)
 {
 	pid_t pid = ml_process_pid(process);
@@ -91,7 +119,7 @@ struct ml_error *ml_session_add(struct ml_session *session, struct ml_process *p
 		return error;
 	struct ml_target *target = ml_targets_find(&session->targets, pid);
 
-	if (!ml_targets_attach(&session->targets, target)) {
+	if (!attach_grown(&session->targets, target)) {
 		error = target->problem;
 		target->problem = NULL;
 	}

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STAT_LIMIT 4096
@@ -32,6 +33,16 @@ bool ml_vitals_parse(const char *text, struct ml_vitals *out)
 	return true;
 }
 
+/* The CPU time to the nanosecond, where /proc has ticks of 10 ms. */
+static void refine_cpu_time(pid_t pid, struct ml_vitals *out)
+{
+	struct timespec time;
+	clockid_t clock;
+
+	if (!clock_getcpuclockid(pid, &clock) && !clock_gettime(clock, &time))
+		out->cpu_s = (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 bool ml_vitals_read(pid_t pid, struct ml_vitals *out)
 {
 	ML_FREE_CLEANUP char *text = NULL;
@@ -41,7 +52,10 @@ bool ml_vitals_read(pid_t pid, struct ml_vitals *out)
 	ML_ERROR_CLEANUP struct ml_error *error =
 		ml_file_read(AT_FDCWD, path, STAT_LIMIT, &text, NULL);
 
-	return !error && ml_vitals_parse(text, out);
+	if (error || !ml_vitals_parse(text, out))
+		return false;
+	refine_cpu_time(pid, out);
+	return true;
 }
 
 bool ml_vitals_is_other_image(const struct ml_vitals *a, const struct ml_vitals *b)

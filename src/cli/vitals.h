@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** What /proc/PID/stat says that a session needs: parent, CPU time, memory, which image runs. */
+/** What /proc/PID/stat says that a session needs: parent, CPU time (more exactly than there),
+ * memory, which image runs. */
 #ifndef ML_CLI_VITALS_H
 #define ML_CLI_VITALS_H
 

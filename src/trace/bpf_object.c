@@ -66,7 +66,8 @@ static int take_message(enum libbpf_print_level level, const char *format, va_li
 	bool is_noted = options && options->verbose && options->note;
 	ML_FREE_CLEANUP char *text = NULL;
 
-	if (level == LIBBPF_DEBUG && !is_noted)
+	/* Some 250 lines of how it reads the object file. */
+	if (level == LIBBPF_DEBUG)
 		return 0;
 	if (vasprintf(&text, format, args) < 0) {
 		text = NULL;

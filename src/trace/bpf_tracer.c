@@ -39,7 +39,8 @@
 #define LOOK_INTERVAL_NS (100 * ML_NS_PER_MS)
 
 /* How long the end waits for the links of processes that are gone. */
-#define LINKS_LIMIT_MS 20000
+#define LINKS_LIMIT_MS  20000
+#define SETTLE_LIMIT_MS 1000
 
 struct bpf_tracer {
 	struct ml_tracer tracer;
@@ -571,6 +572,11 @@ struct ml_error *ml_bpf_tracer_give(struct ml_tracer *base, pid_t pid, ml_prior_
 	resolve_of(tracer, pid);
 	ml_map_books_give(tracer->map_books, pid, maps);
 	return ml_bpf_give(&tracer->books, pid, blocks);
+}
+
+void ml_bpf_tracer_settle(struct ml_tracer *base)
+{
+	ml_link_keeper_drain(self(base)->attach.keeper, SETTLE_LIMIT_MS);
 }
 
 void ml_bpf_tracer_each_stack(struct ml_tracer *base, pid_t pid,

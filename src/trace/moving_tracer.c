@@ -425,6 +425,7 @@ struct ml_error *ml_moving_tracer_move(struct ml_tracer *base,
 		ml_error_free(out->problem);
 		out->problem = error;
 	}
+	ml_bpf_tracer_settle(moving->bpf);
 	if (out->processes)
 		moving->tracer.ops = &after_ops;
 	return NULL;

@@ -31,6 +31,11 @@ void ml_bpf_tracer_let_go(struct ml_tracer *bpf, pid_t pid);
 struct ml_error *ml_bpf_tracer_give(struct ml_tracer *bpf, pid_t pid, ml_prior_blocks *blocks,
 				    struct ml_map_books *maps);
 
+/** Waits until the probes that were taken out are gone: as long as one is there the kernel has put
+ * its own return address in the place of the caller's, and the agent cannot see that one's stack.
+ */
+void ml_bpf_tracer_settle(struct ml_tracer *bpf);
+
 /** Calls @p visit for each stack of @p pid. */
 void ml_bpf_tracer_each_stack(struct ml_tracer *bpf, pid_t pid,
 			      void (*visit)(void *context, uint64_t id,

@@ -116,6 +116,22 @@ def test_target_gone_before_the_first_report(bench):
     assert status == (0 if "outstanding allocations" in out else 4), err
 
 
+@pytest.mark.parametrize("backend", ["bpf", "agent"])
+def test_target_is_starting(bench, backend):
+    """./server & memleak -p $!: the loader, which waits for a pipe here, has not come to libc."""
+    pipe = os.path.join(bench.directory, "preload")
+    os.mkfifo(pipe)
+    target = bench.program([bench.programs["allocators"]], stdin=subprocess.PIPE,
+                           env=dict(os.environ, LD_PRELOAD=pipe))
+    run = bench.memleak("--json", "-o", "0", "--backend", backend, "-p", target.pid, "60")
+    bench.pause(0.3)
+    os.close(os.open(pipe, os.O_WRONLY))
+    run.wait_attached()
+    os.write(target.process.stdin.fileno(), b"\n\n")
+    assert run.wait(20) in (0, 4), run.err()
+    assert run.final().site("leak_malloc") == (2323, 23)
+
+
 def test_target_execs(bench):
     target = bench.target("forker", "exec")
     run = bench.attach(target.pid)
