@@ -126,7 +126,8 @@ static void load(void)
 						       .role = ML_ROLE_FREE};
 	bench_malloc_slot.self = &malloc_descriptor;
 	bench_free_slot.self = &free_descriptor;
-	bench_malloc_slot.entry = bench_free_slot.entry = (uint64_t)code + image->entry;
+	bench_malloc_slot.entry = (uint64_t)code + image->malloc;
+	bench_free_slot.entry = (uint64_t)code + image->free;
 }
 
 /* ---- workloads --------------------------------------------------------------------------------

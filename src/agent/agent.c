@@ -18,13 +18,11 @@
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define RARE        __attribute__((noinline, cold))
-/* Called with every register but rax in use. */
+/* Called by entry.S with every register but rax in use. */
 #define KEEPS_REGISTERS __attribute__((no_caller_saved_registers))
-/* The rarer part of such a function, which so need not save the registers for it. */
-#define APART      __attribute__((noinline)) KEEPS_REGISTERS
-#define IN_ORDER() __asm__ volatile("" : : : "memory")
+#define IN_ORDER()      __asm__ volatile("" : : : "memory")
 
-#define GOLDEN     0x9e3779b97f4a7c15ull
+#define GOLDEN          0x9e3779b97f4a7c15ull
 
 /* The writable page: where the memory is; all zero in forked children (inject/place.c). */
 __attribute__((visibility("hidden"))) struct {
@@ -50,35 +48,21 @@ struct call {
 	struct call *outer; /* the thread's call in progress around this one */
 	struct ml_agent_thread *thread;
 	const struct ml_agent_descriptor *descriptor;
-	uint64_t size, pointer, old_length;
+	uint64_t size, pointer;
+	union {
+		uint64_t old_length;
+		struct ml_agent_trace *ways; /* of a plain call: what ways_of() gives */
+	};
 	uint32_t role;
-	uint32_t kept;    /* KEPT_… */
-	struct block old; /* what realloc took out of the table; address 0: nothing */
-	uint32_t is_substituted;
+	uint32_t kept;     /* KEPT_… */
+	struct block old;  /* what realloc took out of the table; address 0: nothing */
 	uint32_t is_plain; /* the short way back will do */
+	uint32_t is_substituted;
 	uint64_t r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax;
 	uint64_t rbp;
 	uint64_t target; /* the descriptor's address, then the trampoline's */
 	uint64_t return_address;
 };
-
-/* What entry.S relies on. */
-_Static_assert(offsetof(struct call, r11) == CALL_BYTES, "");
-_Static_assert(offsetof(struct call, is_substituted) == CALL_SUBSTITUTED, "");
-_Static_assert(offsetof(struct call, is_plain) == CALL_PLAIN, "");
-_Static_assert(offsetof(struct ml_agent_descriptor, role) == DESCRIPTOR_ROLE, "");
-_Static_assert(offsetof(struct ml_agent_memory, header.mode) == MEMORY_MODE, "");
-_Static_assert(offsetof(struct ml_agent_memory, is_exact) == MEMORY_EXACT, "");
-_Static_assert(offsetof(struct ml_agent_memory, always_bytes) == MEMORY_ALWAYS, "");
-_Static_assert(offsetof(struct ml_agent_memory, filter) == MEMORY_FILTER, "");
-_Static_assert(offsetof(struct ml_agent_memory, threads) == MEMORY_THREADS, "");
-_Static_assert(offsetof(struct ml_agent_thread, byte_budget) == THREAD_BUDGET, "");
-_Static_assert(offsetof(struct ml_agent_thread, events) == THREAD_EVENTS, "");
-_Static_assert(ML_AGENT_THREADS == 1 << (64 - THREAD_HASH_SHIFT), "");
-_Static_assert(sizeof(struct ml_agent_thread) == 1 << THREAD_SHIFT, "");
-_Static_assert(HEARTBEAT_CALLS == HEARTBEAT_MASK + 1, "");
-_Static_assert(ML_ROLE_MALLOC == ROLE_MALLOC && ML_ROLE_FREE == ROLE_FREE, "");
-_Static_assert(ML_AGENT_ON == MODE_ON, "");
 
 #include "agent/wait.h"
 
@@ -88,13 +72,17 @@ _Static_assert(ML_AGENT_ON == MODE_ON, "");
 
 #include "agent/sample.h"
 
+#include "agent/x86_64/relied_on.h"
+
 extern char ml_agent_returned[] __attribute__((visibility("hidden")));
 uint32_t ml_agent_before(struct call *call);
 uint32_t ml_agent_after(struct call *call);
-KEEPS_REGISTERS uint32_t ml_agent_free_short(uint64_t address, struct ml_agent_memory *memory);
-KEEPS_REGISTERS uint32_t ml_agent_malloc_short(uint64_t size, struct call *call,
-					       struct ml_agent_memory *memory);
-KEEPS_REGISTERS uint32_t ml_agent_after_short(struct call *call);
+KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_memory *memory);
+KEEPS_REGISTERS uint32_t *ml_agent_place_near(struct ml_agent_memory *memory,
+					      struct ml_agent_thread *thread, uint64_t address);
+KEEPS_REGISTERS struct ml_agent_trace *ml_agent_with_python(struct ml_agent_memory *memory,
+							    struct ml_agent_thread *thread,
+							    struct ml_agent_trace *trace);
 
 /* ---- which calls are kept ----------------------------------------------------------------------
  */
@@ -271,6 +259,8 @@ static void begin_call(struct ml_agent_memory *memory, struct call *call,
 	call->is_plain = (role == ML_ROLE_CALLOC || role == ML_ROLE_ALIGNED_ALLOC) &&
 			 !call->outer && !call->is_substituted && memory->is_exact &&
 			 is_size_wanted(memory, call->size) && call->size < ML_AGENT_LARGE_BYTES;
+	if (call->is_plain)
+		call->ways = ways_of(thread, call->return_address, (uint64_t)(call + 1));
 	IN_ORDER();
 	thread->call = (uint64_t)call;
 }
@@ -314,77 +304,49 @@ uint32_t ml_agent_before(struct call *call)
 	return 1;
 }
 
-/* ---- the short way in --------------------------------------------------------------------------
- *
- * What most calls are: free and malloc of a thread that has nothing else in progress.
+/* ---- what the short ways need beside themselves ------------------------------------------------
  */
 
-/* The thread's place when the short way will do for its call, else NULL. A call made by a tail call
- * of a function that the agent called has that one in progress. */
-static inline struct ml_agent_thread *idle_thread(struct ml_agent_memory *memory)
+/* Takes the block at @address out, whose place the thread does not remember. 1 when the call is
+ * done with, 0 when it is for the long way: then it has not been counted. */
+KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_memory *memory)
 {
-	struct ml_agent_thread *thread = thread_at_once(memory);
-
-	return LIKELY(thread && !thread->call &&
-		      (thread->events & HEARTBEAT_MASK) != HEARTBEAT_MASK)
-		       ? thread
-		       : NULL;
-}
-
-/* Frees a block whose place is not remembered: apart, since each register costs. */
-APART static uint32_t free_found(uint64_t address, struct ml_agent_memory *memory,
-				 struct ml_agent_thread *thread)
-{
+	struct ml_agent_thread *thread = thread_of(memory);
 	struct place place;
 
-	if (UNLIKELY(!find_place(memory, thread->own_key, address, &place)))
+	if (UNLIKELY(!find_place(memory, thread->own_key, address, &place))) {
+		add_local(&thread->events, -1ull);
 		return 0;
+	}
 	remember(memory, thread->memo, address, place);
 	empty_place(memory, place);
-	add_local(&thread->events, 1);
 	return 1;
 }
 
-/* 1 when the call is done with, 0 when it is for the long way. */
-KEEPS_REGISTERS uint32_t ml_agent_free_short(uint64_t address, struct ml_agent_memory *memory)
+/* A place for the block at @address, of which the thread remembers none; NULL when none is near. */
+KEEPS_REGISTERS uint32_t *ml_agent_place_near(struct ml_agent_memory *memory,
+					      struct ml_agent_thread *thread, uint64_t address)
 {
-	struct ml_agent_thread *thread = idle_thread(memory);
 	struct place place;
 
-	if (UNLIKELY(!thread))
-		return 0;
-	/* What allocators look at first, while the books are being looked for. */
-	__builtin_prefetch((const char *)address - 8);
-	if (!address)
-		return 1;
-	if (!recall(memory, thread->memo, address, &place) ||
-	    UNLIKELY(!is_key(key_at(place), place_key(address))))
-		return free_found(address, memory, thread);
-	empty_place(memory, place);
-	add_local(&thread->events, 1);
-	return 1;
+	if (!place_at_once(memory, thread->own_key, address, &place))
+		return NULL;
+	remember(memory, thread->memo, address, place);
+	return &place.line->key[place.i];
 }
 
-/* 1 when the function's return matters, 0 when it is for the long way. */
-KEEPS_REGISTERS uint32_t ml_agent_malloc_short(uint64_t size, struct call *call,
-					       struct ml_agent_memory *memory)
+/* The trace of the stack of @trace with the thread's Python functions in it, or @trace when there
+ * are none; NULL when it is not complete. */
+KEEPS_REGISTERS struct ml_agent_trace *ml_agent_with_python(struct ml_agent_memory *memory,
+							    struct ml_agent_thread *thread,
+							    struct ml_agent_trace *trace)
 {
-	const struct ml_agent_descriptor *descriptor = (const void *)call->target;
-	struct ml_agent_thread *thread = idle_thread(memory);
+	struct ml_agent_trace *python;
 
-	if (UNLIKELY(!thread || descriptor->substitute || size < memory->config.min_size ||
-		     size > memory->config.max_size || size >= ML_AGENT_LARGE_BYTES))
-		return 0;
-	add_local(&thread->events, 1);
-	call->target = descriptor->trampoline;
-	call->size = size;
-	call->thread = thread;
-	call->is_substituted = 0;
-	call->is_plain = 1;
-	IN_ORDER();
-	thread->call = (uint64_t)call;
-	__builtin_prefetch(ways_of(thread, call->return_address, (uint64_t)(call + 1)));
-	return 1;
+	if (trace->end != (ML_WALK_COMPLETE | ML_AGENT_STACK_LOOP))
+		return NULL;
+	python = python_trace(memory, thread, trace->stack);
+	return python ? python : trace;
 }
 
 /* ---- returns ----------------------------------------------------------------------------------
@@ -544,75 +506,4 @@ uint32_t ml_agent_after(struct call *call)
 		return 0;
 	stack = stack_of(memory, call->thread, call, &trace);
 	return book(memory, call, call->rax, stack, trace, false);
-}
-
-/* ---- the short way back ------------------------------------------------------------------------
- */
-
-/* A place for the block at @address, of which the thread remembers none; false when none is near.
- */
-APART static bool take_new_place(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-				 uint64_t address, struct place *place)
-{
-	if (!place_at_once(memory, thread->own_key, address, place))
-		return false;
-	remember(memory, thread->memo, address, *place);
-	return true;
-}
-
-static inline bool take_place(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-			      uint64_t address, struct place *place)
-{
-	return (recall(memory, thread->memo, address, place) && !key_at(*place) &&
-		(place->is_own || claim_place(*place))) ||
-	       take_new_place(memory, thread, address, place);
-}
-
-/* The trace of the stack of @trace with the thread's Python functions in it, or @trace when there
- * are none; NULL when it is not complete. */
-APART static struct ml_agent_trace *with_python(struct ml_agent_memory *memory,
-						struct ml_agent_thread *thread,
-						struct ml_agent_trace *trace)
-{
-	struct ml_agent_trace *python;
-
-	if (trace->end != (ML_WALK_COMPLETE | ML_AGENT_STACK_LOOP))
-		return NULL;
-	python = python_trace(memory, thread, trace->stack);
-	return python ? python : trace;
-}
-
-/* Of a plain call: 1 when it is done with, 0 when its stack or place are not remembered. */
-KEEPS_REGISTERS uint32_t ml_agent_after_short(struct call *call)
-{
-	struct ml_agent_memory *memory = memory_of();
-	struct ml_agent_thread *thread = call->thread;
-	uint64_t address = call->rax, sp = (uint64_t)(&call->return_address + 1);
-	struct ml_agent_trace *trace;
-	struct place place;
-
-	if (UNLIKELY(!memory || !address || thread->walker || !thread->tid_offset ||
-		     *tid_at(thread->pointer, thread->tid_offset) != thread->tid))
-		return 0;
-	/* Signal handlers that allocate find it set. */
-	thread->walker = sp;
-	thread->call = 0;
-	IN_ORDER();
-	trace = find_trace(memory, thread, call->return_address, sp, call->rbp);
-	if (trace && UNLIKELY(trace->end != ML_WALK_COMPLETE))
-		trace = with_python(memory, thread, trace);
-	if (UNLIKELY(!trace || !take_place(memory, thread, address, &place))) {
-		thread->walker = 0;
-		return 0;
-	}
-
-	const struct block block = {
-		.address = address, .stack = trace->stack, .born = ticks_now(memory)};
-
-	fill_place(place, &block, (uint32_t)call->size | thread->tid_number << ML_AGENT_SIZE_TID);
-	add_local(&trace->allocs, 1);
-	add_local(&trace->alloc_bytes, call->size);
-	IN_ORDER();
-	thread->walker = 0;
-	return 1;
 }

@@ -290,38 +290,25 @@ static inline bool is_spilled(const struct ml_agent_line *line)
  * Allocators give out what was freed last: most blocks come where the thread has freed one.
  */
 
-#define RECENT_BITS 34u
-#define RECENT_MASK ((1ull << RECENT_BITS) - 1)
-#define RECENT_OWN  8u
-
-_Static_assert(RECENT_BITS + 13 >= ML_AGENT_ADDRESS_BITS, "a whole address");
+_Static_assert(RECENT_BITS + RECENT_ADDRESS_SHIFT >= ML_AGENT_ADDRESS_BITS, "a whole address");
 _Static_assert(ML_AGENT_RECENT == 1024, "chosen by the address's bits 3 to 12");
+_Static_assert(RECENT_OWN == 1ull << (RECENT_OWN_BIT - RECENT_BITS), "");
+_Static_assert(offsetof(struct ml_agent_memory, lines) >= RECENT_BASE &&
+		       offsetof(struct ml_agent_memory, lines) - RECENT_BASE +
+				       (1ull + ML_AGENT_LINES) * sizeof(struct ml_agent_line) <=
+			       4ull << (64 - RECENT_BITS),
+	       "a place in all lines");
 
-/* A word with what is known of the place of @address; one word, so that no signal handler can
- * change half of it. */
-static inline uint64_t *recent_of(struct ml_agent_memo *memo, uint64_t address)
-{
-	return (void *)((char *)memo->recent + (address & (sizeof(memo->recent) - 8)));
-}
-
-/* Where the block of @address is or was; its key tells. */
-static inline bool recall(struct ml_agent_memory *memory, struct ml_agent_memo *memo,
-			  uint64_t address, struct place *out)
-{
-	uint64_t recent = LOAD(*recent_of(memo, address)), number = recent >> RECENT_BITS;
-
-	*out = (struct place){&memory->lines[number >> 4], number & 7, number & RECENT_OWN};
-	return (recent & RECENT_MASK) == address >> 13 && !(address & 7);
-}
-
+/* One word, so that no signal handler can change half of it. entry.S looks at it, and at the key
+ * that it leads to. */
 static inline void remember(struct ml_agent_memory *memory, struct ml_agent_memo *memo,
 			    uint64_t address, struct place place)
 {
-	uint64_t number = (uint64_t)(place.line - memory->lines) << 4 | place.i |
+	uint64_t number = ((uint64_t)place.line - (uint64_t)memory - RECENT_BASE) / 4 | place.i |
 			  (place.is_own ? RECENT_OWN : 0);
 
-	__atomic_store_n(recent_of(memo, address), number << RECENT_BITS | address >> 13,
-			 __ATOMIC_RELAXED);
+	__atomic_store_n(&memo->recent[(address & RECENT_INDEX) / 8],
+			 number << RECENT_BITS | address >> RECENT_ADDRESS_SHIFT, __ATOMIC_RELAXED);
 }
 
 /* ---- blocks -----------------------------------------------------------------------------------
@@ -511,8 +498,8 @@ static bool put_block(struct ml_agent_memory *memory, struct ml_agent_thread *th
 	return true;
 }
 
-APART static bool find_in_region(struct ml_agent_memory *memory, uint64_t region, uint32_t wanted,
-				 struct place *out)
+KEEPS_REGISTERS __attribute__((noinline)) static bool
+find_in_region(struct ml_agent_memory *memory, uint64_t region, uint32_t wanted, struct place *out)
 {
 	uint32_t table = (uint32_t)region;
 

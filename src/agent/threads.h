@@ -36,6 +36,7 @@ static void number_tid(struct ml_agent_memory *memory, struct ml_agent_thread *t
 
 	thread->tid = tid;
 	thread->tid_number = number < ML_AGENT_TIDS ? number : 0;
+	thread->tid_bits = thread->tid_number << ML_AGENT_SIZE_TID;
 	if (thread->tid_number)
 		memory->tids[number] = tid;
 }
@@ -103,7 +104,7 @@ RARE static struct ml_agent_thread *thread_new(struct ml_agent_memory *memory, u
 
 static inline uint32_t thread_first(uint64_t pointer)
 {
-	return (uint32_t)((pointer * GOLDEN) >> 52) & (ML_AGENT_THREADS - 1);
+	return (uint32_t)pointer * THREAD_HASH >> THREAD_HASH_SHIFT;
 }
 
 /* The calling thread's place; NULL when there is none. */
@@ -115,15 +116,6 @@ static struct ml_agent_thread *thread_of(struct ml_agent_memory *memory)
 	if (LOAD(thread->pointer) == pointer)
 		return thread;
 	return thread_new(memory, pointer, thread_first(pointer));
-}
-
-/* The same, as long as the thread stands where it is looked for first. */
-static inline struct ml_agent_thread *thread_at_once(struct ml_agent_memory *memory)
-{
-	uint64_t pointer = thread_pointer();
-	struct ml_agent_thread *thread = &memory->threads[thread_first(pointer)];
-
-	return LIKELY(LOAD(thread->pointer) == pointer) ? thread : NULL;
 }
 
 RARE static void look_at_tid(struct ml_agent_memory *memory, struct ml_agent_thread *thread,

@@ -48,11 +48,21 @@ static struct ml_error *take_slot(struct ml_injection *injection, uint64_t addre
 	return ml_error_new(ML_ERROR_UNSUPPORTED, "no place for its stub");
 }
 
+static uint32_t entry_of(const struct ml_agent_descriptor *descriptor)
+{
+	size_t size;
+	const struct ml_agent_image_header *image = ml_agent_image(&size);
+
+	if (descriptor->role == ML_ROLE_FREE)
+		return image->free;
+	return descriptor->role == ML_ROLE_MALLOC && !descriptor->substitute ? image->malloc
+									     : image->entry;
+}
+
 void ml_site_fill(const struct ml_injection *injection, const struct ml_site *site,
 		  uint64_t substitute, uint8_t slot[ML_SLOT_BYTES])
 {
 	const struct ml_agent_header *header = &injection->memory->header;
-	size_t size;
 	struct ml_agent_descriptor descriptor = {
 		.trampoline = site->trampoline,
 		.substitute = substitute,
@@ -60,7 +70,7 @@ void ml_site_fill(const struct ml_injection *injection, const struct ml_site *si
 		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
 		.function = site->function->number,
 	};
-	uint64_t entry = header->image.start + ML_AGENT_IMAGE_CODE + ml_agent_image(&size)->entry;
+	uint64_t entry = header->image.start + ML_AGENT_IMAGE_CODE + entry_of(&descriptor);
 
 	memcpy(slot, &descriptor, sizeof(descriptor));
 	memcpy(slot + ML_SLOT_ENTRY, &entry, sizeof(entry));

@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 9u
+#define ML_AGENT_VERSION 10u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 /** Of the page with the memory's address; where it is free for what is only passing. */
@@ -303,7 +303,7 @@ struct ml_agent_thread {
 	uint32_t words_used;
 	uint32_t own_key;      /**< its place in threads, + 1 */
 	uint32_t python_pages; /**< like trace_pages, for those with Python functions */
-	uint32_t reserved;
+	uint32_t tid_bits;     /**< tid_number as it is in a block's size */
 } __attribute__((aligned(64)));
 
 struct ml_agent_header {
@@ -399,7 +399,9 @@ _Static_assert(2 * ML_AGENT_STACK_SAMPLED <= 1u << (31 - ML_AGENT_KEY_STACK), "i
 /** First bytes of the agent's code. Offsets are from there. */
 struct ml_agent_image_header {
 	uint64_t magic;
-	uint32_t entry;    /**< where stubs jump to */
+	uint32_t entry;    /**< where stubs jump to, … */
+	uint32_t malloc;   /**< … those of functions like malloc that have no substitute … */
+	uint32_t free;     /**< … and those that free */
 	uint32_t returned; /**< where functions return to that the agent called */
 	int32_t data;      /**< the one writable page; holds the memory's address */
 	uint32_t reserved;

@@ -1,17 +1,55 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way in and out of the agent, x86-64.
+ * The way in and out of the agent, x86-64: what most calls are needs nothing of C.
  *
  * A stub has pushed the address of its function's descriptor over the return address. Every general
  * register is as the caller left it and stays so: code compiled with gcc's -fipa-ra relies on
  * registers the psABI calls clobbered when caller and callee are in one file, as within libc. Vector
- * registers are never touched. Below rsp nothing lives at a function's first instruction.
+ * registers are never touched. Below rsp nothing lives at a function's first instruction, and what
+ * is written there is in the red zone: signal handlers and debuggers leave it alone.
  *
- * struct call in agent.c is what the long way builds; ml_agent_..._short() keep all registers.
+ * Functions that keep all registers but rax (KEEPS_REGISTERS) are called with those of the call in
+ * place; the long way is that of ml_agent_before() and ml_agent_after().
  */
 #include "agent/x86_64/offsets.h"
 
-/* Takes the registers of the call out of its frame; flags stay. */
+/*
+ * The frame of a call: rbp points at the caller's, below it are the registers of the call, then
+ * struct call. A way in keeps the first three where the frame would have them.
+ */
+#define SAVED_BYTES 72
+#define FRAME_BYTES (SAVED_BYTES + CALL_BYTES)
+#define RED_ZONE    128
+
+.macro keep_registers
+	mov	%rax, -16(%rsp)
+	mov	%rcx, -24(%rsp)
+	mov	%rdx, -32(%rsp)
+.endm
+
+.macro build_frame
+	mov	%rbp, -8(%rsp)
+	lea	-8(%rsp), %rbp
+	lea	-FRAME_BYTES(%rbp), %rsp
+.endm
+
+/* Flags stay. */
+.macro drop_frame
+	mov	%rbp, %rsp
+	pop	%rbp
+	lea	8(%rsp), %rsp
+.endm
+
+/* All but the first three. */
+.macro save_others
+	mov	%rsi, -32(%rbp)
+	mov	%rdi, -40(%rbp)
+	mov	%r8, -48(%rbp)
+	mov	%r9, -56(%rbp)
+	mov	%r10, -64(%rbp)
+	mov	%r11, -72(%rbp)
+.endm
+
 .macro load_registers
 	mov	-8(%rbp), %rax
 	mov	-16(%rbp), %rcx
@@ -24,177 +62,401 @@
 	mov	-72(%rbp), %r11
 .endm
 
-/* Puts them there, but for rax. */
-.macro save_registers
-	mov	%rcx, -16(%rbp)
-	mov	%rdx, -24(%rbp)
-	mov	%rsi, -32(%rbp)
-	mov	%rdi, -40(%rbp)
-	mov	%r8, -48(%rbp)
-	mov	%r9, -56(%rbp)
-	mov	%r10, -64(%rbp)
-	mov	%r11, -72(%rbp)
+/* rax: the memory. What there is to do for a call when no tool listens is to let it through. */
+.macro find_memory
+	mov	ml_agent_data(%rip), %rax
+	test	%rax, %rax
+	je	pass		/* a forked child */
+	cmpl	$MODE_ON, MEMORY_MODE(%rax)
+	jne	pass
 .endm
 
-#define SAVED_BYTES 72
+/* rdx: the thread's place, where it is looked for first; takes rcx. */
+.macro find_thread
+	mov	%fs:0, %rcx
+	imul	$THREAD_HASH, %ecx, %edx
+	shr	$THREAD_HASH_SHIFT, %edx
+	shl	$THREAD_SHIFT, %edx
+	lea	MEMORY_THREADS(%rax, %rdx), %rdx
+	cmp	%rcx, (%rdx)
+	jne	long_way
+.endm
+
+/* One of many is a heartbeat, which is felt on the long way. */
+.macro count_event
+	incq	THREAD_EVENTS(%rdx)
+	testl	$HEARTBEAT_MASK, THREAD_EVENTS(%rdx)
+	je	beat
+.endm
 
 	.section .header, "a"
 	.globl image_header
 image_header:
 	.quad 0x746e6567616b6c6d
 	.long ml_agent_entry - image_header
+	.long ml_agent_malloc - image_header
+	.long ml_agent_free - image_header
 	.long ml_agent_returned - image_header
 	.long ml_agent_data - image_header
 	.long 0
 
 	.text
+/* ---- free --------------------------------------------------------------------------------------
+ */
+	.p2align 6
+ml_agent_free:
+	keep_registers
+	find_memory
+	cmpl	$0, MEMORY_EXACT(%rax)
+	je	free_sampled
+	find_thread
+	cmpq	$0, THREAD_CALL(%rdx)
+	jne	long_way
+	/* What allocators look at first, while the books are being looked for. */
+	prefetcht0 -8(%rdi)
+	count_event
+	test	%rdi, %rdi
+	je	pass
+
+	/* Where the block is, if it is remembered. */
+	mov	THREAD_MEMO(%rdx), %rdx
+	mov	%edi, %ecx
+	and	$RECENT_INDEX, %ecx
+	mov	(%rdx, %rcx), %rdx
+	mov	%rdi, %rcx
+	shr	$RECENT_ADDRESS_SHIFT, %rcx
+	xor	%rdx, %rcx
+	shl	$(64 - RECENT_BITS), %rcx
+	jne	free_unremembered
+	shr	$RECENT_BITS, %rdx
+	and	$~RECENT_OWN, %edx
+	lea	RECENT_BASE(%rax, %rdx, 4), %rdx
+	mov	%edi, %ecx
+	shr	$3, %ecx
+	xor	(%rdx), %ecx
+	and	$(KEY_USED | KEY_PLACE), %ecx
+	cmp	$KEY_USED, %ecx
+	jne	free_unremembered
+	test	$7, %dil
+	jne	free_unremembered
+	testl	$SIZE_LARGE, LINE_SIZE(%rdx)
+	jne	free_unremembered
+	movl	$0, (%rdx)
+
+pass:	mov	(%rsp), %rax
+	mov	(%rax), %rax
+	mov	%rax, (%rsp)
+	mov	-16(%rsp), %rax
+	mov	-24(%rsp), %rcx
+	mov	-32(%rsp), %rdx
+	lea	8(%rsp), %rsp
+	jmp	*-8(%rsp)
+
+free_unremembered:
+	lea	-RED_ZONE(%rsp), %rsp
+	push	%rsi
+	mov	%rax, %rsi
+	call	ml_agent_free_near
+	pop	%rsi
+	test	%eax, %eax
+	lea	RED_ZONE(%rsp), %rsp
+	jne	pass
+	jmp	long_way
+
+	/* By bytes: a filter knows the blocks that were kept. */
+free_sampled:
+	cmpq	$0, MEMORY_ALWAYS(%rax)
+	je	long_way
+	mov	%rdi, %rcx
+	shr	$4, %rcx
+	imul	$FILTER_HASH, %ecx, %ecx
+	shr	$16, %ecx
+	cmpb	$0, MEMORY_FILTER(%rax, %rcx)
+	je	pass
+	jmp	long_way
+
+/* ---- malloc, and what takes its size in its place -----------------------------------------------
+ */
+	.p2align 6
+ml_agent_malloc:
+	keep_registers
+	find_memory
+	cmpl	$0, MEMORY_EXACT(%rax)
+	je	malloc_sampled
+	cmp	MEMORY_MIN(%rax), %rdi
+	jb	long_way
+	cmp	MEMORY_MAX(%rax), %rdi
+	ja	long_way
+	cmp	$LARGE_BYTES, %rdi
+	jae	long_way
+	find_thread
+	cmpq	$0, THREAD_CALL(%rdx)
+	jne	long_way
+	count_event
+
+	build_frame
+	mov	8(%rbp), %rcx
+	mov	(%rcx), %rcx
+	mov	%rcx, 8(%rbp)
+	mov	%rdx, CALL_THREAD(%rsp)
+	mov	%rdi, CALL_SIZE(%rsp)
+	movq	$1, CALL_PLAIN(%rsp)	/* and not substituted */
+	mov	%rsp, THREAD_CALL(%rdx)
+
+	/* Where its stack is looked for when it is back: as ways_of(). */
+	lea	24(%rbp), %rcx
+	shl	$WAYS_SP_SHIFT, %rcx
+	xor	16(%rbp), %rcx
+	movabs	$WAYS_FACTOR, %rax
+	imul	%rax, %rcx
+	shr	$WAYS_HASH_SHIFT, %rcx
+	shl	$WAYS_SHIFT, %rcx
+	add	THREAD_MEMO(%rdx), %rcx
+	lea	MEMO_TRACES(%rcx), %rcx
+	mov	%rcx, CALL_WAYS(%rsp)
+	prefetcht0 (%rcx)
+	mov	-8(%rbp), %rax
+	mov	-16(%rbp), %rcx
+	mov	-24(%rbp), %rdx
+	jmp	call_function
+
+	/* By bytes: as long as no sampling point is reached. */
+malloc_sampled:
+	cmp	MEMORY_ALWAYS(%rax), %rdi
+	jae	long_way
+	test	%rdi, %rdi
+	je	long_way	/* malloc(0) uses up one byte */
+	find_thread
+	mov	THREAD_BUDGET(%rdx), %rcx
+	sub	%rdi, %rcx
+	jle	long_way
+	count_event
+	mov	%rcx, THREAD_BUDGET(%rdx)
+	jmp	pass
+
+/* ---- the long way -------------------------------------------------------------------------------
+ */
+beat:	decq	THREAD_EVENTS(%rdx)
+	jmp	long_way
+
 	.globl ml_agent_entry
 	.hidden ml_agent_entry
 	.p2align 6
 ml_agent_entry:
-	push	%rax
-	push	%rcx
-	mov	ml_agent_data(%rip), %rax
-	test	%rax, %rax
-	je	pass		/* a forked child */
-	cmpl	$MODE_ON, MEMORY_MODE(%rax)
-	jne	pass
-	mov	16(%rsp), %rcx
-	mov	DESCRIPTOR_ROLE(%rcx), %ecx
-	cmpl	$0, MEMORY_EXACT(%rax)
-	jne	exact
-	cmpq	$0, MEMORY_ALWAYS(%rax)
-	je	long_way
-
-	/* Sampling by bytes: most calls need no more than this. */
-	cmp	$ROLE_FREE, %ecx
-	jne	1f
-	mov	%rdi, %rcx
-	shr	$4, %rcx
-	imul	$0x9e3779b1, %ecx, %ecx
-	shr	$16, %ecx
-	cmpb	$0, MEMORY_FILTER(%rax, %rcx)
-	jne	long_way
-	jmp	pass
-
-1:	cmp	$ROLE_MALLOC, %ecx
-	jne	long_way
-	test	%rdi, %rdi
-	je	long_way	/* malloc(0) uses up one byte */
-	cmp	MEMORY_ALWAYS(%rax), %rdi
-	jae	long_way
-	push	%rdx
-	mov	%fs:0, %rcx
-	movabs	$0x9e3779b97f4a7c15, %rdx
-	imul	%rcx, %rdx
-	shr	$THREAD_HASH_SHIFT, %rdx
-	shl	$THREAD_SHIFT, %rdx
-	lea	MEMORY_THREADS(%rax, %rdx), %rdx
-	cmp	%rcx, (%rdx)
-	jne	long_way_rdx
-	mov	THREAD_BUDGET(%rdx), %rcx
-	cmp	%rdi, %rcx
-	jbe	long_way_rdx
-	incq	THREAD_EVENTS(%rdx)
-	testl	$HEARTBEAT_MASK, THREAD_EVENTS(%rdx)
-	je	long_way_rdx
-	sub	%rdi, %rcx
-	mov	%rcx, THREAD_BUDGET(%rdx)
-	pop	%rdx
-
-pass:	pop	%rcx
-	mov	8(%rsp), %rax
-	mov	(%rax), %rax
-	mov	%rax, 8(%rsp)
-	pop	%rax
-	lea	8(%rsp), %rsp
-	/* The red zone keeps this word from signal handlers. */
-	jmp	*-8(%rsp)
-
-	/* Every call is kept. */
-exact:	cmp	$ROLE_FREE, %ecx
-	jne	1f
-	push	%rsi
-	mov	%rax, %rsi
-	call	ml_agent_free_short
-	pop	%rsi
-	test	%eax, %eax
-	jne	pass
-	jmp	long_way
-
-	/* The frame is that of the long way, with only those registers in it that are used here. */
-1:	cmp	$ROLE_MALLOC, %ecx
-	jne	long_way
-	pop	%rcx
-	mov	%rdx, -24(%rsp)
-	mov	%rax, %rdx
-	mov	(%rsp), %rax
-	mov	%rbp, (%rsp)
-	mov	%rsp, %rbp
-	mov	%rax, -8(%rbp)
-	mov	%rsi, -32(%rbp)
-	lea	-(SAVED_BYTES + CALL_BYTES)(%rbp), %rsp
-	mov	%rsp, %rsi
-	call	ml_agent_malloc_short
-	test	%eax, %eax
-	mov	-8(%rbp), %rax
-	mov	-24(%rbp), %rdx
-	mov	-32(%rbp), %rsi
-	jnz	2f
-	save_registers
-	jmp	1f
-
-long_way_rdx:
-	pop	%rdx
+	keep_registers
+	find_memory
 long_way:
-	pop	%rcx
-	mov	(%rsp), %rax
-	mov	%rbp, (%rsp)
-	mov	%rsp, %rbp
-	lea	-(SAVED_BYTES + CALL_BYTES)(%rbp), %rsp
-	mov	%rax, -8(%rbp)
-	save_registers
-1:	mov	%rsp, %rdi
+	build_frame
+	save_others
+	mov	%rsp, %rdi
 	call	ml_agent_before
 	test	%eax, %eax
 	load_registers
-	jnz	2f
-	mov	%rbp, %rsp
-	pop	%rbp
-	lea	8(%rsp), %rsp
+	jnz	call_function
+	drop_frame
 	jmp	*-8(%rsp)
 
-2:	call	*8(%rbp)
+/* ---- the way back -------------------------------------------------------------------------------
+ */
+call_function:
+	call	*8(%rbp)
 	.globl ml_agent_returned
 	.hidden ml_agent_returned
 ml_agent_returned:
 	mov	%rax, -8(%rbp)
 	cmpl	$0, CALL_PLAIN(%rsp)
-	je	1f
+	je	after_long
+
+	mov	%rcx, -16(%rbp)
+	mov	%rdx, -24(%rbp)
+	mov	%rsi, -32(%rbp)
 	mov	%rdi, -40(%rbp)
-	mov	%rsp, %rdi
-	call	ml_agent_after_short
-	mov	-40(%rbp), %rdi
-	test	%eax, %eax
-	je	1f
+	mov	%r8, -48(%rbp)
+	mov	%r9, -56(%rbp)
+	mov	ml_agent_data(%rip), %rdi
+	test	%rdi, %rdi
+	je	after_plain
+	test	%rax, %rax
+	je	after_plain
+	mov	CALL_THREAD(%rsp), %rcx
+	cmpq	$0, THREAD_WALKER(%rcx)
+	jne	after_plain
+	/* An offset that is not known is 0, where no tid is. */
+	mov	THREAD_TID_OFFSET(%rcx), %edx
+	mov	THREAD_TID(%rcx), %eax
+	add	(%rcx), %rdx
+	cmp	%eax, (%rdx)
+	jne	after_plain
+	/* Signal handlers that allocate find it set. */
+	lea	24(%rbp), %rsi
+	mov	%rsi, THREAD_WALKER(%rcx)
+	movq	$0, THREAD_CALL(%rcx)
+
+	/* The trace of the walk from here that is still true: as find_trace(). */
+	mov	CALL_WAYS(%rsp), %rdx
+	mov	16(%rbp), %rax
+way:	cmp	%rax, TRACE_IP(%rdx)
+	jne	next_way
+	cmp	%rsi, TRACE_SP(%rdx)
+	jne	next_way
+	mov	MEMORY_EPOCH(%rdi), %r8d
+	cmp	TRACE_EPOCH(%rdx), %r8d
+	jne	next_way
+	cmpw	$0, TRACE_USES_BP(%rdx)
+	jne	way_of_bp
+1:	mov	THREAD_STACK_START(%rcx), %r8
+	cmp	%r8, %rsi
+	jb	next_way
+	add	THREAD_STACK_SIZE(%rcx), %r8
+	sub	%rsi, %r8
+	mov	TRACE_REACH(%rdx), %eax
+	cmp	%r8, %rax
+	jae	reload_way
+	movzwl	TRACE_COUNT(%rdx), %r9d
+	mov	TRACE_FIRST(%rdx), %esi
+	test	%r9d, %r9d
+	je	found
+	mov	THREAD_MEMO(%rcx), %rax
+	lea	MEMO_WORDS(%rax, %rsi, 8), %rsi
+	lea	(%rsi, %r9, 8), %r9
+
+	/* Each word's place follows from those before it. */
+.macro compare_word i
+	mov	(8 * \i)(%rsi), %rax
+	movzwl	%ax, %r8d
+	shr	$16, %rax
+	cmp	%rax, 24(%rbp, %r8, 8)
+	jne	reload_way
+.endm
+2:	compare_word 0
+	compare_word 1
+	compare_word 2
+	compare_word 3
+	add	$(8 * WORDS_UNROLLED), %rsi
+	cmp	%r9, %rsi
+	jne	2b
+
+found:	mov	-8(%rbp), %rax
+	cmpw	$END_COMPLETE, TRACE_END(%rdx)
+	jne	found_other
+
+	/* A place: where it was before it was freed, if that is remembered. */
+take_place:
+	mov	THREAD_MEMO(%rcx), %rsi
+	mov	%eax, %r8d
+	and	$RECENT_INDEX, %r8d
+	mov	(%rsi, %r8), %rsi
+	mov	%rax, %r8
+	shr	$RECENT_ADDRESS_SHIFT, %r8
+	xor	%rsi, %r8
+	shl	$(64 - RECENT_BITS), %r8
+	jne	new_place
+	mov	%rsi, %r8
+	shr	$RECENT_BITS, %r8
+	and	$~RECENT_OWN, %r8d
+	lea	RECENT_BASE(%rdi, %r8, 4), %r8
+	cmpl	$0, (%r8)
+	jne	new_place
+	test	$7, %al
+	jne	new_place
+	bt	$RECENT_OWN_BIT, %rsi
+	jnc	shared_place
+
+	/* The block, and what its stack counts. */
+fill:	mov	CALL_SIZE(%rsp), %rsi
+	mov	THREAD_TID_BITS(%rcx), %r9d
+	or	%esi, %r9d
+	mov	%r9d, LINE_SIZE(%r8)
+	mov	MEMORY_NOW(%rdi), %r9
+	sub	MEMORY_START(%rdi), %r9
+	shr	$TICK_SHIFT, %r9
+	mov	%eax, %edi
+	and	$7, %edi
+	lea	(%rdi, %r9, 8), %edi
+	mov	%edi, LINE_BORN(%r8)
+	mov	TRACE_STACK(%rdx), %edi
+	shl	$KEY_STACK, %edi
+	shr	$3, %eax
+	and	$KEY_PLACE, %eax
+	lea	-KEY_USED(%rax, %rdi), %eax
+	mov	%eax, (%r8)
+	incq	TRACE_ALLOCS(%rdx)
+	add	%rsi, TRACE_BYTES(%rdx)
+	movq	$0, THREAD_WALKER(%rcx)
+
 	mov	-8(%rbp), %rax
-	mov	%rbp, %rsp
-	pop	%rbp
-	lea	8(%rsp), %rsp
+	mov	-16(%rbp), %rcx
+	mov	-24(%rbp), %rdx
+	mov	-32(%rbp), %rsi
+	mov	-40(%rbp), %rdi
+	mov	-48(%rbp), %r8
+	mov	-56(%rbp), %r9
+	drop_frame
 	ret
 
-1:	cmpl	$0, CALL_SUBSTITUTED(%rsp)
-	jne	3f		/* then registers are to be as they were before */
-	save_registers
-3:	mov	%rsp, %rdi
+way_of_bp:
+	mov	(%rbp), %r8
+	cmp	%r8, TRACE_BP(%rdx)
+	je	1b
+	jmp	next_way
+
+reload_way:
+	lea	24(%rbp), %rsi
+	mov	16(%rbp), %rax
+next_way:
+	add	$(1 << TRACE_SHIFT), %rdx
+	test	$((1 << WAYS_SHIFT) - 1), %dl
+	jne	way
+	jmp	leave_traces
+
+	/* It has Python functions, or is not complete. */
+found_other:
+	mov	%rcx, %rsi
+	call	ml_agent_with_python
+	mov	%rax, %rdx
+	mov	-8(%rbp), %rax
+	test	%rdx, %rdx
+	jne	take_place
+	jmp	leave_traces
+
+	/* Other threads take places there, too. */
+shared_place:
+	xor	%eax, %eax
+	mov	$KEY_BUSY, %esi
+	lock cmpxchg %esi, (%r8)
+	mov	-8(%rbp), %rax
+	je	fill
+new_place:
+	mov	%rdx, %r9
+	mov	%rcx, %rsi
+	mov	%rax, %rdx
+	call	ml_agent_place_near
+	mov	%r9, %rdx
+	mov	%rax, %r8
+	mov	-8(%rbp), %rax
+	test	%r8, %r8
+	jne	fill
+
+leave_traces:
+	movq	$0, THREAD_WALKER(%rcx)
+after_plain:
+	mov	%r10, -64(%rbp)
+	mov	%r11, -72(%rbp)
+	jmp	1f
+
+after_long:
+	cmpl	$0, CALL_SUBSTITUTED(%rsp)
+	jne	1f		/* then registers are to be as they were before */
+	mov	%rcx, -16(%rbp)
+	mov	%rdx, -24(%rbp)
+	save_others
+1:	mov	%rsp, %rdi
 	call	ml_agent_after
 	test	%eax, %eax
 	load_registers
-	mov	%rbp, %rsp
-	pop	%rbp
-	lea	8(%rsp), %rsp
-	jnz	4f
+	drop_frame
+	jnz	2f
 	ret
-4:	jmp	*-8(%rsp)
+2:	jmp	*-8(%rsp)
 
 	.section .note.GNU-stack, "", @progbits

@@ -3,25 +3,80 @@
 #ifndef ML_AGENT_X86_64_OFFSETS_H
 #define ML_AGENT_X86_64_OFFSETS_H
 
-#define CALL_BYTES        96
-#define CALL_SUBSTITUTED  88
-#define CALL_PLAIN        92
+#define CALL_BYTES         96
+#define CALL_THREAD        8
+#define CALL_SIZE          24
+#define CALL_WAYS          40
+#define CALL_PLAIN         88
+#define CALL_SUBSTITUTED   92
 
-#define DESCRIPTOR_ROLE   16
-#define ROLE_MALLOC       1
-#define ROLE_FREE         7
+#define MEMORY_MODE        12
+#define MEMORY_MIN         8192
+#define MEMORY_MAX         8200
+#define MEMORY_START       8232
+#define MEMORY_ALWAYS      8240
+#define MEMORY_EXACT       8256
+#define MEMORY_EPOCH       8268
+#define MEMORY_NOW         8320
+#define MEMORY_FILTER      90112
+#define MEMORY_THREADS     50880512
+#define MODE_ON            1
+#define TICK_SHIFT         24
+#define FILTER_HASH        0x9e3779b1
 
-#define MEMORY_MODE       12
-#define MEMORY_EXACT      8256
-#define MEMORY_ALWAYS     8240
-#define MEMORY_FILTER     90112
-#define MEMORY_THREADS    50880512
-#define MODE_ON           1
+#define THREAD_CALL        8
+#define THREAD_EVENTS      16
+#define THREAD_WALKER      32
+#define THREAD_BUDGET      40
+#define THREAD_STACK_START 48
+#define THREAD_STACK_SIZE  56
+#define THREAD_TID         64
+#define THREAD_TID_OFFSET  72
+#define THREAD_MEMO        104
+#define THREAD_TID_BITS    124
+#define THREAD_SHIFT       7
+#define THREAD_HASH        0x9e3779b1
+#define THREAD_HASH_SHIFT  20
+#define HEARTBEAT_MASK     16383
 
-#define THREAD_EVENTS     16
-#define THREAD_BUDGET     40
-#define THREAD_SHIFT      7
-#define THREAD_HASH_SHIFT 52
-#define HEARTBEAT_MASK    16383
+#define MEMO_TRACES        8192
+#define MEMO_WORDS         139264
+
+/* Places are told from there on, where all lines are and an instruction reaches. */
+#define RECENT_BASE          0x70000000
+#define RECENT_BITS          34
+#define RECENT_OWN_BIT       37
+#define RECENT_OWN           8
+#define RECENT_ADDRESS_SHIFT 13
+#define RECENT_INDEX         0x1ff8
+
+#define TRACE_IP             0
+#define TRACE_SP             8
+#define TRACE_BP             16
+#define TRACE_STACK          24
+#define TRACE_FIRST          28
+#define TRACE_REACH          32
+#define TRACE_EPOCH          36
+#define TRACE_COUNT          40
+#define TRACE_USES_BP        44
+#define TRACE_END            46
+#define TRACE_ALLOCS         48
+#define TRACE_BYTES          56
+#define TRACE_SHIFT          6
+#define WAYS_SHIFT           8
+#define WAYS_SP_SHIFT        20
+#define WAYS_HASH_SHIFT      55
+#define WORDS_UNROLLED       4
+#define END_COMPLETE         1
+#define WAYS_FACTOR          0x9e3779b97f4a7c15
+
+#define LINE_SIZE            20
+#define LINE_BORN            40
+#define KEY_USED             0x80000000
+#define KEY_BUSY             1
+#define KEY_PLACE            0x1fff
+#define KEY_STACK            13
+#define SIZE_LARGE           0x80000000
+#define LARGE_BYTES          262144
 
 #endif
