@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 10u
+#define ML_AGENT_VERSION 11u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 /** Of the page with the memory's address; where it is free for what is only passing. */
@@ -37,8 +37,8 @@
 #define ML_AGENT_WORDS        (1u << 22) /**< addresses in all stacks */
 #define ML_AGENT_MAP_EVENTS   (1u << 14)
 #define ML_AGENT_CALL_EVENTS  (1u << 17)
-#define ML_AGENT_ROWS         (1u << 20)
-#define ML_AGENT_ROW_PAGES    (1u << 18)
+#define ML_AGENT_ROWS         (1u << 22) /**< as many as in the kernel: rustc has 2 million */
+#define ML_AGENT_ROW_PAGES    (1u << 19)
 #define ML_AGENT_ROW_CACHE    (1u << 14)
 
 #define ML_AGENT_THREADS      4096u

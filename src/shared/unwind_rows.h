@@ -27,12 +27,20 @@
 #define ML_CFA_DEREF_RSP 8u  /* *(rsp + 8 * offset) + 8 * addend: OpenSSL's assembly */
 #define ML_CFA_RBX       9u  /* rbx + 8 * cfa_words */
 #define ML_CFA_GO_STACK  10u /* the goroutine stack that asmcgocall() left */
-#define ML_CFA_COUNT     11u
+#define ML_CFA_RSP_FAR   11u /* to 14: rsp + 16 * (cfa_words + 65536 * (rule - 11)) */
+#define ML_CFA_RSP_LAST  14u
+#define ML_CFA_COUNT     15u
 
 /* cfa_words of the two DEREF rules holds both numbers, each of 8 bits with a sign. */
 #define ML_DEREF_WORDS(offset, addend) ((int16_t)((addend)*256 + ((offset)&255)))
 #define ML_DEREF_OFFSET(cfa_words)     ((int8_t)((cfa_words)&255))
 #define ML_DEREF_ADDEND(cfa_words)     ((int8_t)((cfa_words) >> 8))
+
+/* Frames with arrays of 256 KiB and more (Rust's compiler and ninja have them), up to 4 MiB. At
+ * calls the CFA is a multiple of 16 bytes away from rsp, as the psABI wants the stack aligned
+ * there; here cfa_words has no sign. */
+#define ML_FAR_UNIT  16
+#define ML_FAR_TIMES 0x10000
 
 /* Where the caller's rbp is: bits 4 and 5 of ml_unwind_row.rules. */
 #define ML_RBP_SAME  0u /* unchanged */

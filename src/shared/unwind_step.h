@@ -79,6 +79,14 @@ ML_ALWAYS_INLINE uint64_t ml_unwind_go_stack(uint64_t sp, void *memory, int *fau
 	return top - depth + 8;
 }
 
+/** How far above rsp the CFA of a row of a kind from ML_CFA_RSP_FAR on is. */
+ML_ALWAYS_INLINE uint64_t ml_unwind_far_offset(struct ml_unwind_row row)
+{
+	uint64_t times = ML_ROW_CFA(row.rules) - ML_CFA_RSP_FAR;
+
+	return ML_FAR_UNIT * ((uint16_t)row.cfa_words + ML_FAR_TIMES * times);
+}
+
 /** The CFA of @p row; 0 when it cannot be told (never a real CFA). Sets *@p fault on a fault. */
 ML_ALWAYS_INLINE uint64_t ml_unwind_cfa(struct ml_unwind_row row, const struct ml_unwind_regs *regs,
 					void *memory, int *fault)
@@ -111,7 +119,7 @@ ML_ALWAYS_INLINE uint64_t ml_unwind_cfa(struct ml_unwind_row row, const struct m
 	case ML_CFA_GO_STACK:
 		return ml_unwind_go_stack(regs->sp, memory, fault);
 	default:
-		return 0;
+		return regs->sp + ml_unwind_far_offset(row);
 	}
 }
 

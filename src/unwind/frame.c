@@ -359,6 +359,20 @@ static void saved_add(const struct ml_frame *frame, struct ml_unwind_row *row)
 	row->rules |= ML_ROW_RULES(0, rbp, rbx);
 }
 
+/** The row of a CFA that may be too far above rsp for an ordinary one; else of kind ML_CFA_BAD. */
+static struct ml_unwind_row far_row(const struct ml_frame *frame)
+{
+	uint64_t units = (uint64_t)frame->cfa_offset / ML_FAR_UNIT, times = units / ML_FAR_TIMES;
+	struct ml_unwind_row row = {.cfa_words = (int16_t)units};
+
+	if (frame->cfa_rule || frame->cfa_register != ML_DWARF_RSP ||
+	    frame->cfa_offset % ML_FAR_UNIT || times > ML_CFA_RSP_LAST - ML_CFA_RSP_FAR)
+		return (struct ml_unwind_row){.rules = ML_CFA_BAD};
+	row.rules = (uint8_t)(ML_CFA_RSP_FAR + times);
+	saved_add(frame, &row);
+	return row;
+}
+
 struct ml_unwind_row ml_frame_row(const struct ml_frame *frame)
 {
 	struct ml_unwind_row row = {0};
@@ -372,8 +386,10 @@ struct ml_unwind_row ml_frame_row(const struct ml_frame *frame)
 		return (struct ml_unwind_row){.rules = ML_CFA_SIGNAL};
 	if (frame->ra == ML_RA_UNDEFINED)
 		return (struct ml_unwind_row){.rules = ML_CFA_END};
-	if (cfa == ML_CFA_BAD || frame->ra != ML_RA_CFA || frame->ra_offset != -8)
+	if (frame->ra != ML_RA_CFA || frame->ra_offset != -8)
 		return (struct ml_unwind_row){.rules = ML_CFA_BAD};
+	if (cfa == ML_CFA_BAD)
+		return far_row(frame);
 	row.cfa_words = (int16_t)cfa_words;
 	row.rules = cfa;
 	saved_add(frame, &row);

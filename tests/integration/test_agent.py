@@ -383,7 +383,7 @@ def test_target_ends_meanwhile(bench):
 def test_stacks_are_complete(bench):
     _, report, _ = bench.trace("deep", 20, options=AGENT)
     for function in ("leak_at_depth", "leak_in_callback", "leak_below_big_frame",
-                     "leak_below_alloca"):
+                     "leak_below_huge_frame", "leak_below_alloca"):
         site = report.sites_of(function)[0]
         assert site["stack_end"] == "complete", function
         assert site["frames"][-1]["symbol"] in ("_start", "__libc_start_main"), function

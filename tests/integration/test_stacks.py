@@ -21,7 +21,7 @@ def in_order(names, expected):
 def test_complete_without_frame_pointers(bench):
     _, report, _ = bench.trace("deep", 20)
     for function in ("leak_at_depth", "leak_in_callback", "leak_below_big_frame",
-                     "leak_below_alloca"):
+                     "leak_below_huge_frame", "leak_below_alloca"):
         site = report.sites_of(function)[0]
         assert site["stack_end"] == "complete", function
         assert site["frames"][0]["symbol"] == function
@@ -30,6 +30,7 @@ def test_complete_without_frame_pointers(bench):
     assert symbols(report, "leak_at_depth").count("descend") == 21
     assert in_order(symbols(report, "leak_in_callback"), ["leak_in_callback", "compare", "qsort_r"])
     assert in_order(symbols(report, "leak_below_big_frame"), ["big_frame", "main"])
+    assert in_order(symbols(report, "leak_below_huge_frame"), ["huge_frame", "main"])
     assert in_order(symbols(report, "leak_below_alloca"), ["variable_frame", "main"])
 
 

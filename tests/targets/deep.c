@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * Leaks below N recursive calls (first argument), and on the way through what makes unwinding hard:
- * a big frame, a variable-length one, a callback from the C library.
+ * a big frame, a huge one, a variable-length one, a callback from the C library.
  */
 #include "truth.h"
 
@@ -49,6 +49,23 @@ static NOINLINE void big_frame(void)
 	truth_keep(buffer);
 }
 
+static NOINLINE void leak_below_huge_frame(void)
+{
+	truth_keep(malloc(truth_opaque(353)));
+}
+
+/* More than a plain row tells, and registers of the caller's to find again below it. */
+static NOINLINE size_t huge_frame(size_t number)
+{
+	char buffer[3 << 20];
+	size_t a = truth_opaque(number), b = truth_opaque(a), c = truth_opaque(b);
+
+	truth_keep(buffer);
+	leak_below_huge_frame();
+	truth_keep(buffer);
+	return a + b + c;
+}
+
 static NOINLINE void leak_below_alloca(void)
 {
 	truth_keep(malloc(truth_opaque(401)));
@@ -73,6 +90,8 @@ int main(int argc, char **argv)
 	truth_site("leak_in_callback", 0, 211, 1);
 	big_frame();
 	truth_site("leak_below_big_frame", 0, 307, 1);
+	truth_opaque(huge_frame(3));
+	truth_site("leak_below_huge_frame", 0, 353, 1);
 	variable_frame(truth_opaque(1234));
 	truth_site("leak_below_alloca", 0, 401, 1);
 	truth_done();

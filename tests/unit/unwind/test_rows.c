@@ -101,6 +101,25 @@ static void test_cfa_instructions(void **state)
 	assert_rules(BYTES(DW_CFA_def_cfa_expression, 2, DW_OP_breg6, 16), ML_CFA_RBP, 2, 0);
 }
 
+static void test_big_frames(void **state)
+{
+	/* 256 KiB less 8 bytes is the last that an ordinary row tells */
+	assert_rules(BYTES(DW_CFA_def_cfa_offset, 0xf8, 0xff, 0x0f), ML_CFA_RSP, INT16_MAX, 0);
+	assert_rules(BYTES(DW_CFA_def_cfa_offset, 0x80, 0x80, 0x10), ML_CFA_RSP_FAR, 0x4000, 0);
+	assert_rules(BYTES(DW_CFA_def_cfa_offset, 0x80, 0x80, 0x10, DW_CFA_offset | 6, 6,
+			   DW_CFA_offset | 3, 7),
+		     ML_ROW_RULES(ML_CFA_RSP_FAR, ML_RBP_CFA, ML_RBX_BELOW_RBP), 0x4000, -6);
+	/* 1 MiB, and 4 MiB less 16 bytes */
+	assert_rules(BYTES(DW_CFA_def_cfa_offset, 0x80, 0x80, 0xc0, 0x00), ML_CFA_RSP_FAR + 1, 0,
+		     0);
+	assert_rules(BYTES(DW_CFA_def_cfa_offset, 0xf0, 0xff, 0xff, 0x01), ML_CFA_RSP_LAST, -1, 0);
+	/* more, not a multiple of 16, below rsp, and from another register */
+	assert_rules(BYTES(DW_CFA_def_cfa_offset, 0x80, 0x80, 0x80, 0x02), ML_CFA_BAD, 0, 0);
+	assert_rules(BYTES(DW_CFA_def_cfa_offset, 0x88, 0x80, 0x10), ML_CFA_BAD, 0, 0);
+	assert_rules(BYTES(DW_CFA_def_cfa_offset_sf, 0x80, 0x80, 0x04), ML_CFA_BAD, 0, 0);
+	assert_rules(BYTES(DW_CFA_def_cfa, 6, 0x80, 0x80, 0x10), ML_CFA_BAD, 0, 0);
+}
+
 static void test_expressions(void **state)
 {
 	assert_rules(BYTES(DW_CFA_def_cfa_expression, 11, DW_OP_breg7, 8, DW_OP_breg16, 0,
@@ -187,8 +206,6 @@ static void test_what_rows_cannot_tell(void **state)
 	assert_rules(BYTES(DW_CFA_def_cfa_offset, 9), ML_CFA_BAD, 0, 0);
 	assert_rules(BYTES(DW_CFA_offset | 16, 2), ML_CFA_BAD, 0, 0);
 	assert_rules(BYTES(DW_CFA_def_cfa_expression, 1, DW_OP_lit0), ML_CFA_BAD, 0, 0);
-	/* a CFA offset of 2^18 bytes and more does not fit */
-	assert_rules(BYTES(DW_CFA_def_cfa_offset, 0x80, 0x80, 0x10), ML_CFA_BAD, 0, 0);
 
 	struct ml_unwind_rows rows = rows_of(BYTES(DW_CFA_def_cfa_register, 10));
 
@@ -420,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_function_with_a_frame_pointer),
 		cmocka_unit_test(test_advances),
 		cmocka_unit_test(test_cfa_instructions),
+		cmocka_unit_test(test_big_frames),
 		cmocka_unit_test(test_expressions),
 		cmocka_unit_test(test_signal_frame),
 		cmocka_unit_test(test_register_rules),

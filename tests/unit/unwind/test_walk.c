@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#define STACK_ADDRESS 0x7000
+#define STACK_ADDRESS 0x7000000
 #define STACK_WORDS   64
 #define CODE_ADDRESS  0x100000
 
@@ -156,6 +156,19 @@ static void test_frame_found_by_rbx(void **state)
 	rbx_check(row, 0, ML_WALK_NO_UNWIND_INFO);
 }
 
+/** A frame of more than 1 MiB. */
+static void test_far_frame(void **state)
+{
+	struct scene scene = {.rows = {{.rules = ML_CFA_RSP_FAR + 1, .cfa_words = -0x7000},
+				       {.rules = ML_CFA_END}},
+			      .count = 2};
+	const uint64_t distance = (0x10000 + 0x9000) * ML_FAR_UNIT;
+
+	scene.stack.words[5] = in_row(1);
+	assert_int_equal(walk(&scene, at(6) - distance, 0, 16), ML_WALK_COMPLETE);
+	assert_int_equal(scene.frame_count, 2);
+}
+
 /** asmcgocall(): from the thread's stack back to a goroutine's, which may lie below. */
 static void test_stack_of_a_goroutine(void **state)
 {
@@ -269,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_each_rule_reaches_the_caller),
 		cmocka_unit_test(test_rbp_rules),
 		cmocka_unit_test(test_frame_found_by_rbx),
+		cmocka_unit_test(test_far_frame),
 		cmocka_unit_test(test_stack_of_a_goroutine),
 		cmocka_unit_test(test_return_address_zero_is_the_end),
 		cmocka_unit_test(test_signal_frame),
