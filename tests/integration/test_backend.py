@@ -22,7 +22,7 @@ def test_busy_target_is_traced_from_inside(bench):
     assert report["sampling"]["mode"] == "all"
     assert "over --max-overhead" in run.err()
     assert report.site("leak_when_hot") == expected
-    assert 0 < report["cost"]["target_cpu_fraction"] < 1
+    assert 0 < report["cost"]["target_cpu_fraction"] <= 1
 
 
 def test_idle_target_stays_with_bpf(bench):
