@@ -45,10 +45,11 @@ def test_agent_cannot_go_there(bench):
     """A filter that would kill it: stays with bpf, and says so."""
     target = bench.target("without", "-e", "kill", "gettid", bench.programs["hot"])
     run = bench.attach(target.pid)
+    helpers.wait_for(lambda: "it stays so" in run.err(), 30, "it says that it stays")
     truth = target.work(30)
     run.interrupt()
     assert run.final()["backend"] == "bpf"
-    assert "it stays so" in run.err() and "gettid" in run.err()
+    assert "gettid" in run.err()
     site = truth["leak_when_hot"]
     assert run.final().site("leak_when_hot") == (site["bytes"], site["count"])
     assert target.finish() == 0
