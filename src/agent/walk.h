@@ -35,6 +35,9 @@ struct walk {
 /* A stack grows down: so far below the known part it still is the same one. */
 #define STACK_GROWTH (256u << 10)
 #define STACK_REACH  (64u << 20)
+/* A signal frame and what the kernel leaves free above it (the red zone, the room of the extended
+ * registers, 11 KiB with AMX) are less. */
+#define SIGNAL_REACH (16u << 10)
 
 /*
  * Whether the word that @address is in can be read. A system call with nothing to do fails in one
@@ -293,6 +296,14 @@ static void leave_stack(struct walk *walk)
 	walk->page = NO_PAGE;
 }
 
+/* A signal handler may run on a stack of its own (sigaltstack); what it interrupted is on another,
+ * wherever that lies. @sp is where the signal frame is. */
+static inline bool leaves_by_signal(struct ml_unwind_row row, uint64_t sp, uint64_t interrupted_sp)
+{
+	return UNLIKELY(ML_ROW_CFA(row.rules) == ML_CFA_SIGNAL) &&
+	       interrupted_sp - sp > SIGNAL_REACH;
+}
+
 /* A step through HotSpot's code. Of the words it reads the last but one is the saved rbp. What it
  * reads of HotSpot's structures stays as it is while there are frames of that code. */
 RARE static uint32_t step_java(struct walk *walk, const struct ml_java_layout *java,
@@ -364,7 +375,12 @@ static uint32_t walk_stack(struct walk *walk, uint32_t *end)
 		if (UNLIKELY(ML_ROW_CFA(row.rules) == ML_CFA_GO_STACK))
 			leave_stack(walk);
 		walk->last_count = 0;
+
+		uint64_t sp = regs->sp;
+
 		*end = ml_unwind_by_row(row, regs, walk);
+		if (leaves_by_signal(row, sp, regs->sp))
+			leave_stack(walk);
 		for (uint32_t i = 0; i < walk->last_count; i++) {
 			if ((int)i != saved_bp) {
 				depend(walk, walk->last[i]);

@@ -135,3 +135,14 @@ def test_exec_is_followed_from_the_start(tmp_path):
     command = "exec /usr/bin/python3 -c '%s'" % IMPORTS
     check_whole(*helpers.run_memleak(["--json", "--", "/bin/sh", "-c", command],
                                      str(tmp_path), seconds=40), 3000)
+
+
+@pytest.mark.parametrize("backend", ["bpf", "agent"])
+def test_handler_on_a_stack_of_its_own(bench, backend):
+    """The walk goes on in what the signal interrupted, wherever that stack lies."""
+    _, report, _ = bench.trace("altstack", options=("--backend", backend))
+    for function, interrupted in (("leak_in_main_handler", "main"),
+                                  ("leak_in_thread_handler", "thread")):
+        site = report.sites_of(function)[0]
+        assert site["stack_end"] == "complete", site
+        assert in_order(symbols(report, function), [function, "interrupted", interrupted])
