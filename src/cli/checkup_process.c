@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "trace/module_cache.h"
+#include "trace/process_allocators.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -69,25 +70,6 @@ static void check_seccomp(struct ml_checkup *checkup, const struct ml_process *p
 			       ml_strdup("it has a system call filter; probes pass it"), NULL);
 }
 
-/* The modules as the tracer offers them: the program first, then by falling address. */
-static size_t fill_candidates(const struct ml_code_map *code, struct ml_allocator_candidate *list)
-{
-	size_t count = 0;
-
-	for (int wanted = 1; wanted >= 0; wanted--) {
-		for (size_t i = code->mapped_count; i-- > 0;) {
-			struct ml_module *module = code->list.items[i].module;
-
-			if (!module || ml_module_is_executable(module) != (bool)wanted ||
-			    (count && list[count - 1].module == module))
-				continue;
-			list[count] = (struct ml_allocator_candidate){module, wanted && !count};
-			count++;
-		}
-	}
-	return count;
-}
-
 static void tell_allocators(struct ml_checkup *checkup, const struct ml_allocators *allocators)
 {
 	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
@@ -120,11 +102,9 @@ static void tell_allocators(struct ml_checkup *checkup, const struct ml_allocato
 static void check_code(struct ml_checkup *checkup, const struct ml_code_map *code,
 		       const struct ml_allocator_options *options)
 {
-	ML_FREE_CLEANUP struct ml_allocator_candidate *list =
-		ml_alloc((code->mapped_count + 1) * sizeof(*list));
 	struct ml_allocators allocators = {0};
 	ML_ERROR_CLEANUP struct ml_error *error =
-		ml_allocators_find(list, fill_candidates(code, list), options, &allocators);
+		ml_code_map_allocators(code, options, &allocators);
 
 	if (code->unreadable)
 		ml_checkup_add(checkup, "files", ML_CHECK_WARN,

@@ -2,6 +2,7 @@
 #include "cli/targets.h"
 
 #include "cli/note.h"
+#include "target/emulator.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -73,6 +74,17 @@ static void take_problem(struct ml_target *target, struct ml_error *error)
 	target->problem = error;
 }
 
+/* Whose allocations are seen, where that is not the program's. */
+static void note_emulator(const struct ml_target *target)
+{
+	const char *exe = ml_process_exe(target->process);
+
+	if (ml_emulation_of(exe) == ML_EMULATION_FOREIGN)
+		ml_note("process %d is %s, which runs a program of another machine: its own "
+			"allocations are shown, not those of the program",
+			(int)target->pid, exe);
+}
+
 bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target)
 {
 	const struct ml_tracer_ops *ops = targets->tracer->ops;
@@ -82,6 +94,8 @@ bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target)
 		error = ops->refresh_process(targets->tracer, target->pid);
 	else
 		error = ops->add_process(targets->tracer, target->process);
+	if (!target->is_attached && !error)
+		note_emulator(target);
 	target->is_attached = target->is_attached || !error;
 	take_problem(target, error);
 	return target->is_attached;
@@ -93,6 +107,8 @@ void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target)
 	target->is_noted = false;
 	take_problem(target, targets->tracer->ops->renew_process(targets->tracer, target->process));
 	target->is_attached = !target->problem;
+	if (target->is_attached)
+		note_emulator(target);
 }
 
 /* An exec nobody told us of. The tracer may have noticed it by itself and traces the new image

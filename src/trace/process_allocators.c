@@ -2,6 +2,7 @@
 #include "trace/process_allocators.h"
 
 #include "base/file.h"
+#include "target/emulator.h"
 
 #include <string.h>
 
@@ -52,11 +53,29 @@ static struct ml_allocator_candidate *candidates_of(const struct ml_code_map *co
 	return list;
 }
 
+/* A process in which code is translated must be left alone. */
+static struct ml_error *refuse_translated(const struct ml_code_map *code)
+{
+	ml_array_each (it, &code->list)
+		if (it->module &&
+		    ml_emulation_of(ml_module_name(it->module)) == ML_EMULATION_TRANSLATED)
+			return ml_error_new(ML_ERROR_TARGET,
+					    "%s translates the program's code, so breakpoints and "
+					    "patches in it would end the program: run it without",
+					    ml_module_name(it->module));
+	return NULL;
+}
+
 struct ml_error *ml_code_map_allocators(const struct ml_code_map *code,
 					const struct ml_allocator_options *options,
 					struct ml_allocators *out)
 {
+	struct ml_error *error = refuse_translated(code);
 	size_t count;
+
+	if (error)
+		return error;
+
 	ML_FREE_CLEANUP struct ml_allocator_candidate *candidates = candidates_of(code, &count);
 
 	return ml_allocators_find(candidates, count, options, out);

@@ -6,7 +6,8 @@
 #include "allocators/allocator.h"
 #include "trace/code_map.h"
 
-/** Finds them among the modules of @p code. */
+/** Finds them among the modules of @p code. ML_ERROR_TARGET where its code is translated
+ * (target/emulator.h): such a process must not be changed. */
 struct ml_error *ml_code_map_allocators(const struct ml_code_map *code,
 					const struct ml_allocator_options *options,
 					struct ml_allocators *out);
