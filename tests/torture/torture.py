@@ -63,7 +63,7 @@ def state(pid):
                     anonymous.append(words[0])
                 continue
             memory.seek(start)
-            code[start] = memory.read(end - start)
+            code[start, words[-1].strip()] = memory.read(end - start)
     return code, anonymous
 
 
@@ -72,14 +72,19 @@ def differs(before, after):
     if before[1] != after[1]:
         return "mappings without a file: %s, then %s" % (before[1], after[1])
     if before[0].keys() != after[0].keys():
-        return "other files are mapped"
-    for start, bytes_before in before[0].items():
-        if bytes_before == after[0][start]:
+        return "other files are mapped: %s" % sorted(before[0].keys() ^ after[0].keys())
+    for place, bytes_before in before[0].items():
+        if bytes_before == after[0][place]:
             continue
-        for i, (one, other) in enumerate(zip(bytes_before, after[0][start])):
+        for i, (one, other) in enumerate(zip(bytes_before, after[0][place])):
             if one != other and 0xcc not in (one, other):
-                return "code at %x: %02x, then %02x" % (start + i, one, other)
+                return "code at %x: %02x, then %02x" % (place[0] + i, one, other)
     return None
+
+
+def command_line(pid):
+    with open("/proc/%d/cmdline" % pid, encoding="utf-8", errors="replace") as text:
+        return text.read()
 
 
 def leftovers(pid):
@@ -252,7 +257,11 @@ class Nginx(Http):
         self.load(self.get)
         with open("/proc/%d/task/%d/children" % (server.pid, server.pid),
                   encoding="ascii") as text:
-            return [server.pid] + [int(word) for word in text.read().split()]
+            workers = [int(word) for word in text.read().split()]
+        # They take that name when all is loaded that they need to change their user.
+        wait_for(lambda: all("worker process" in command_line(pid) for pid in workers),
+                 "nginx's workers work")
+        return [server.pid] + workers
 
 
 class Node(Http):
