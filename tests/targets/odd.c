@@ -162,10 +162,20 @@ static void forbid(size_t number)
 	expect(!forbid_in(number, 0));
 }
 
+/* Set by a thread that has a filter now. */
+static int has_filtered_thread;
+
+static void wait_for_filter(void)
+{
+	while (!__atomic_load_n(&has_filtered_thread, __ATOMIC_ACQUIRE))
+		usleep(1000);
+}
+
 static void *live_filtered(void *number)
 {
 	expect(!forbid_in((size_t)number, 0));
 	truth_event("filtered");
+	__atomic_store_n(&has_filtered_thread, 1, __ATOMIC_RELEASE);
 	for (;;)
 		pause();
 	return NULL;
@@ -176,6 +186,7 @@ static void forbid_in_thread(size_t number)
 	pthread_t thread;
 
 	expect(!pthread_create(&thread, NULL, live_filtered, (void *)number));
+	wait_for_filter();
 }
 
 /* Only read(), write(), exit() and sigreturn() from here on. */
@@ -192,6 +203,7 @@ static void *live_strictly(void *unused)
 	char byte;
 
 	prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
+	__atomic_store_n(&has_filtered_thread, 1, __ATOMIC_RELEASE);
 	while (read(STDERR_FILENO, &byte, 1) < 0)
 		;
 	return unused;
@@ -205,6 +217,7 @@ static void be_strict_in_thread(size_t unused)
 	(void)unused;
 	expect(!pipe(pipe_ends) && dup2(pipe_ends[0], STDERR_FILENO) == STDERR_FILENO);
 	expect(!pthread_create(&thread, NULL, live_strictly, NULL));
+	wait_for_filter();
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
