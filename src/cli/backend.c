@@ -181,6 +181,9 @@ static void move_to_agent(struct ml_session *session, struct ml_tracer_options *
 		ml_moving_tracer_move(session->tracer, wanted, &move);
 
 	begin_window(watch);
+	/* All that was traced has ended meanwhile. */
+	if (!error && !move.processes && !move.problem)
+		return;
 	if (error || !move.processes)
 		stay(watch, share, ml_error_message(error ? error : move.problem));
 	else

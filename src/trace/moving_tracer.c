@@ -394,8 +394,12 @@ static struct ml_error *move_process(struct moving_tracer *moving, struct ml_pro
 static struct ml_error *begin_agent(struct moving_tracer *moving,
 				    const struct ml_tracer_options *options)
 {
-	struct ml_error *error = ml_agent_tracer_create(options, &moving->agent);
+	struct ml_error *error;
 
+	/* There was nothing to move at the last time. */
+	if (moving->agent)
+		return NULL;
+	error = ml_agent_tracer_create(options, &moving->agent);
 	if (error)
 		return error;
 	error = listen_to(moving, moving->agent);
