@@ -12,7 +12,7 @@
 static uint32_t tid_of(struct ml_agent_memory *memory, struct ml_agent_thread *thread)
 {
 	if (!thread || !thread->tid_offset)
-		return (uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0);
+		return gettid(memory);
 	tid_number(memory, thread);
 	return thread->tid;
 }
@@ -42,7 +42,7 @@ static void tell_call(struct ml_agent_memory *memory, struct ml_agent_thread *th
 
 	if (!event)
 		return;
-	now_ns = monotonic_ns();
+	now_ns = monotonic_ns(memory);
 	event->time_ns = now_ns ? now_ns : LOAD(memory->now_ns);
 	event->size = size;
 	event->address = address;

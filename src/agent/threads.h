@@ -7,6 +7,20 @@
 /* Where C libraries keep a thread's tid is looked for in so many bytes behind the pointer. */
 #define TID_REACH 1024u
 
+/* Where a filter of system calls would answer otherwise than the kernel, or kill. */
+static inline bool may_call(const struct ml_agent_memory *memory, enum ml_agent_call call)
+{
+	return !(LOAD(memory->header.denied) & call);
+}
+
+/* 0 when it cannot be had. */
+static uint32_t gettid(const struct ml_agent_memory *memory)
+{
+	return may_call(memory, ML_AGENT_CALL_GETTID)
+		       ? (uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0)
+		       : 0;
+}
+
 static uint32_t *tid_at(uint64_t pointer, uint32_t offset)
 {
 	return (uint32_t *)(pointer + offset);
@@ -18,6 +32,8 @@ static uint32_t find_tid(uint64_t pointer, uint32_t tid)
 {
 	uint64_t end = (pointer | (ML_AGENT_PAGE - 1)) + 1;
 
+	if (!tid)
+		return 0;
 	if (pointer + ML_AGENT_TID_GLIBC + 4 <= end && *tid_at(pointer, ML_AGENT_TID_GLIBC) == tid)
 		return ML_AGENT_TID_GLIBC;
 	if (pointer + ML_AGENT_TID_MUSL + 4 <= end && *tid_at(pointer, ML_AGENT_TID_MUSL) == tid)
@@ -32,7 +48,8 @@ static uint32_t find_tid(uint64_t pointer, uint32_t tid)
 
 static void number_tid(struct ml_agent_memory *memory, struct ml_agent_thread *thread, uint32_t tid)
 {
-	uint32_t number = __atomic_add_fetch(&memory->tid_count, 1, __ATOMIC_RELAXED);
+	uint32_t number =
+		tid ? __atomic_add_fetch(&memory->tid_count, 1, __ATOMIC_RELAXED) : ML_AGENT_TIDS;
 
 	thread->tid = tid;
 	thread->tid_number = number < ML_AGENT_TIDS ? number : 0;
@@ -47,7 +64,7 @@ static uint32_t new_tid(const struct ml_agent_memory *memory, uint64_t pointer)
 	uint32_t offset = memory->header.tid_offset;
 	uint32_t tid = offset ? *tid_at(pointer, offset) : 0;
 
-	return tid ? tid : (uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0);
+	return tid ? tid : gettid(memory);
 }
 
 static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread, uint64_t old,
@@ -70,11 +87,15 @@ static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread
 	return true;
 }
 
-static bool is_alive(const struct ml_agent_thread *thread)
+/* What cannot be asked is alive. */
+static bool is_alive(const struct ml_agent_memory *memory, const struct ml_agent_thread *thread)
 {
-	long pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
+	long pid;
 
-	return system_call(SYS_TGKILL, pid, thread->tid, 0, 0, 0, 0) == 0;
+	if (!may_call(memory, ML_AGENT_CALL_TGKILL))
+		return true;
+	pid = system_call(SYS_GETPID, 0, 0, 0, 0, 0, 0);
+	return system_call(SYS_TGKILL, pid, thread->tid, 0, 0, 0, 0) != -ESRCH;
 }
 
 /* A place for a new thread, if need be that of one that has ended. */
@@ -94,7 +115,7 @@ RARE static struct ml_agent_thread *thread_new(struct ml_agent_memory *memory, u
 			&memory->threads[(first + i) & (ML_AGENT_THREADS - 1)];
 		uint64_t old = LOAD(thread->pointer);
 
-		if (old && is_alive(thread))
+		if (old && is_alive(memory, thread))
 			continue;
 		if (claim(memory, thread, old, pointer))
 			return thread;
@@ -121,7 +142,9 @@ static struct ml_agent_thread *thread_of(struct ml_agent_memory *memory)
 RARE static void look_at_tid(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 			     uint32_t tid)
 {
-	if ((uint32_t)system_call(SYS_GETTID, 0, 0, 0, 0, 0, 0) == tid)
+	uint32_t own = gettid(memory);
+
+	if (own == tid || !own)
 		number_tid(memory, thread, tid);
 	else
 		thread->tid_offset = 0;
@@ -141,20 +164,21 @@ static inline uint32_t tid_number(struct ml_agent_memory *memory, struct ml_agen
 }
 
 /* CLOCK_MONOTONIC; 0 when it cannot be had. */
-static uint64_t monotonic_ns(void)
+static uint64_t monotonic_ns(const struct ml_agent_memory *memory)
 {
 	struct {
 		long seconds, ns;
 	} now;
 
-	if (system_call(SYS_CLOCK_GETTIME, 1, (long)&now, 0, 0, 0, 0))
+	if (!may_call(memory, ML_AGENT_CALL_CLOCK_GETTIME) ||
+	    system_call(SYS_CLOCK_GETTIME, 1, (long)&now, 0, 0, 0, 0))
 		return 0;
 	return (uint64_t)now.seconds * 1000000000u + (uint64_t)now.ns;
 }
 
 RARE static void check_heartbeat(struct ml_agent_memory *memory)
 {
-	if (monotonic_ns() > LOAD(memory->now_ns) + ML_AGENT_LAPSE_NS)
+	if (monotonic_ns(memory) > LOAD(memory->now_ns) + ML_AGENT_LAPSE_NS)
 		__atomic_store_n(&memory->header.mode, ML_AGENT_LAPSED, __ATOMIC_RELAXED);
 }
 

@@ -17,7 +17,8 @@ RARE static bool wait_for_code(struct ml_agent_memory *memory, uint32_t epoch)
 		long seconds, ns;
 	} slice = {0, 1000000};
 
-	if (LOAD(memory->epoch_waited) == epoch || !LOAD(memory->is_listening))
+	if (LOAD(memory->epoch_waited) == epoch || !LOAD(memory->is_listening) ||
+	    !may_call(memory, ML_AGENT_CALL_NANOSLEEP))
 		return false;
 	for (uint32_t i = 0; i < CODE_WAITS && LOAD(memory->is_listening); i++) {
 		if (LOAD(memory->epoch) != epoch)

@@ -307,10 +307,9 @@ static struct ml_error *patch_all(struct ml_arming *arming)
 static struct ml_error *arm_with_stop(struct ml_arming *arming)
 {
 	struct ml_agent_header *header = &arming->injection->memory->header;
-	struct ml_error *error = ml_step_check_filter(&arming->step);
+	struct ml_error *error = move_threads(arming);
 
-	if (!error)
-		error = move_threads(arming);
+	header->denied = ml_step_denied(&arming->step);
 	if (!error)
 		error = patch_all(arming);
 	if (!error && arming->injection->patched)
@@ -420,7 +419,8 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 		.first = header->patch_count,
 		.step = {.process = injection->process, .pid = ml_process_pid(injection->process)}};
 	ML_FREE_CLEANUP struct ml_site *sites = ml_alloc(sizeof(*sites) * (count + 1));
-	struct ml_error *error = ml_filter_look(injection->process, &arming.step.filter);
+	struct ml_error *error =
+		ml_filter_look(injection->process, &arming.step.filter, &arming.step.denied);
 
 	arming.sites = sites;
 	for (enum turn turn = 0; turn < TURNS && !error; turn++)

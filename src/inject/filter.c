@@ -2,20 +2,21 @@
 #include "inject/filter.h"
 
 #include "base/file.h"
+#include "inject/filter_program.h"
+#include "inject/filter_trial.h"
+#include "shared/agent_abi.h"
 #include "target/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef PTRACE_SECCOMP_GET_FILTER
@@ -27,260 +28,42 @@
 /* Ancestors of a process that are looked at. */
 #define ANCESTORS_MAX 64
 
+/* ---- what the agent calls ----------------------------------------------------------------------
+ */
+
+#define TGKILL_PID 0 /* the argument that the agent takes from getpid() */
+
+/* src/agent: system_call(). Pointers are into the caller's stack. */
 static const struct {
-	const char *name;
-	long number;
-	bool is_agents; /* else one that gets it in */
-	bool must_work; /* else an error will do */
+	struct ml_filter_call call;
+	enum ml_agent_call bit;
 } calls[] = {
-	{"gettid", SYS_gettid, true, false},
-	{"getpid", SYS_getpid, true, false},
-	{"nanosleep", SYS_nanosleep, true, false},
-	{"tgkill", SYS_tgkill, true, false},
-	{"clock_gettime", SYS_clock_gettime, true, false},
-	{"rt_sigprocmask", SYS_rt_sigprocmask, true, false},
-	{"mmap", SYS_mmap, false, true},
-	{"mprotect", SYS_mprotect, false, true},
-	{"munlock", SYS_munlock, false, false},
-	{"munmap", SYS_munmap, false, true},
-	{"madvise", SYS_madvise, false, true},
-	{"close", SYS_close, false, true},
-	{"memfd_create", SYS_memfd_create, false, false},
+	{{.number = SYS_gettid}, ML_AGENT_CALL_GETTID},
+	{{.number = SYS_getpid}, ML_AGENT_CALL_TGKILL},
+	{{.number = SYS_tgkill, .unknown = ML_FILTER_UNKNOWN_ARGUMENT(1)}, ML_AGENT_CALL_TGKILL},
+	{{.number = SYS_nanosleep, .unknown = ML_FILTER_UNKNOWN_ARGUMENT(0)},
+	 ML_AGENT_CALL_NANOSLEEP},
+	{{.number = SYS_clock_gettime,
+	  .arguments = {CLOCK_MONOTONIC},
+	  .unknown = ML_FILTER_UNKNOWN_ARGUMENT(1)},
+	 ML_AGENT_CALL_CLOCK_GETTIME},
+	{{.number = SYS_rt_sigprocmask,
+	  .arguments = {(uint64_t)-1, 0, 0, sizeof(uint64_t)},
+	  .unknown = ML_FILTER_UNKNOWN_ARGUMENT(1)},
+	 ML_AGENT_CALL_RT_SIGPROCMASK},
+	{{.number = SYS_futex,
+	  .arguments = {0, FUTEX_CMP_REQUEUE_PRIVATE},
+	  .unknown = ML_FILTER_UNKNOWN_ARGUMENT(0) | ML_FILTER_UNKNOWN_ARGUMENT(4)},
+	 ML_AGENT_CALL_FUTEX},
 };
 
-#define CALL_COUNT (sizeof(calls) / sizeof(calls[0]))
-
-/* ---- one filter, run ---------------------------------------------------------------------------
- */
-
-struct machine {
-	uint32_t a, x, memory[BPF_MEMWORDS];
-	struct seccomp_data data;
-};
-
-static bool load(struct machine *machine, const struct sock_filter *it)
+static bool passes(uint32_t answer)
 {
-	uint32_t value = it->k;
-
-	switch (BPF_MODE(it->code)) {
-	case BPF_IMM:
-		break;
-	case BPF_ABS:
-		if (BPF_CLASS(it->code) != BPF_LD || it->k % 4 ||
-		    it->k > sizeof(machine->data) - sizeof(value))
-			return false;
-		memcpy(&value, (const char *)&machine->data + it->k, sizeof(value));
-		break;
-	case BPF_MEM:
-		if (it->k >= BPF_MEMWORDS)
-			return false;
-		value = machine->memory[it->k];
-		break;
-	case BPF_LEN:
-		value = sizeof(machine->data);
-		break;
-	default:
-		return false;
-	}
-	if (BPF_CLASS(it->code) == BPF_LD)
-		machine->a = value;
-	else
-		machine->x = value;
-	return true;
+	answer &= SECCOMP_RET_ACTION_FULL;
+	return answer == SECCOMP_RET_ALLOW || answer == SECCOMP_RET_LOG;
 }
 
-static bool calculate(struct machine *machine, const struct sock_filter *it)
-{
-	uint32_t b = BPF_SRC(it->code) == BPF_X ? machine->x : it->k;
-
-	switch (BPF_OP(it->code)) {
-	case BPF_ADD:
-		machine->a += b;
-		return true;
-	case BPF_SUB:
-		machine->a -= b;
-		return true;
-	case BPF_MUL:
-		machine->a *= b;
-		return true;
-	case BPF_DIV:
-		machine->a = b ? machine->a / b : 0;
-		return b != 0;
-	case BPF_AND:
-		machine->a &= b;
-		return true;
-	case BPF_OR:
-		machine->a |= b;
-		return true;
-	case BPF_XOR:
-		machine->a ^= b;
-		return true;
-	case BPF_LSH:
-		machine->a = b < 32 ? machine->a << b : 0;
-		return true;
-	case BPF_RSH:
-		machine->a = b < 32 ? machine->a >> b : 0;
-		return true;
-	case BPF_NEG:
-		machine->a = -machine->a;
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* How many instructions a jump passes over. */
-static uint32_t jump(const struct machine *machine, const struct sock_filter *it)
-{
-	uint32_t b = BPF_SRC(it->code) == BPF_X ? machine->x : it->k;
-	bool is_true = false;
-
-	switch (BPF_OP(it->code)) {
-	case BPF_JA:
-		return it->k;
-	case BPF_JEQ:
-		is_true = machine->a == b;
-		break;
-	case BPF_JGT:
-		is_true = machine->a > b;
-		break;
-	case BPF_JGE:
-		is_true = machine->a >= b;
-		break;
-	case BPF_JSET:
-		is_true = machine->a & b;
-		break;
-	}
-	return is_true ? it->jt : it->jf;
-}
-
-static bool store(struct machine *machine, const struct sock_filter *it)
-{
-	if (it->k >= BPF_MEMWORDS)
-		return false;
-	machine->memory[it->k] = BPF_CLASS(it->code) == BPF_ST ? machine->a : machine->x;
-	return true;
-}
-
-static void move(struct machine *machine, const struct sock_filter *it)
-{
-	if (BPF_MISCOP(it->code) == BPF_TAX)
-		machine->x = machine->a;
-	else
-		machine->a = machine->x;
-}
-
-uint32_t ml_filter_run(const struct sock_filter *code, size_t count, uint32_t number)
-{
-	struct machine machine = {
-		.data = {.nr = (int)number, .arch = AUDIT_ARCH_X86_64},
-	};
-	bool is_right = true;
-
-	/* Jumps go forward only, so it ends. */
-	for (size_t at = 0; at < count && is_right; at++) {
-		const struct sock_filter *it = &code[at];
-
-		switch (BPF_CLASS(it->code)) {
-		case BPF_LD:
-		case BPF_LDX:
-			is_right = load(&machine, it);
-			break;
-		case BPF_ST:
-		case BPF_STX:
-			is_right = store(&machine, it);
-			break;
-		case BPF_ALU:
-			is_right = calculate(&machine, it);
-			break;
-		case BPF_JMP:
-			at += jump(&machine, it);
-			break;
-		case BPF_MISC:
-			move(&machine, it);
-			break;
-		case BPF_RET:
-			return BPF_RVAL(it->code) == BPF_A ? machine.a : it->k;
-		}
-	}
-	return SECCOMP_RET_KILL_PROCESS;
-}
-
-/* ---- the filters of a thread ------------------------------------------------------------------
- */
-
-static bool passes(uint32_t answer, bool must_work)
-{
-	switch (answer & SECCOMP_RET_ACTION_FULL) {
-	case SECCOMP_RET_ALLOW:
-	case SECCOMP_RET_LOG:
-		return true;
-	case SECCOMP_RET_ERRNO:
-		return !must_work;
-	default:
-		return false;
-	}
-}
-
-static struct ml_error *would_not_pass(pid_t pid, const char *name)
-{
-	return ml_error_new(ML_ERROR_UNSUPPORTED,
-			    "process %d has a seccomp filter that does not let the agent's system "
-			    "call %s pass; use --backend bpf",
-			    pid, name);
-}
-
-/* Whoever may read a filter may also suspend it for what gets the agent in, but not on a thread
- * that is held with other options. */
-static struct ml_error *check_filter(const struct ml_stop *stop, const struct sock_filter *code,
-				     size_t count)
-{
-	for (size_t i = 0; i < CALL_COUNT; i++)
-		if ((stop->is_held || calls[i].is_agents) &&
-		    !passes(ml_filter_run(code, count, (uint32_t)calls[i].number),
-			    calls[i].must_work))
-			return would_not_pass(stop->pid, calls[i].name);
-	return NULL;
-}
-
-static struct ml_error *check_thread(const struct ml_stop *stop, pid_t tid)
-{
-	struct ml_error *error = NULL;
-
-	for (unsigned long i = 0; !error && i < FILTERS_MAX; i++) {
-		long count = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, i, NULL);
-
-		/* ENOENT: that was the last; EINVAL: it has none; ESRCH: killed meanwhile. */
-		if (count < 0 && (errno == ENOENT || errno == EINVAL || errno == ESRCH))
-			return NULL;
-
-		ML_FREE_CLEANUP struct sock_filter *code =
-			count > 0 ? ml_alloc(sizeof(*code) * (size_t)count) : NULL;
-
-		if (!code || ptrace(PTRACE_SECCOMP_GET_FILTER, tid, i, code) != count)
-			return ml_error_new(
-				ML_ERROR_UNSUPPORTED,
-				"process %d has a seccomp filter that cannot be read "
-				"(%s), so it might be killed for the agent's system "
-				"calls; run memleak as root outside of the sandbox, or "
-				"use --backend bpf",
-				stop->pid, errno == EIO ? "that needs Linux 4.4" : strerror(errno));
-		error = check_filter(stop, code, (size_t)count);
-	}
-	return error;
-}
-
-struct ml_error *ml_filter_check(const struct ml_stop *stop)
-{
-	struct ml_error *error = NULL;
-
-	ml_array_each (thread, &stop->threads)
-		if (!error)
-			error = check_thread(stop, thread->tid);
-	return error;
-}
-
-/* ---- without stopping anything ----------------------------------------------------------------
+/* ---- what /proc says ---------------------------------------------------------------------------
  */
 
 static char *read_status(pid_t pid, pid_t tid)
@@ -302,61 +85,96 @@ static long mode_of(pid_t pid, pid_t tid, long *filters)
 	return text ? ml_proc_status_number(text, "Seccomp:", 0, 0) : 0;
 }
 
-/* Each call with arguments that do nothing; the exit status is the number of one that failed. */
-static void try_calls(void)
+static bool is_strict(pid_t pid, pid_t tid)
 {
-	long page = sysconf(_SC_PAGESIZE), result = 0;
-	void *memory = mmap(NULL, (size_t)page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long filters;
 
-	for (size_t i = 0; i < CALL_COUNT; i++) {
-		switch (calls[i].number) {
-		case SYS_mmap:
-			result = memory == MAP_FAILED ? -1 : 0;
-			break;
-		case SYS_mprotect:
-			result = syscall(SYS_mprotect, memory, page, PROT_READ | PROT_WRITE);
-			break;
-		case SYS_madvise:
-			result = syscall(SYS_madvise, memory, page, MADV_DONTFORK);
-			break;
-		case SYS_munmap:
-			result = syscall(SYS_munmap, NULL, page);
-			break;
-		case SYS_close:
-			result = syscall(SYS_close, -1) < 0 && errno == EBADF ? 0 : -1;
-			break;
-		case SYS_memfd_create:
-			syscall(SYS_memfd_create, NULL, 0);
-			break;
-		default:
-			/* Null pointers and no thread: refused, if not by the filter. */
-			syscall(calls[i].number, 0, 0, 0, 0, 0, 0);
-			break;
-		}
-		if (calls[i].must_work && result < 0)
-			_exit((int)i + 1);
+	return mode_of(pid, tid, &filters) == SECCOMP_MODE_STRICT;
+}
+
+/* ---- the filters of a thread -------------------------------------------------------------------
+ */
+
+/* False when they cannot be read: that needs CAP_SYS_ADMIN, a tool without a filter, and Linux 4.4.
+ */
+static bool read_chain(pid_t tid, ml_filter_chain *out)
+{
+	ML_FREE_CLEANUP struct sock_filter *code = ml_alloc(sizeof(*code) * BPF_MAXINSNS);
+
+	for (unsigned long i = 0; i < FILTERS_MAX; i++) {
+		long count = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, i, code);
+		struct ml_filter_program *program;
+
+		/* ENOENT: that was the last; EINVAL: it has none; ESRCH: killed meanwhile. */
+		if (count < 0 && (errno == ENOENT || errno == EINVAL || errno == ESRCH))
+			return true;
+		if (count <= 0 || count > BPF_MAXINSNS)
+			return false;
+		program = ml_array_push(out);
+		program->count = (size_t)count;
+		program->code = ml_alloc(sizeof(*code) * program->count);
+		memcpy(program->code, code, sizeof(*code) * program->count);
 	}
-	_exit(0);
+	return false;
 }
 
-/* What a filter that we have ourselves lets pass is found by trying. */
-static struct ml_error *try_ours(pid_t pid)
+static bool is_same(const ml_filter_chain *one, const ml_filter_chain *other)
 {
-	int status;
-	pid_t child = fork();
+	bool same = one->count == other->count;
 
-	if (!child)
-		try_calls();
-	if (child < 0)
-		return ml_error_errno(errno, "cannot start a process");
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
-		return NULL;
-	return would_not_pass(pid, WIFEXITED(status) && WEXITSTATUS(status) <= (int)CALL_COUNT
-					   ? calls[WEXITSTATUS(status) - 1].name
-					   : "(one of them)");
+	for (size_t i = 0; i < one->count && same; i++)
+		same = one->items[i].count == other->items[i].count &&
+		       !memcmp(one->items[i].code, other->items[i].code,
+			       sizeof(*one->items[i].code) * one->items[i].count);
+	return same;
 }
+
+/* The agent's calls as this process makes them, where we know no better. */
+static struct ml_filter_call as_made(size_t call, pid_t inner_pid)
+{
+	struct ml_filter_call made = calls[call].call;
+
+	if (made.number == SYS_tgkill)
+		made.arguments[TGKILL_PID] = (uint64_t)inner_pid;
+	return made;
+}
+
+static uint32_t denied_by(const ml_filter_chain *chain, pid_t inner_pid)
+{
+	uint32_t denied = 0;
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		struct ml_filter_call made = as_made(i, inner_pid);
+
+		if (!passes(ml_filter_chain_answer(chain, &made)))
+			denied |= calls[i].bit;
+	}
+	return denied;
+}
+
+uint32_t ml_filter_denied(const struct ml_stop *stop, pid_t inner_pid)
+{
+	ml_filter_chain checked = {0};
+	uint32_t denied = 0;
+
+	/* Threads of one process mostly have the same. */
+	ml_array_each (thread, &stop->threads) {
+		ml_filter_chain chain = {0};
+
+		if (!read_chain(thread->tid, &chain) ||
+		    (!chain.count && is_strict(stop->pid, thread->tid)))
+			denied |= ML_AGENT_CALLS_ALL;
+		else if (!is_same(&chain, &checked))
+			denied |= denied_by(&chain, inner_pid);
+		ml_filter_chain_free(&checked);
+		checked = chain;
+	}
+	ml_filter_chain_free(&checked);
+	return denied;
+}
+
+/* ---- without stopping anything ----------------------------------------------------------------
+ */
 
 bool ml_filter_is_on(pid_t pid, pid_t tid)
 {
@@ -365,11 +183,11 @@ bool ml_filter_is_on(pid_t pid, pid_t tid)
 	return mode_of(pid, tid, &filters) != 0;
 }
 
-uint64_t ml_filter_signature(pid_t pid)
+uint64_t ml_filter_kind(pid_t pid, pid_t tid)
 {
-	long filters, mode = mode_of(pid, pid, &filters);
+	long filters, mode = mode_of(pid, tid, &filters);
 
-	return (uint64_t)mode << 32 | (uint32_t)filters;
+	return mode ? (uint64_t)mode << 32 | (uint32_t)filters : 0;
 }
 
 /* The ancestors of @pid, itself first, as long as they have @filters filters. */
@@ -414,13 +232,15 @@ static bool is_ours(const struct ml_process *process, long filters)
 		(filters > 0 && share_ancestor(ml_process_pid(process), filters)));
 }
 
-struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter_state *out)
+struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter_state *out,
+				uint32_t *denied)
 {
 	pid_t pid = ml_process_pid(process);
-	long strictest = 0, filters = -1;
+	long strictest = 0, most = 0, filters;
 	ml_proc_tids tids = {0};
 
 	*out = ML_FILTER_NONE;
+	*denied = 0;
 	if (!ml_proc_threads(pid, &tids))
 		return ml_error_new(ML_ERROR_TARGET, "process %d is gone", pid);
 	for (size_t i = 0; i < tids.count; i++) {
@@ -429,16 +249,12 @@ struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter
 		/* The strict mode has the lower number. */
 		if (strictest != SECCOMP_MODE_STRICT && mode)
 			strictest = mode;
+		if (filters < 0 || filters > most)
+			most = filters;
 	}
 	ml_array_free(&tids);
-	*out = strictest == 0              ? ML_FILTER_NONE
-	       : is_ours(process, filters) ? ML_FILTER_TRIED
-					   : ML_FILTER_UNKNOWN;
-	if (strictest == SECCOMP_MODE_STRICT)
-		return ml_error_new(ML_ERROR_UNSUPPORTED,
-				    "a thread of process %d is in seccomp's strict mode, in which "
-				    "it would be killed for the agent's system calls; use "
-				    "--backend bpf",
-				    pid);
-	return *out == ML_FILTER_TRIED ? try_ours(pid) : NULL;
+	*out = strictest == 0                                               ? ML_FILTER_NONE
+	       : strictest == SECCOMP_MODE_FILTER && is_ours(process, most) ? ML_FILTER_TRIED
+									    : ML_FILTER_UNKNOWN;
+	return *out == ML_FILTER_TRIED ? ml_filter_try(pid, denied) : NULL;
 }

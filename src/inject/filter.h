@@ -7,7 +7,6 @@
 #include "inject/stop.h"
 #include "target/process.h"
 
-#include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,28 +15,27 @@
 enum ml_filter_state {
 	ML_FILTER_NONE,    /**< no thread has a filter */
 	ML_FILTER_TRIED,   /**< it is our own, and we tried each call */
-	ML_FILTER_UNKNOWN, /**< to be read with the threads stopped: ml_filter_check() */
+	ML_FILTER_UNKNOWN, /**< to be read with the threads stopped: ml_filter_denied() */
 };
 
-/** A number that changes when the main thread gets (Linux < 5.9: its first) filter. */
-uint64_t ml_filter_signature(pid_t pid);
+/** A number that changes when the thread gets (Linux < 5.9: its first) filter; 0 for none. */
+uint64_t ml_filter_kind(pid_t pid, pid_t tid);
 
 /** True when system calls of the thread are filtered. */
 bool ml_filter_is_on(pid_t pid, pid_t tid);
 
-/** Looks at all threads. ML_ERROR_UNSUPPORTED when one is in the strict mode, or when a filter that
- * is our own too forbids a call; @p out is right then, too. */
-struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter_state *out);
+/**
+ * Looks at all threads. ML_ERROR_UNSUPPORTED when a filter that is our own too forbids a call that
+ * gets the agent in; @p out is right then, too. @p denied gets the calls of the agent (enum
+ * ml_agent_call) that our own filter forbids.
+ */
+struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter_state *out,
+				uint32_t *denied);
 
 /**
- * Reads the filters of the stopped threads and runs them on each call of the agent, and those that
- * get it in. ML_ERROR_UNSUPPORTED names the call that would not pass, or says that the filters
- * cannot be read. Needs CAP_SYS_ADMIN, a tool without a filter, and Linux 4.4.
+ * The agent's calls that the filters of the stopped threads do not let pass: all of them, when
+ * they cannot be read. @p inner_pid is what getpid() returns there.
  */
-struct ml_error *ml_filter_check(const struct ml_stop *stop);
-
-/** The answer (SECCOMP_RET_*) of one filter for system call @p number; one that is no filter kills.
- */
-uint32_t ml_filter_run(const struct sock_filter *code, size_t count, uint32_t number);
+uint32_t ml_filter_denied(const struct ml_stop *stop, pid_t inner_pid);
 
 #endif

@@ -46,6 +46,14 @@ static uint32_t find_tid(const struct ml_step *step)
 	return 0;
 }
 
+static uint64_t find_stack_end(const struct ml_step *step)
+{
+	ml_array_each (it, &step->maps->list)
+		if (!strcmp(it->path, "[stack]"))
+			return it->end;
+	return 0;
+}
+
 static struct ml_error *map_tables(struct mapping *mapping)
 {
 	struct ml_agent_header *header = &mapping->header;
@@ -55,6 +63,7 @@ static struct ml_error *map_tables(struct mapping *mapping)
 						mapping->size, &header->address, &fd);
 
 	header->tid_offset = find_tid(step);
+	header->stack_end = find_stack_end(step);
 	ml_stop_count(&step->stop, header);
 	if (!error && !ml_stop_write(&step->stop, header->address, header, sizeof(*header)))
 		error = ml_error_errno(errno, "cannot write into process %d", step->pid);
@@ -111,9 +120,8 @@ static struct ml_error *map_all(void *context)
 	if (!error)
 		error = ml_step_stop(step);
 	if (!error) {
-		error = ml_step_check_filter(step);
-		if (!error)
-			error = map_parts(mapping);
+		mapping->header.denied = ml_step_denied(step);
+		error = map_parts(mapping);
 		if (error)
 			unmap_all(mapping);
 		ml_stop_end(&step->stop);
@@ -143,6 +151,7 @@ static struct ml_error *run(struct mapping *mapping, struct ml_injection *out)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets))
 		return ml_error_errno(errno, "cannot make a socket pair");
 	mapping->socket = sockets[1];
+	ml_filter_watch_begin(&out->filters, mapping->step.pid);
 	error = ml_step_run(mapping->step.process, map_all, mapping);
 
 	int fd = ml_descriptor_receive(sockets[0]);
@@ -151,8 +160,10 @@ static struct ml_error *run(struct mapping *mapping, struct ml_injection *out)
 	close(sockets[1]);
 	if (!error)
 		error = open_memory(out, fd);
-	if (error)
+	if (error) {
+		ml_filter_watch_free(&out->filters);
 		ml_fd_close(&fd);
+	}
 	return error;
 }
 
@@ -181,7 +192,6 @@ struct ml_error *ml_injection_map(const struct ml_process *process,
 
 	*out = nothing_yet(process, size);
 	ml_image_look();
-	out->filters = ml_filter_signature(mapping.step.pid);
 	return error ? error : run(&mapping, out);
 }
 
@@ -228,7 +238,6 @@ struct ml_error *ml_injection_adopt(const struct ml_process *process,
 	struct ml_error *error = ml_step_prepare(process, &mapping.step);
 
 	*out = nothing_yet(process, parent->size);
-	out->filters = ml_filter_signature(mapping.step.pid);
 	memcpy(out->used, parent->used, sizeof(out->used));
 	mapping.header.address = 0;
 	mapping.header.mode = ML_AGENT_OFF;
@@ -319,45 +328,52 @@ bool ml_injection_has_room(const struct ml_injection *injection)
 /* ---- a filter that comes later ----------------------------------------------------------------
  */
 
+struct check {
+	struct ml_step step;
+	uint32_t *denied;
+};
+
 static struct ml_error *check_filter(void *context)
 {
-	struct ml_step *step = context;
-	struct ml_error *error = ml_step_seize(step, true, NULL);
+	struct check *check = context;
+	struct ml_step *step = &check->step;
+	struct ml_error *error = ml_step_seize(step, false, NULL);
 
 	if (!error)
 		error = ml_step_stop(step);
 	if (!error) {
-		error = ml_step_check_filter(step);
+		*check->denied = ml_step_denied(step);
 		ml_stop_end(&step->stop);
 	}
 	ml_step_leave(step, NULL);
 	return error;
 }
 
-struct ml_error *ml_injection_watch_filter(struct ml_injection *injection)
+void ml_injection_watch_filter(struct ml_injection *injection)
 {
 	struct ml_agent_header *header = &injection->memory->header;
-	uint64_t filters = ml_filter_signature(ml_process_pid(injection->process));
-	struct ml_step step;
+	pid_t pid = ml_process_pid(injection->process);
+	struct check check = {.denied = &header->denied};
 	struct ml_error *error;
 
-	if (filters == injection->filters || header->mode != ML_AGENT_ON ||
-	    ml_process_is_held(injection->process))
-		return NULL;
-	injection->filters = filters;
-	error = ml_step_prepare(injection->process, &step);
+	if (header->mode != ML_AGENT_ON || ml_process_is_held(injection->process) ||
+	    !ml_filter_watch_look(&injection->filters, pid))
+		return;
+	ml_filter_watch_begin(&injection->filters, pid);
+	error = ml_step_prepare(injection->process, &check.step);
 	if (!error)
-		error = ml_step_run(injection->process, check_filter, &step);
-	if (!error || ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
-		ml_error_free(error);
-		return NULL;
+		error = ml_step_run(injection->process, check_filter, &check);
+	if (error) {
+		/* It could not be looked at: all is news the next time. */
+		header->denied = ML_AGENT_CALLS_ALL;
+		ml_filter_watch_free(&injection->filters);
 	}
-	__atomic_store_n(&header->mode, ML_AGENT_OFF, __ATOMIC_RELEASE);
-	return ml_error_wrap(error, "the agent is switched off, its books end here");
+	ml_error_free(error);
 }
 
 void ml_injection_close(struct ml_injection *injection)
 {
+	ml_filter_watch_free(&injection->filters);
 	if (!injection->memory)
 		return;
 	munmap(injection->memory, injection->size);

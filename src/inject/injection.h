@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "base/error.h"
+#include "inject/filter_watch.h"
 #include "shared/agent_abi.h"
 #include "target/process.h"
 
@@ -74,7 +75,7 @@ struct ml_injection {
 	 * works: it can change what the kernel has, not this one's memory. May be NULL. */
 	void (*patched)(void *context);
 	void *patched_context;
-	uint64_t filters; /**< what it had when it was last looked at them */
+	struct ml_filter_watch filters; /**< what its threads had when they were looked at */
 };
 
 /**
@@ -116,10 +117,10 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				  struct ml_injection_outcome *outcomes);
 
 /**
- * Looks whether the process has got a seccomp filter since. Where that would kill it for one of the
- * agent's rare system calls the agent is switched off, with an error that says so.
+ * Looks whether a thread of the process has got a seccomp filter since. The agent then does without
+ * those of its rare system calls that it forbids.
  */
-struct ml_error *ml_injection_watch_filter(struct ml_injection *injection);
+void ml_injection_watch_filter(struct ml_injection *injection);
 
 /** True when the function at @p address is patched at its start. */
 bool ml_injection_has(const struct ml_injection *injection, uint64_t address);

@@ -33,7 +33,9 @@ struct ml_step {
 	pid_t pid;
 	struct ml_call_place place;
 	enum ml_filter_state filter;
-	bool may_call; /**< set when it is stopped: no filter sees our calls, or it was asked */
+	uint32_t denied;   /**< calls of the agent (enum ml_agent_call) that our own forbids */
+	bool may_call;     /**< set when it is stopped: no filter sees our calls, or it was tried */
+	bool is_suspended; /**< the filters of a held process are, until ml_step_leave() */
 	struct ml_stop stop;
 	const struct ml_maps *maps; /**< as read when it was seized */
 };
@@ -53,8 +55,9 @@ struct ml_error *ml_step_stop(struct ml_step *step);
 /** Forgets what the two took; those that are not stopped any more may be gone. */
 void ml_step_leave(struct ml_step *step, struct ml_maps *maps);
 
-/** That the agent's system calls pass the filters of the stopped threads. */
-struct ml_error *ml_step_check_filter(const struct ml_step *step);
+/** The agent's system calls (enum ml_agent_call) that the stopped threads' filters forbid, or may.
+ */
+uint32_t ml_step_denied(const struct ml_step *step);
 
 /**
  * Runs @p work in a process of its own and waits for it; its error comes back. What is held by our

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** Steps of an injection: who makes them, and system calls in the target's name. */
 #include "inject/injection_private.h"
+#include "target/follow.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -96,7 +97,7 @@ struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_ste
 {
 	struct ml_error *error = find_place(process, step);
 
-	return error ? error : ml_filter_look(process, &step->filter);
+	return error ? error : ml_filter_look(process, &step->filter, &step->denied);
 }
 
 struct ml_error *ml_step_prepare_end(const struct ml_process *process, struct ml_step *step)
@@ -104,23 +105,32 @@ struct ml_error *ml_step_prepare_end(const struct ml_process *process, struct ml
 	struct ml_error *error = find_place(process, step);
 
 	if (!error)
-		ml_error_free(ml_filter_look(process, &step->filter));
+		ml_error_free(ml_filter_look(process, &step->filter, &step->denied));
 	return error;
 }
 
 /* ---- with the process stopped -----------------------------------------------------------------
  */
 
-/* What we make a filtered thread call must not be seen by its filter (Linux 4.3, root). A held one
- * has other options, which would go; its filter was read. Else a thread without one is to make the
- * calls. */
+/* Hides what we make a filtered thread call from its filter (Linux 4.3, root). Held ones whose
+ * filter is not our own are followed ones. */
+static bool suspend_filters(struct ml_step *step)
+{
+	long others = step->stop.is_held ? ML_FOLLOW_OPTIONS : PTRACE_O_TRACESYSGOOD;
+	pid_t tid = step->stop.threads.items[0].tid;
+
+	if (ptrace(PTRACE_SETOPTIONS, tid, NULL, others | PTRACE_O_SUSPEND_SECCOMP))
+		return false;
+	step->is_suspended = step->stop.is_held;
+	return true;
+}
+
+/* Where filters cannot be suspended, a thread without one is to make the calls. */
 static bool find_caller(struct ml_step *step)
 {
 	struct ml_stopped *threads = step->stop.threads.items;
 
-	if (step->filter != ML_FILTER_UNKNOWN || step->stop.is_held ||
-	    !ptrace(PTRACE_SETOPTIONS, threads[0].tid, NULL,
-		    (long)(PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_TRACESYSGOOD)))
+	if (step->filter != ML_FILTER_UNKNOWN || suspend_filters(step))
 		return true;
 	for (size_t i = 0; i < step->stop.threads.count; i++) {
 		struct ml_stopped first = threads[0];
@@ -149,6 +159,9 @@ struct ml_error *ml_step_seize(struct ml_step *step, bool only_main, struct ml_m
 void ml_step_leave(struct ml_step *step, struct ml_maps *maps)
 {
 	ml_stop_forget(&step->stop);
+	if (step->is_suspended)
+		ptrace(PTRACE_SETOPTIONS, step->pid, NULL, (long)ML_FOLLOW_OPTIONS);
+	step->is_suspended = false;
 	if (maps)
 		ml_maps_deinit(maps);
 	step->maps = NULL;
@@ -163,9 +176,11 @@ struct ml_error *ml_step_stop(struct ml_step *step)
 	return error;
 }
 
-struct ml_error *ml_step_check_filter(const struct ml_step *step)
+uint32_t ml_step_denied(const struct ml_step *step)
 {
-	return step->filter == ML_FILTER_UNKNOWN ? ml_filter_check(&step->stop) : NULL;
+	if (step->filter == ML_FILTER_UNKNOWN)
+		return ml_filter_denied(&step->stop, ml_process_inner_pid(step->process));
+	return step->denied;
 }
 
 struct ml_error *ml_step_call(struct ml_step *step, const char *what, long number,
@@ -174,9 +189,12 @@ struct ml_error *ml_step_call(struct ml_step *step, const char *what, long numbe
 	struct ml_error *error;
 
 	if (!step->may_call)
-		return ml_error_new(ML_ERROR_UNSUPPORTED,
-				    "process %d has a seccomp filter that might kill it for %s",
-				    step->pid, what);
+		return ml_error_new(
+			ML_ERROR_UNSUPPORTED,
+			"process %d has a seccomp filter that might kill it for %s, and "
+			"only root outside of any sandbox may look into that; run memleak "
+			"so, or use --backend bpf",
+			step->pid, what);
 	error = ml_stop_syscall(&step->stop, &step->place, number, arguments, result);
 	if (!error && *result < 0 && *result > -4096)
 		error = ml_error_errno((int)-*result, "%s in process %d", what, step->pid);

@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 11u
+#define ML_AGENT_VERSION 12u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 /** Of the page with the memory's address; where it is free for what is only passing. */
@@ -83,6 +83,17 @@ enum ml_agent_mode {
 	ML_AGENT_OFF,    /**< not yet, or no longer */
 	ML_AGENT_ON,     /**< calls are booked */
 	ML_AGENT_LAPSED, /**< the tool's heartbeat stopped: off for good */
+};
+
+/** System calls of the agent that a filter may forbid; there is another way for each. */
+enum ml_agent_call {
+	ML_AGENT_CALL_GETTID = 1 << 0,
+	ML_AGENT_CALL_TGKILL = 1 << 1, /**< with getpid(), whose result it takes */
+	ML_AGENT_CALL_NANOSLEEP = 1 << 2,
+	ML_AGENT_CALL_CLOCK_GETTIME = 1 << 3,
+	ML_AGENT_CALL_RT_SIGPROCMASK = 1 << 4,
+	ML_AGENT_CALL_FUTEX = 1 << 5, /**< in its stead */
+	ML_AGENT_CALLS_ALL = (1 << 6) - 1,
 };
 
 /** What a stub pushes for its function; lies beside it, in memory that a forked child keeps. */
@@ -320,6 +331,10 @@ struct ml_agent_header {
 	/** Where the C library keeps a thread's tid behind its pointer, as seen in one thread; 0
 	 * not known. It saves new threads a system call, for which a later filter might kill. */
 	uint32_t tid_offset;
+	/** Bits of enum ml_agent_call: what a filter of system calls does not let pass. */
+	uint32_t denied;
+	uint32_t reserved;
+	uint64_t stack_end;       /**< of the main thread's stack; 0 not known */
 	uint64_t pointer;         /**< where in the target the agent has the memory's address */
 	uint64_t returned;        /**< where functions return to that were called by the agent */
 	uint64_t longest_stop_ns; /**< how long threads were stopped at most … */

@@ -18,10 +18,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FOLLOW_OPTIONS                                                                             \
-	(PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC |     \
-	 PTRACE_O_TRACESYSGOOD)
-
 /* Stops handled in one go before the tool's other work gets its turn. */
 #define DISPATCH_MAX 1000
 
@@ -315,7 +311,7 @@ static struct ml_error *seize(struct ml_follow *follow, pid_t tid, pid_t tgid, u
 {
 	if (find(follow, tid))
 		return NULL;
-	if (!ptrace(PTRACE_SEIZE, tid, NULL, (long)FOLLOW_OPTIONS)) {
+	if (!ptrace(PTRACE_SEIZE, tid, NULL, (long)ML_FOLLOW_OPTIONS)) {
 		add(follow, tid, tgid);
 		++*count;
 		return NULL;
@@ -541,7 +537,7 @@ struct ml_error *ml_follow_launch(struct ml_launch *launch, const struct ml_foll
 	pid_t pid = ml_launch_pid(launch);
 
 	/* Takes PTRACE_O_EXITKILL away as well. */
-	if (ptrace(PTRACE_SETOPTIONS, pid, NULL, (long)FOLLOW_OPTIONS))
+	if (ptrace(PTRACE_SETOPTIONS, pid, NULL, (long)ML_FOLLOW_OPTIONS))
 		return explain_seize(errno, pid);
 	ml_launch_disown(launch);
 

@@ -13,7 +13,13 @@
 #include "target/launch.h"
 
 #include <stdbool.h>
+#include <sys/ptrace.h>
 #include <sys/types.h>
+
+/** What a followed thread is held with. */
+#define ML_FOLLOW_OPTIONS                                                                          \
+	(PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC |     \
+	 PTRACE_O_TRACESYSGOOD)
 
 struct ml_follow;
 

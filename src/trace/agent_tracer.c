@@ -28,6 +28,8 @@
 #define TICK_NS 200000000
 /* A timer that is a little early counts. */
 #define TICK_EARLY_NS (TICK_NS / 10)
+/* For so long it is then looked for new filters of system calls. */
+#define FILTERS_NS (2 * ML_NS_PER_MS)
 
 /* How often the rings of --trace are emptied: calls are to be seen as they happen. */
 #define CALLS_TICK_NS 10000000
@@ -476,22 +478,18 @@ static void check_room(struct agent_tracer *tracer, struct agent_process *proces
 		     "switched off, its books end there");
 }
 
-/* One process at a time. */
-static void check_filter(struct agent_tracer *tracer)
+/* As many processes as can be looked at in so long, in turn. */
+static void check_filters(struct agent_tracer *tracer)
 {
-	struct agent_process *process;
+	uint64_t end_ns = ml_monotonic_ns() + FILTERS_NS;
 
-	if (!tracer->processes.count)
-		return;
-	process = tracer->processes.items[tracer->next_filtered++ % tracer->processes.count];
-	if (!is_attached(process))
-		return;
+	for (size_t i = 0; i < tracer->processes.count && ml_monotonic_ns() < end_ns; i++) {
+		size_t next = tracer->next_filtered++ % tracer->processes.count;
+		struct agent_process *process = tracer->processes.items[next];
 
-	ML_ERROR_CLEANUP struct ml_error *error =
-		ml_injection_watch_filter(&process->attached.injection);
-
-	if (error)
-		note(tracer, ml_error_message(error));
+		if (is_attached(process))
+			ml_injection_watch_filter(&process->attached.injection);
+	}
 }
 
 static int tracer_event_fd(struct ml_tracer *base)
@@ -502,7 +500,7 @@ static int tracer_event_fd(struct ml_tracer *base)
 /* What is done every TICK_NS, however often the timer fires: what waits for threads counts it. */
 static void tick_slowly(struct agent_tracer *tracer)
 {
-	check_filter(tracer);
+	check_filters(tracer);
 	ml_array_each (process, &tracer->processes) {
 		check_room(tracer, *process);
 		tick_prior(tracer, *process);

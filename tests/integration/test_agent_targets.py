@@ -61,32 +61,14 @@ def test_the_other_backend(bench, backend, state):
     assert report.site("leak_here") == LEAK
 
 
-# gettid, memory that is not to be had, strict mode: what is said.
+# Memory that is not to be had: what is said.
 @pytest.mark.parametrize("state, words", [
-    ("forbid=186", ["seccomp filter", "gettid", "--backend bpf"]),
-    ("forbid-in-thread=186", ["seccomp filter", "gettid", "--backend bpf"]),
-    ("strict-thread", ["strict mode", "--backend bpf"]),
     ("limit-memory=50", ["RLIMIT_AS", "prlimit --pid", "--backend bpf"]),
     ("limit-memory=3000", ["RLIMIT_AS", "prlimit --pid", "--backend bpf"]),
 ])
 def test_refused(bench, state, words):
     err = refuse(bench, state)
     assert all(word in err for word in words), err
-
-
-# Forbids gettid, and everything but reading and writing.
-@pytest.mark.parametrize("state", ["+forbid=186", "+strict", "+strict-thread"])
-def test_filtered_after_attach(bench, state):
-    """The agent does not make a call that would kill the target, and comes out again."""
-    target = bench.target("odd", state)
-    run = bench.attach(target.pid, *AGENT)
-    target.work()
-    if state != "+strict-thread":
-        helpers.wait_for(lambda: "switched off" in run.err(), 5, "the filter is seen")
-    run.interrupt()
-    assert run.final().site("leak_here") == LEAK
-    assert "memleak-" not in maps(target.pid)
-    assert target.finish() == 0
 
 
 @pytest.mark.parametrize("what, is_traced", [("anonymous", True), ("file", False)])

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Which way of tracing --backend auto takes, and that the figures are right either way."""
+import shutil
+
 import pytest
 
 import helpers
@@ -42,14 +44,15 @@ def test_the_user_decides(bench, options, backend):
 
 
 def test_agent_cannot_go_there(bench):
-    """A filter that would kill it: stays with bpf, and says so."""
-    target = bench.target("without", "-e", "kill", "gettid", bench.programs["hot"])
+    """No addresses are left for it: stays with bpf, and says so."""
+    bench.programs.extra["prlimit"] = shutil.which("prlimit")
+    target = bench.target("prlimit", "--as=300000000", bench.programs["hot"])
     run = bench.attach(target.pid)
     helpers.wait_for(lambda: "it stays so" in run.err(), 30, "it says that it stays")
     truth = target.work(30)
     run.interrupt()
     assert run.final()["backend"] == "bpf"
-    assert "gettid" in run.err()
+    assert "RLIMIT_AS" in run.err()
     site = truth["leak_when_hot"]
     assert run.final().site("leak_when_hot") == (site["bytes"], site["count"])
     assert target.finish() == 0

@@ -14,11 +14,12 @@ enum {
 	SYS_RT_SIGPROCMASK = 14,
 	SYS_GETPID = 39,
 	SYS_GETTID = 186,
+	SYS_FUTEX = 202,
 	SYS_CLOCK_GETTIME = 228,
 	SYS_TGKILL = 234
 };
 
-enum { EINVAL = 22 };
+enum { ESRCH = 3, EAGAIN = 11, EINVAL = 22 };
 
 static inline long system_call(long number, long a, long b, long c, long d, long e, long f)
 {
