@@ -12,6 +12,8 @@
 #define MANY_CALLERS 4
 /* … is a wrapper when its call of the allocator is no further than this from its beginning. */
 #define SHORT_CODE 96
+/* A function whose name only hints at a wrapper needs so many. */
+#define SEVERAL_CALLERS 2
 /* Names are looked at up to here: templates can have thousands of bytes. */
 #define NAME_MAX_BYTES 512
 
@@ -185,29 +187,70 @@ static bool is_plain(const char *word)
 	return is_one_of(word, plain, COUNT(plain));
 }
 
-bool ml_owner_is_wrapper_name(const char *symbol)
+/* What says that a function is one to look at, whatever it allocates with: leak_malloc,
+ * CWE401_Memory_Leak__char_malloc_01, test_strdup, and what it makes: char_malloc. */
+static bool is_telltale(const char *word)
 {
+	static const char *const words[] = {
+		"bad",    "bug",     "buggy",  "case",   "char",    "cwe",    "demo",
+		"double", "example", "float",  "forget", "forgets", "forgot", "good",
+		"int",    "juliet",  "long",   "lose",   "loses",   "lost",   "main",
+		"missed", "never",   "sample", "struct", "test",    "tests",  "without",
+	};
+
+	return has_prefix(word, "leak") || is_one_of(word, words, COUNT(words));
+}
+
+/** What a name tells. */
+enum hint {
+	NO_WRAPPER,
+	WRAPPER,
+	PERHAPS, /**< a wrapper if several functions allocate through it */
+};
+
+static enum hint judge_front(const struct words *words, size_t at, bool is_method)
+{
+	bool has_place = is_method;
+
+	for (size_t i = 0; i < at; i++)
+		if (is_telltale(words->text[i]))
+			return PERHAPS;
+	if (is_strong(words->text[at]))
+		return WRAPPER;
+	for (size_t i = 0; i < at; i++) {
+		if (!is_place(words->text[i]) && !is_qualifier(words->text[i]) &&
+		    !is_plain(words->text[i]))
+			return NO_WRAPPER;
+		has_place = true;
+	}
+	/* allocate(), alloc_memory(): a small program's own step as well as a library's. */
+	return has_place ? WRAPPER : PERHAPS;
+}
+
+static enum hint judge_name(const char *symbol)
+{
+	const char *scope = strstr(symbol, "::");
+	bool is_method = scope && scope < symbol + strcspn(symbol, "(");
 	struct words words;
 	size_t at;
 
 	if (is_container_code(symbol))
-		return true;
+		return WRAPPER;
 	split(symbol, &words);
 	for (at = words.count; at-- > 0;)
 		if (is_strong(words.text[at]) || is_plain(words.text[at]))
 			break;
 	if (at >= words.count)
-		return false;
+		return NO_WRAPPER;
 	for (size_t i = at + 1; i < words.count; i++)
 		if (!is_qualifier(words.text[i]))
-			return false;
-	if (is_strong(words.text[at]))
-		return true;
-	for (size_t i = 0; i < at; i++)
-		if (!is_place(words.text[i]) && !is_qualifier(words.text[i]) &&
-		    !is_plain(words.text[i]))
-			return false;
-	return true;
+			return NO_WRAPPER;
+	return judge_front(&words, at, is_method);
+}
+
+bool ml_owner_is_wrapper_name(const char *symbol)
+{
+	return judge_name(symbol) == WRAPPER;
 }
 
 /* Libraries that allocate on behalf of whoever calls them. */
@@ -284,16 +327,18 @@ static bool is_known_wrapper(const struct finder *finder, const struct ml_report
 		(frame->mangled && ml_allocator_is_wrapper(frame->mangled)));
 }
 
-/* Short code that many allocate through. */
+/* Code that many allocate through, and short; or several, and its name says so. */
 static bool is_shared(const struct finder *finder, const struct ml_report_frame *frame)
 {
 	const uint64_t *callers;
 
-	if (!frame->symbol || frame->is_inlined || frame->offset > SHORT_CODE ||
-	    frame->kind != ML_FRAME_NATIVE)
+	if (!frame->symbol || frame->is_inlined || frame->kind != ML_FRAME_NATIVE)
 		return false;
 	callers = ml_u64map_get(&finder->callers, function_key(frame));
-	return callers && *callers >= MANY_CALLERS;
+	if (!callers || *callers < SEVERAL_CALLERS)
+		return false;
+	return (*callers >= MANY_CALLERS && frame->offset <= SHORT_CODE) ||
+	       judge_name(frame->symbol) == PERHAPS;
 }
 
 /* The first frame of an interpreted language when only the interpreter stands before it. */

@@ -5,8 +5,8 @@
  *
  * A wrapper is told by its name (a rule here, and the list of known ones in allocators/names.c), by
  * the library it is in (the C and C++ libraries' functions are never to blame), or by its callers:
- * a short function that many different functions allocate through. Patterns of the user's add to
- * these.
+ * a short function that many different functions allocate through. Where the name only hints
+ * (leak_malloc, allocate_memory), two callers are needed. Patterns of the user's add to these.
  */
 #ifndef ML_REPORT_OWNER_H
 #define ML_REPORT_OWNER_H

@@ -69,6 +69,14 @@ static const char *const owners[] = {
 	"(anonymous namespace)::serve(int)",
 	"<app::Server as core::ops::Fn>::call",
 	"balloon_inflate",
+	"leak_malloc",
+	"juliet_char_malloc()",
+	"CWE401_Memory_Leak__twoIntsStruct_calloc_01_bad",
+	"CWE401_Memory_Leak__char_malloc_41::badSink(char*)",
+	"test_strdup",
+	"leaky_alloc",
+	"allocate_memory",
+	"allocate",
 };
 
 static void test_names(void **state)
@@ -160,6 +168,26 @@ static void test_short_code_with_many_callers(void **state)
 	ml_report_deinit(&report);
 }
 
+/* One function allocates through the first, two through the second. */
+static void test_names_that_only_hint(void **state)
+{
+	struct ml_report report = {0};
+	struct ml_report_site *site = add_site(&report);
+
+	add_frame(site, "leak_malloc", 0x1000, 0x20, "app");
+	add_frame(site, "main", 0x2000, 0x30, "app");
+	for (uint64_t i = 0; i < 2; i++) {
+		site = add_site(&report);
+		add_frame(site, "allocate_memory", 0x9000, 0x420, "app");
+		add_frame(site, i ? "serve" : "load", 0x3000 + 0x1000 * i, 0x30, "app");
+	}
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "leak_malloc");
+	assert_string_equal(owner_name(&report, 1), "load");
+	assert_string_equal(owner_name(&report, 2), "serve");
+	ml_report_deinit(&report);
+}
+
 static void test_known_wrappers(void **state)
 {
 	struct ml_report report = {0};
@@ -216,6 +244,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_libraries_are_not_to_blame),
 		cmocka_unit_test(test_short_code_with_many_callers),
+		cmocka_unit_test(test_names_that_only_hint),
 		cmocka_unit_test(test_known_wrappers),
 		cmocka_unit_test(test_patterns_of_the_user),
 		cmocka_unit_test(test_python),
