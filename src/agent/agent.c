@@ -68,6 +68,10 @@ struct call {
 
 #include "agent/walk.h"
 
+#include "agent/stacks.h"
+
+#include "agent/course.h"
+
 #include "agent/traces.h"
 
 #include "agent/sample.h"

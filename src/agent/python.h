@@ -252,8 +252,8 @@ RARE static uint32_t python_stack(struct ml_agent_memory *memory, struct ml_agen
 		else if (n)
 			frames[n - 1].code |= ML_PYTHON_LOOP_BEGINS;
 	}
-	stack = intern(memory, (const uint64_t *)&python->found, 1 + 2 * n,
-		       memory->stacks[native].end | ML_AGENT_STACK_PYTHON);
+	stack = python_stack_of(memory, (const uint64_t *)&python->found, 1 + 2 * n,
+				memory->stacks[native].end | ML_AGENT_STACK_PYTHON);
 	IN_ORDER();
 	memo->is_walking = 0;
 	return stack;

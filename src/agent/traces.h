@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * The stacks the agent numbers and the walks a thread remembers, part of agent.c.
+ * The walks a thread remembers, part of agent.c.
  *
  * A walk is determined by where it starts and by the stack words it read. A trace keeps those
  * words; as long as all of them are unchanged, and the tables are, the walk would give the same
@@ -9,57 +9,6 @@
 #define TRACES_PER_PAGE (ML_AGENT_PAGE / sizeof(struct ml_agent_trace))
 /* A trace's words are compared so many at a time; the last one is repeated to fill them up. */
 #define WORDS_AT_ONCE 4u
-
-/* ---- stacks -----------------------------------------------------------------------------------
- */
-
-/* A new stack's number, its record written; 0 when there is no room. */
-static uint32_t stack_new(struct ml_agent_memory *memory, const uint64_t *ip, uint32_t n,
-			  uint32_t end, uint64_t hash)
-{
-	if (LOAD(memory->stack_count) + 1 >= memory->stack_limit ||
-	    LOAD(memory->word_count) + n > ML_AGENT_WORDS)
-		return 0;
-
-	uint32_t id = __atomic_add_fetch(&memory->stack_count, 1, __ATOMIC_RELAXED);
-	uint64_t first = __atomic_fetch_add(&memory->word_count, n, __ATOMIC_RELAXED);
-
-	if (id >= memory->stack_limit || first + n > ML_AGENT_WORDS)
-		return 0;
-	for (uint32_t i = 0; i < n; i++)
-		memory->words[first + i] = ip[i];
-	memory->stacks[id] = (struct ml_agent_stack){
-		.hash = hash, .first = (uint32_t)first, .count = (uint16_t)n, .end = (uint16_t)end};
-	return id;
-}
-
-/* The number of the stack @ip[0…n), made when it is new; 0 when there is no room. */
-static uint32_t intern(struct ml_agent_memory *memory, const uint64_t *ip, uint32_t n, uint32_t end)
-{
-	uint64_t hash = memory->tgid;
-	uint32_t fresh = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		hash = (hash ^ ip[i]) * GOLDEN;
-		hash ^= hash >> 29;
-	}
-	for (uint32_t i = (uint32_t)(hash >> 40);; i++) {
-		uint32_t *slot = &memory->stack_index[i & (ML_AGENT_STACK_INDEX - 1)];
-		uint32_t id = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-
-		if (!id && !fresh)
-			fresh = stack_new(memory, ip, n, end, hash);
-		if (!id && !fresh) {
-			count(memory, ML_COUNTER_STACK_TABLE_FULL);
-			return 0;
-		}
-		if (!id && __atomic_compare_exchange_n(slot, &id, fresh, false, __ATOMIC_ACQ_REL,
-						       __ATOMIC_ACQUIRE))
-			return fresh;
-		if (memory->stacks[id].hash == hash)
-			return id;
-	}
-}
 
 static void count_end(struct ml_agent_memory *memory, uint32_t end)
 {
@@ -92,9 +41,9 @@ static inline bool is_unchanged(const struct ml_agent_thread *thread,
 	    !is_known_readable(thread, sp, sp + trace->reach))
 		return false;
 	/* Each word's place follows from those before it, and all of them can be read. */
-	for (uint32_t i = 0, n = trace->count; i < n; i += WORDS_AT_ONCE)
-		changes |= change_of(words[i], sp) | change_of(words[i + 1], sp) |
-			   change_of(words[i + 2], sp) | change_of(words[i + 3], sp);
+	for (uint32_t i = 0, n = trace->count; i < n && !changes; i += WORDS_AT_ONCE)
+		changes = change_of(words[i], sp) | change_of(words[i + 1], sp) |
+			  change_of(words[i + 2], sp) | change_of(words[i + 3], sp);
 	return !changes;
 }
 
@@ -135,79 +84,148 @@ static void forget_traces(struct ml_agent_memory *memory, struct ml_agent_thread
 	thread->words_used = 0;
 }
 
-/* Makes @trace that of the walk just done. */
-static void keep_trace(const struct walk *walk, struct ml_agent_trace *trace,
-		       const struct ml_unwind_regs *start, uint32_t epoch, uint32_t stack)
+/* Makes the first of @ways free; the last one is forgotten. */
+static struct ml_agent_trace *renew_ways(struct ml_agent_memory *memory,
+					 struct ml_agent_trace *ways)
 {
-	struct ml_agent_memo *memo = walk->memo;
-	uint32_t room = (walk->count + 7) & ~7u;
+	struct ml_agent_trace last = ways[ML_AGENT_TRACE_WAYS - 1];
 
-	if (trace->room < walk->count) {
-		if (walk->thread->words_used + room > ML_AGENT_TRACE_WORDS)
-			forget_traces(walk->memory, walk->thread, memo);
-		trace->first = walk->thread->words_used;
-		trace->room = (uint16_t)room;
-		walk->thread->words_used += room;
-	}
-	for (uint32_t i = 0; i < walk->count; i++)
-		memo->words[trace->first + i] = memo->new_words[i];
-	for (trace->count = (uint16_t)walk->count; trace->count % WORDS_AT_ONCE; trace->count++)
-		memo->words[trace->first + trace->count] = memo->new_words[walk->count - 1];
-	trace->reach = 8 * walk->reach;
-	trace->sp = start->sp;
-	trace->bp = start->bp;
-	trace->uses_bp = walk->uses_bp;
-	trace->epoch = epoch;
-	trace->stack = stack;
-	trace->ip = start->ip;
+	settle_trace(memory, &ways[ML_AGENT_TRACE_WAYS - 1]);
+	for (uint32_t i = ML_AGENT_TRACE_WAYS - 1; i; i--)
+		ways[i] = ways[i - 1];
+	ways[0] = (struct ml_agent_trace){.first = last.first, .room = last.room};
+	return ways;
 }
 
-/* Walks from @start; the length of the stack. Code that is met before the tool has told of it is
- * waited for. */
-static uint32_t walk_known_code(struct walk *walk, const struct ml_unwind_regs *start,
-				uint32_t *epoch, uint32_t *end)
+/* Room for the words of @trace. */
+static void make_room(const struct walk *walk, struct ml_agent_trace *trace, uint32_t count)
 {
-	struct ml_unwind_regs *regs = walk->regs;
+	uint32_t room = (count + 7) & ~7u;
+
+	if (trace->room >= count)
+		return;
+	if (walk->thread->words_used + room > ML_AGENT_TRACE_WORDS)
+		forget_traces(walk->memory, walk->thread, walk->memo);
+	trace->first = walk->thread->words_used;
+	trace->room = (uint16_t)room;
+	walk->thread->words_used += room;
+}
+
+/* Packs the words of the course's frames from @bottom on for @trace, innermost first; false for a
+ * value that is no address of user space, or one that is too far away. */
+static bool pack_words(const struct walk *walk, struct ml_agent_trace *trace, uint32_t first,
+		       uint32_t end)
+{
+	const struct ml_agent_word *words = walk->memo->course.words;
+	uint64_t *out = walk->memo->words + trace->first, far = walk->low & 7, reach = 0;
+
+	for (uint32_t i = end; i-- > first;) {
+		uint64_t offset = (words[i].address - walk->low) / 8;
+
+		far |= offset >> 16 | words[i].value >> 48;
+		reach = offset > reach ? offset : reach;
+		*out++ = words[i].value << 16 | offset;
+	}
+	for (trace->count = (uint16_t)(end - first); trace->count % WORDS_AT_ONCE; trace->count++) {
+		*out = out[-1];
+		out++;
+	}
+	trace->reach = 8 * (uint32_t)reach;
+	return !far;
+}
+
+/* Makes the first of @ways the trace of the walk just done, of @frames frames; NULL when it cannot
+ * be. */
+__attribute__((noinline)) static struct ml_agent_trace *
+keep_trace(const struct walk *walk, struct ml_agent_trace *ways, const struct ml_unwind_regs *start,
+	   uint32_t frames)
+{
+	const struct ml_agent_course *course = &walk->memo->course;
+	uint32_t first = frames > walk->depth ? course->frames[frames - walk->depth - 1].words : 0;
+	uint32_t end = course->frames[frames - 1].words;
+	struct ml_agent_trace *trace;
+
+	if (first == end || end - first > ML_AGENT_TRACE_LIMIT)
+		return NULL;
+	trace = renew_ways(walk->memory, ways);
+	make_room(walk, trace, end - first);
+	if (!pack_words(walk, trace, first, end))
+		return NULL;
+	walk->thread->trace_pages |= 1u
+				     << ((uint32_t)(trace - walk->memo->traces) / TRACES_PER_PAGE);
+	trace->sp = start->sp;
+	trace->bp = start->bp;
+	trace->uses_bp = course->frames[frames - 1].flags & ML_AGENT_FRAME_NEEDS_BP;
+	trace->epoch = course->epoch;
+	trace->stack = course->stack;
+	trace->ip = start->ip;
+	return trace;
+}
+
+/* Walks from @start. Code that is met before the tool has told of it is waited for. */
+static uint32_t walk_known_code(struct walk *walk, const struct ml_unwind_regs *start,
+				uint32_t *epoch)
+{
 	struct walk fresh = *walk;
-	uint32_t n;
+	uint32_t end;
 
 	do {
 		*walk = fresh;
-		*regs = *start;
+		*walk->regs = *start;
 		*epoch = LOAD(walk->memory->epoch);
-		n = walk_stack(walk, end);
+		end = walk_stack(walk, *epoch);
 	} while (UNLIKELY(walk->unknown_ip) && is_page_readable(walk->unknown_ip) &&
 		 wait_for_code(walk->memory, *epoch));
-	return n;
+	return end;
 }
 
-/* Walks; @trace is to be made that of the walk, and NULL when it cannot be, or is from the start.
- */
+/* Whether the thread was in @stack at @sp before, and did not remember it: one that comes but once
+ * is no reason to forget another. */
+static bool is_met_again(struct ml_agent_memo *memo, uint32_t stack, uint64_t sp)
+{
+	uint64_t hash = (stack ^ sp << 20) * GOLDEN;
+	uint32_t *miss = &memo->misses[hash >> 32 & (ML_AGENT_MISSES - 1)];
+	bool is_met = *miss == (uint32_t)(hash >> 32);
+
+	*miss = (uint32_t)(hash >> 32);
+	return is_met;
+}
+
+/* Walks and numbers the stack. *@trace gets the first of @ways when the walk is remembered there,
+ * else NULL. */
 static uint32_t walk_anew(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-			  struct ml_agent_trace **trace, const struct ml_unwind_regs *start)
+			  struct ml_agent_trace *ways, const struct ml_unwind_regs *start,
+			  struct ml_agent_trace **trace)
 {
 	struct ml_unwind_regs regs;
 	struct ml_agent_memo *memo = thread->memo;
-	struct walk walk = {
-		.memory = memory, .thread = thread, .memo = memo, .regs = &regs, .low = start->sp};
-	uint32_t epoch, end, n, stack;
+	uint32_t depth =
+		memory->config.depth < ML_STACK_DEPTH ? memory->config.depth : ML_STACK_DEPTH;
+	struct walk walk = {.memory = memory,
+			    .thread = thread,
+			    .memo = memo,
+			    .regs = &regs,
+			    .low = start->sp,
+			    .depth = depth,
+			    .limit = depth + ML_AGENT_FRAMES - 1 - ML_STACK_DEPTH};
+	uint32_t epoch, count, end, stack;
 
 	thread->walks++;
 	memo->is_walking = 1;
 	IN_ORDER();
-	n = walk_known_code(&walk, start, &epoch, &end);
+	end = walk_known_code(&walk, start, &epoch);
 	/* Memory that could not be read may be another time. */
 	walk.overflowed |= end == ML_WALK_FAULT;
-	end |= walk.has_python ? ML_AGENT_STACK_LOOP : 0;
-	stack = intern(memory, memo->ip, n, end);
+	stack = number_stack(&walk, &count, &end);
+	memo->course.epoch = epoch;
 	count_end(memory, end);
-	if (walk.overflowed || !stack)
-		*trace = NULL;
-	if (*trace) {
-		thread->trace_pages |= 1u << ((uint32_t)(*trace - memo->traces) / TRACES_PER_PAGE);
+	*trace = NULL;
+	if (!walk.overflowed && stack && ways && is_met_again(memo, stack, start->sp))
+		*trace = keep_trace(&walk, ways, start, count);
+	if (*trace)
 		(*trace)->end = (uint16_t)end;
-		keep_trace(&walk, *trace, start, epoch, stack);
-	}
+	IN_ORDER();
+	memo->course.count = walk.overflowed ? 0 : count;
 	IN_ORDER();
 	memo->is_walking = 0;
 	return stack;
@@ -222,19 +240,6 @@ static bool is_interrupted(struct ml_agent_thread *thread, uint64_t sp)
 		thread->memo->is_walking = 0;
 	}
 	return thread->walker;
-}
-
-/* Makes the first of @ways free; the last one is forgotten. */
-static struct ml_agent_trace *renew_ways(struct ml_agent_memory *memory,
-					 struct ml_agent_trace *ways)
-{
-	struct ml_agent_trace last = ways[ML_AGENT_TRACE_WAYS - 1];
-
-	settle_trace(memory, &ways[ML_AGENT_TRACE_WAYS - 1]);
-	for (uint32_t i = ML_AGENT_TRACE_WAYS - 1; i; i--)
-		ways[i] = ways[i - 1];
-	ways[0] = (struct ml_agent_trace){.first = last.first, .room = last.room};
-	return ways;
 }
 
 #include "agent/python.h"
@@ -262,7 +267,7 @@ static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread 
 		return 0;
 	}
 	if (!is_free)
-		return walk_anew(memory, thread, trace, &regs);
+		return walk_anew(memory, thread, NULL, &regs, trace);
 	thread->walker = regs.sp;
 	IN_ORDER();
 	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
@@ -273,8 +278,7 @@ static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread 
 		stack = (*trace)->stack;
 		count_end(memory, (*trace)->end);
 	} else {
-		*trace = renew_ways(memory, ways);
-		stack = walk_anew(memory, thread, trace, &regs);
+		stack = walk_anew(memory, thread, ways, &regs, trace);
 	}
 	if (UNLIKELY(has_python(memory, stack, *trace))) {
 		struct ml_agent_trace *with_python = python_trace(memory, thread, stack);

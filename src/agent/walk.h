@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * The agent's stack walk, part of agent.c: by the rows the walker in the kernel uses. It
- * notes every stack word that it depends on. A saved rbp counts only once a later frame's rule
+ * notes every stack word that it depends on, and ends where it comes to a frame of the thread's
+ * last walk from which on nothing has changed. A saved rbp counts only once a later frame's rule
  * needs it.
  */
-struct word {
-	uint64_t address;
-	uint64_t value;
-};
-
 struct walk {
 	struct ml_agent_memory *memory;
 	struct ml_agent_thread *thread;
 	struct ml_agent_memo *memo;
 	struct ml_unwind_regs *regs;
-	uint64_t low; /* where it began */
-	struct word last[5];
-	uint32_t last_count; /* words the step in progress has read */
-	uint32_t count;      /* of the memo's new words */
-	uint32_t reach;      /* the furthest one's distance in words */
-	bool uses_bp;        /* the rbp it began with */
-	bool overflowed;
-	uint64_t unknown_ip; /* in code that the tool has not told of */
-	bool has_python;     /* it came through an eval loop */
+	uint64_t low;           /* where it began */
+	uint32_t count;         /* of the memo's new frames */
+	uint32_t words;         /* of the memo's new words */
+	uint32_t depth;         /* frames that are kept of it, */
+	uint32_t limit;         /* and that it goes through */
+	uint32_t joint;         /* frames of the last walk that it may come to, or came to */
+	uint32_t unchanged;     /* words of that which are what they were, … */
+	uint32_t compared_from; /* … for the frames from there on */
+	uint32_t bp_frame;      /* which new one has saved the rbp in use, + 1; 0: none has */
+	uint32_t bp_known;      /* new frames whose need of rbp is known */
+	bool is_compared;
+	bool is_joined;
+	bool overflowed;     /* its words are not all there */
 	bool has_left;       /* the stack it began on, for one that may lie anywhere */
 	uint64_t page;       /* of that, known to be readable */
+	uint64_t unknown_ip; /* in code that the tool has not told of */
 };
 
 /* ---- readable stack memory --------------------------------------------------------------------
@@ -174,7 +175,7 @@ RARE static bool is_readable_elsewhere(struct walk *walk, uint64_t address)
 	return true;
 }
 
-static inline int read_word(void *memory, uint64_t address, uint64_t *out)
+__attribute__((noinline)) static int read_word(void *memory, uint64_t address, uint64_t *out)
 {
 	struct walk *walk = memory;
 
@@ -183,8 +184,7 @@ static inline int read_word(void *memory, uint64_t address, uint64_t *out)
 				       : is_readable(walk->thread, walk->low, address)))
 		return 1;
 	*out = *(const uint64_t *)address;
-	if (walk->last_count < sizeof(walk->last) / sizeof(*walk->last))
-		walk->last[walk->last_count++] = (struct word){address, *out};
+	walk->memo->new_words[walk->words++] = (struct ml_agent_word){address, *out};
 	return 0;
 }
 
@@ -216,8 +216,8 @@ static const struct ml_process_map *find_map(const struct ml_agent_memory *memor
 	return NULL;
 }
 
-static struct ml_unwind_row row_at(const struct ml_agent_memory *memory,
-				   const struct ml_process_map *map, uint64_t ip)
+__attribute__((noinline)) static struct ml_unwind_row
+row_at(const struct ml_agent_memory *memory, const struct ml_process_map *map, uint64_t ip)
 {
 	union {
 		uint64_t word;
@@ -267,7 +267,8 @@ static struct ml_unwind_row cached_row(struct walk *walk, const struct ml_proces
 		*map = find_map(memory, ip);
 	found.row = (struct ml_unwind_row){.rules = ML_CFA_NONE};
 	if (!*map) {
-		walk->unknown_ip = ip;
+		if (walk->count <= walk->depth)
+			walk->unknown_ip = ip;
 		return found.row;
 	}
 	if ((*map)->page_count)
@@ -277,22 +278,43 @@ static struct ml_unwind_row cached_row(struct walk *walk, const struct ml_proces
 	return found.row;
 }
 
-/* ---- walks ------------------------------------------------------------------------------------
+/* ---- what a walk depends on -------------------------------------------------------------------
  */
 
-/* A value that is no address of user space, or too far away, cannot be packed. */
-static void depend(struct walk *walk, struct word word)
-{
-	uint64_t offset = (word.address - walk->low) / 8;
+/* A step reads fewer. */
+#define STEP_WORDS 16u
 
-	if (walk->count == ML_AGENT_TRACE_LIMIT || offset > UINT16_MAX || word.value >> 48 ||
-	    walk->low & 7) {
-		walk->overflowed = true;
+/* The frame that the walk is in, and the ones before it since rbp was loaded, need what it is. */
+__attribute__((noinline)) static void use_bp(struct walk *walk)
+{
+	struct ml_agent_frame *frames = walk->memo->new_frames;
+
+	for (uint32_t i = walk->bp_known; i < walk->count; i++)
+		frames[i].flags |= ML_AGENT_FRAME_NEEDS_BP;
+	walk->bp_known = walk->count;
+	if (walk->bp_frame)
+		frames[walk->bp_frame - 1].flags |= ML_AGENT_FRAME_KEEPS_BP;
+}
+
+/* Word @which of those that the last step has read is the saved rbp; it becomes the last one. */
+static inline void load_bp(struct walk *walk, struct ml_agent_frame *frame, int which)
+{
+	struct ml_agent_word *words = walk->memo->new_words, saved;
+
+	if (frame->words + (uint32_t)which >= walk->words)
 		return;
-	}
-	if (offset > walk->reach)
-		walk->reach = (uint32_t)offset;
-	walk->memo->new_words[walk->count++] = word.value << 16 | offset;
+	saved = words[frame->words + (uint32_t)which];
+	words[frame->words + (uint32_t)which] = words[walk->words - 1];
+	words[walk->words - 1] = saved;
+	frame->flags |= ML_AGENT_FRAME_SAVED_BP;
+	walk->bp_frame = walk->bp_known = walk->count;
+}
+
+/* What is saved of rbx is not kept. */
+RARE static void use_bx(struct walk *walk)
+{
+	for (uint32_t i = 0; i < walk->count; i++)
+		walk->memo->new_frames[i].flags |= ML_AGENT_FRAME_NEEDS_BX;
 }
 
 /* Whether a step by @row looks at rbp, and whether one of the words it reads is the saved rbp. */
@@ -316,8 +338,107 @@ static int saved_bp_of(struct ml_unwind_row row)
 	return rule == ML_CFA_DEREF_RBP || rule == ML_CFA_DEREF_RSP || rule == ML_CFA_RBX;
 }
 
-/* From here on on a stack that may lie anywhere: what the walk depends on then has no place
- * relative to where it began. */
+/* ---- the last walk's frames -------------------------------------------------------------------
+ *
+ * Most of a stack is what it was at the thread's last walk. A walk that comes to a frame of that
+ * with the same registers goes on as that did when the words it then read are unchanged: these are
+ * compared, which is much quicker than steps. Frames beyond the depth that is kept are walked, too,
+ * or each stack of a deep recursion would have to be walked whole.
+ */
+
+/* Frames that are compared beyond those that are kept: walks that come to other frames need these.
+ */
+#define COMPARED_BEYOND 16u
+
+/* 0 when @word is what it was. */
+static inline uint64_t change_in(struct ml_agent_word word)
+{
+	return *(const uint64_t *)word.address ^ word.value;
+}
+
+/* How many words of the frames before the next @joint are what they were. */
+static void compare_course(struct walk *walk)
+{
+	const struct ml_agent_course *course = &walk->memo->course;
+	const struct ml_agent_word *words = course->words;
+	uint32_t total = walk->count + walk->joint, i = 0,
+		 count = course->frames[walk->joint - 1].words;
+
+	walk->is_compared = true;
+	walk->compared_from =
+		total > walk->depth + COMPARED_BEYOND ? total - walk->depth - COMPARED_BEYOND : 0;
+	if (walk->compared_from >= walk->joint)
+		walk->compared_from = walk->joint - 1;
+	if (walk->compared_from)
+		i = course->frames[walk->compared_from - 1].words;
+	while (i + 4 <= count && !(change_in(words[i]) | change_in(words[i + 1]) |
+				   change_in(words[i + 2]) | change_in(words[i + 3])))
+		i += 4;
+	while (i < count && !change_in(words[i]))
+		i++;
+	walk->unchanged = i;
+}
+
+/* The next frame to come to is one from which on nothing has changed. */
+static void pass_changed_frames(struct walk *walk)
+{
+	const struct ml_agent_frame *frames = walk->memo->course.frames;
+
+	while (walk->joint && frames[walk->joint - 1].words > walk->unchanged)
+		walk->joint--;
+}
+
+/* Whether the walk may go on as the last one did from that frame where it now is by its sp. */
+__attribute__((noinline)) static bool may_join(struct walk *walk, uint64_t ip)
+{
+	const struct ml_agent_course *course = &walk->memo->course;
+	const struct ml_agent_frame *frame = &course->frames[walk->joint - 1];
+	uint32_t total = walk->count + walk->joint;
+
+	if (frame->ip != ip || frame->flags & ML_AGENT_FRAME_NEEDS_BX ||
+	    (frame->flags & ML_AGENT_FRAME_NEEDS_BP && frame->bp != walk->regs->bp) ||
+	    (course->end == ML_WALK_DEPTH && total < walk->depth))
+		return false;
+	if (!walk->is_compared)
+		compare_course(walk);
+	if (frame->words > walk->unchanged) {
+		pass_changed_frames(walk);
+		return false;
+	}
+	if (total > walk->depth && total - walk->depth < walk->compared_from)
+		return false;
+	if (frame->flags & ML_AGENT_FRAME_NEEDS_BP)
+		use_bp(walk);
+	walk->is_joined = true;
+	return true;
+}
+
+static inline bool joins(struct walk *walk, uint64_t ip)
+{
+	const struct ml_agent_frame *frames = walk->memo->course.frames;
+
+	while (walk->joint && frames[walk->joint - 1].sp < walk->regs->sp)
+		walk->joint--;
+	return walk->joint && frames[walk->joint - 1].sp == walk->regs->sp && may_join(walk, ip);
+}
+
+/* How many frames of the last walk this one may come to. Their words are read only where the stack
+ * is known to be readable. */
+static uint32_t frames_to_join(const struct walk *walk, uint32_t epoch)
+{
+	const struct ml_agent_course *course = &walk->memo->course;
+
+	if (!is_readable(walk->thread, walk->low, walk->low) || course->epoch != epoch ||
+	    !is_known_readable(walk->thread, course->low, course->high))
+		return 0;
+	return course->count;
+}
+
+/* ---- walks ------------------------------------------------------------------------------------
+ */
+
+/* From here on on a stack that may lie anywhere: what the walk depends on then may be unmapped
+ * before it is looked at again. */
 static void leave_stack(struct walk *walk)
 {
 	walk->has_left = walk->overflowed = true;
@@ -335,94 +456,133 @@ static inline bool leaves_by_signal(struct ml_unwind_row row, uint64_t sp, uint6
 /* A step through HotSpot's code. Of the words it reads the last but one is the saved rbp. What it
  * reads of HotSpot's structures stays as it is while there are frames of that code. */
 RARE static uint32_t step_java(struct walk *walk, const struct ml_java_layout *java,
-			       struct word *saved, bool *is_first_bp, uint64_t *entry)
+			       struct ml_agent_frame *frame)
 {
-	struct ml_java_step step = {.regs = *walk->regs, .entry = *entry};
-	uint32_t end;
+	struct ml_java_step step = {.regs = *walk->regs, .entry = frame->entry};
+	uint32_t end = ml_java_step(java, &step, walk), count = walk->words - frame->words;
 
-	walk->last_count = 0;
-	end = ml_java_step(java, &step, walk);
 	*walk->regs = step.regs;
-	*entry = step.entry;
-	if (!(step.entry & ML_STACK_JAVA_COMPILED)) {
-		walk->uses_bp |= *is_first_bp;
-		if (saved->address)
-			depend(walk, *saved);
-		saved->address = 0;
-	}
-	for (uint32_t i = 0; i < walk->last_count; i++) {
-		if (i + 2 != walk->last_count) {
-			depend(walk, walk->last[i]);
-			continue;
-		}
-		*saved = walk->last[i];
-		*is_first_bp = false;
-	}
+	frame->entry = step.entry;
+	if (!(step.entry & ML_STACK_JAVA_COMPILED))
+		use_bp(walk);
+	if (count >= 2)
+		load_bp(walk, frame, (int)count - 2);
 	if (end != ML_WALK_MORE)
 		walk->overflowed = true;
 	return end;
 }
 
-/* The stack of the walk in the memo's ip[], its length; *@end says why it ended. */
-static uint32_t walk_stack(struct walk *walk, uint32_t *end)
+/* What most rows say: the CFA is at a distance from rsp, rbp is as it was, or saved near the CFA.
+ */
+#define PLAIN_RULES ML_ROW_RULES(15u, 2u, 0u)
+
+/* A step by such a row; false when it is none, or must be looked at more closely. */
+static inline bool step_plainly(struct walk *walk, struct ml_unwind_row row,
+				struct ml_agent_frame *frame)
+{
+	struct ml_unwind_regs *regs = walk->regs;
+	struct ml_agent_word *words = &walk->memo->new_words[walk->words];
+	uint64_t cfa = regs->sp + (uint64_t)(row.cfa_words * 8l), at;
+	int64_t offset = ML_ROW_RBX(row.rules) == ML_RBX_CFA ? -16 : row.rbp_words * 8;
+
+	if ((row.rules & PLAIN_RULES) != ML_CFA_RSP || cfa <= regs->sp || cfa & 7 ||
+	    walk->has_left || !is_known_readable(walk->thread, walk->low, cfa - 8) ||
+	    !*(const uint64_t *)(cfa - 8))
+		return false;
+	at = cfa + (uint64_t)offset;
+	if (ML_ROW_RBP(row.rules) == ML_RBP_CFA) {
+		if (!is_known_readable(walk->thread, walk->low, at))
+			return false;
+		regs->bp = *(const uint64_t *)at;
+		words[1] = (struct ml_agent_word){at, regs->bp};
+		frame->flags = ML_AGENT_FRAME_SAVED_BP;
+		walk->bp_frame = walk->bp_known = walk->count;
+		walk->words++;
+	}
+	regs->ip = *(const uint64_t *)(cfa - 8);
+	words[0] = (struct ml_agent_word){cfa - 8, regs->ip};
+	walk->words++;
+	regs->bx_at = ml_unwind_rbx(row, cfa, regs->bx_at);
+	regs->sp = cfa;
+	regs->is_call = 1;
+	return true;
+}
+
+__attribute__((noinline)) static uint32_t step_by_row(struct walk *walk, struct ml_unwind_row row,
+						      struct ml_agent_frame *frame)
+{
+	uint64_t sp = walk->regs->sp;
+	int saved_bp = saved_bp_of(row);
+	uint32_t end;
+
+	if (uses_bp(row))
+		use_bp(walk);
+	if (UNLIKELY(ML_ROW_CFA(row.rules) == ML_CFA_RBX))
+		use_bx(walk);
+	if (UNLIKELY(ML_ROW_CFA(row.rules) == ML_CFA_GO_STACK))
+		leave_stack(walk);
+	end = ml_unwind_by_row(row, walk->regs, walk);
+	if (leaves_by_signal(row, sp, walk->regs->sp))
+		leave_stack(walk);
+	if (saved_bp >= 0)
+		load_bp(walk, frame, saved_bp);
+	/* Lost: what it was before does not matter any more. */
+	if (ML_ROW_RBP(row.rules) == ML_RBP_UNDEF) {
+		walk->bp_frame = 0;
+		walk->bp_known = walk->count;
+	}
+	return end;
+}
+
+/* Makes the frame that the walk is in the next of the new ones. */
+static inline struct ml_agent_frame *enter_frame(struct walk *walk, uint64_t ip)
+{
+	struct ml_agent_frame *frame = &walk->memo->new_frames[walk->count++];
+
+	if (UNLIKELY(walk->words + STEP_WORDS > ML_AGENT_FRAME_WORDS)) {
+		walk->overflowed = true;
+		walk->words = 0;
+	}
+	frame->ip = frame->entry = ip;
+	frame->sp = walk->regs->sp;
+	frame->bp = walk->regs->bp;
+	frame->words = walk->words;
+	frame->loops = 0;
+	frame->flags = 0;
+	return frame;
+}
+
+/* Walks until there are no more frames, or the last walk's are come to; why it ended. */
+static uint32_t walk_stack(struct walk *walk, uint32_t epoch)
 {
 	const struct ml_process_maps *maps =
 		&walk->memory->maps[LOAD(walk->memory->maps_current) & 1];
-	const struct ml_java_layout *java = &maps->java;
 	const struct ml_python_layout *python = &maps->python;
 	const struct ml_process_map *map = NULL;
 	struct ml_unwind_regs *regs = walk->regs;
-	struct word saved = {0, 0};
-	uint32_t n = 0, depth = walk->memory->config.depth;
-	bool is_first_bp = true;
+	uint32_t end = ML_WALK_MORE;
 
-	for (*end = ML_WALK_MORE; *end == ML_WALK_MORE;) {
-		if (n == depth || n == ML_STACK_DEPTH) {
-			*end = ML_WALK_DEPTH;
-			break;
-		}
-		walk->memo->ip[n++] = regs->is_call ? regs->ip : regs->ip | ML_STACK_IP_INTERRUPTED;
-		walk->has_python |=
+	walk->joint = frames_to_join(walk, epoch);
+	while (end == ML_WALK_MORE) {
+		uint64_t ip = regs->is_call ? regs->ip : regs->ip | ML_STACK_IP_INTERRUPTED;
+		struct ml_agent_frame *frame;
+		struct ml_unwind_row row;
+
+		if (joins(walk, ip))
+			return walk->memo->course.end;
+		if (walk->count == walk->limit)
+			return ML_WALK_DEPTH;
+		frame = enter_frame(walk, ip);
+		frame->loops =
 			regs->ip - python->loop_start <= python->loop_end - python->loop_start;
-
-		if (UNLIKELY(ml_java_has(java, regs->ip - regs->is_call))) {
-			*end = step_java(walk, java, &saved, &is_first_bp, &walk->memo->ip[n - 1]);
+		if (UNLIKELY(ml_java_has(&maps->java, regs->ip - regs->is_call))) {
+			end = step_java(walk, &maps->java, frame);
 			continue;
 		}
-
-		struct ml_unwind_row row = cached_row(walk, &map, regs->ip - regs->is_call);
-		int saved_bp = saved_bp_of(row);
-
-		if (uses_bp(row) && is_first_bp)
-			walk->uses_bp = true;
-		if (uses_bp(row) && saved.address) {
-			depend(walk, saved);
-			saved.address = 0;
-		}
-		/* What it depends on then has no place relative to where it began. */
-		if (UNLIKELY(ML_ROW_CFA(row.rules) == ML_CFA_GO_STACK))
-			leave_stack(walk);
-		walk->last_count = 0;
-
-		uint64_t sp = regs->sp;
-
-		*end = ml_unwind_by_row(row, regs, walk);
-		if (leaves_by_signal(row, sp, regs->sp))
-			leave_stack(walk);
-		for (uint32_t i = 0; i < walk->last_count; i++) {
-			if ((int)i != saved_bp) {
-				depend(walk, walk->last[i]);
-				continue;
-			}
-			saved = walk->last[i];
-			is_first_bp = false;
-		}
-		/* Lost: what it was before does not matter any more. */
-		if (ML_ROW_RBP(row.rules) == ML_RBP_UNDEF)
-			saved.address = 0;
+		row = cached_row(walk, &map, regs->ip - regs->is_call);
+		if (!step_plainly(walk, row, frame))
+			end = step_by_row(walk, row, frame);
 	}
-	/* What is beyond such an end may be an eval loop. */
-	walk->has_python |= *end != ML_WALK_COMPLETE;
-	walk->has_python &= python->main_interpreter != 0;
-	return n;
+	walk->joint = 0;
+	return end;
 }

@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 12u
+#define ML_AGENT_VERSION 13u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 /** Of the page with the memory's address; where it is free for what is only passing. */
@@ -34,12 +34,12 @@
 
 #define ML_AGENT_STACKS       (1u << 17) /**< stacks, numbered from 1 */
 #define ML_AGENT_STACK_INDEX  (1u << 18)
-#define ML_AGENT_WORDS        (1u << 22) /**< addresses in all stacks */
+#define ML_AGENT_WORDS        (1u << 24) /**< addresses in all stacks */
 #define ML_AGENT_MAP_EVENTS   (1u << 14)
 #define ML_AGENT_CALL_EVENTS  (1u << 17)
 #define ML_AGENT_ROWS         (1u << 22) /**< as many as in the kernel: rustc has 2 million */
 #define ML_AGENT_ROW_PAGES    (1u << 19)
-#define ML_AGENT_ROW_CACHE    (1u << 14)
+#define ML_AGENT_ROW_CACHE    (1u << 16)
 
 #define ML_AGENT_THREADS      4096u
 #define ML_AGENT_TIDS         (1u << 13)
@@ -49,6 +49,9 @@
 #define ML_AGENT_TRACES       2048u  /**< walks a thread remembers, */
 #define ML_AGENT_TRACE_WORDS  16384u /**< with so many words for all of them */
 #define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk */
+#define ML_AGENT_MISSES       2048u  /**< walks it did not remember and may meet again */
+#define ML_AGENT_FRAMES       256u   /**< of its last walk, more than are kept of a stack, … */
+#define ML_AGENT_FRAME_WORDS  768u   /**< … and words these depend on */
 #define ML_AGENT_PYTHON_WALKS 2048u  /**< stacks with Python functions a thread remembers */
 #define ML_AGENT_PAGE_SETS    64u    /**< sets of pages it knows to be readable */
 #define ML_AGENT_PAGE_WAYS    4u
@@ -179,11 +182,15 @@ struct ml_agent_large {
 #define ML_AGENT_STACK_PYTHON   (1u << 15)
 #define ML_AGENT_STACK_END(end) ((end) & (ML_AGENT_STACK_LOOP - 1))
 
-/** A stack: count addresses from words[first] on, innermost first. */
+/** A stack: own addresses from words[first] on, innermost first, then those of another stack, the
+ * first ones of which are skipped: count in all. */
 struct ml_agent_stack {
 	uint64_t hash;
 	uint32_t first;
+	uint32_t outer; /**< the other stack; 0 none */
 	uint16_t count;
+	uint16_t own;
+	uint16_t skip;
 	uint16_t end; /**< enum ml_walk_end, ML_AGENT_STACK_* */
 };
 
@@ -255,6 +262,46 @@ struct ml_agent_trace {
 	uint64_t alloc_bytes;
 };
 
+/** A frame on the stack, and what a walk from there on outwards comes to. */
+struct ml_agent_frame {
+	uint64_t ip; /**< with ML_STACK_IP_INTERRUPTED */
+	uint64_t sp;
+	uint64_t bp;
+	uint64_t entry; /**< what is kept of it in a stack */
+	uint64_t hash;  /**< of the entries of the frame and those further out */
+	uint32_t words; /**< how many words these depend on */
+	uint16_t loops; /**< how many of them are Python eval loops */
+	uint16_t flags; /**< ML_AGENT_FRAME_* */
+};
+
+/** The steps from there on need what rbp is. */
+#define ML_AGENT_FRAME_NEEDS_BP 1u
+/** The frame's last word is a saved rbp, … */
+#define ML_AGENT_FRAME_SAVED_BP 2u
+/** … which is needed further out. */
+#define ML_AGENT_FRAME_KEEPS_BP 4u
+/** The steps from there on need what rbx is, which is not kept. */
+#define ML_AGENT_FRAME_NEEDS_BX 8u
+
+/** A word of the stack, and what it was. */
+struct ml_agent_word {
+	uint64_t address;
+	uint64_t value;
+};
+
+/** The frames of a thread's last walk, the outermost first, with the words that they depend on. */
+struct ml_agent_course {
+	uint32_t count; /**< 0: none */
+	uint32_t epoch;
+	uint32_t end;   /**< enum ml_walk_end; ML_WALK_DEPTH: there are more frames … */
+	uint32_t stack; /**< its number, 0 none */
+	uint64_t hash;  /**< … with this hash */
+	uint64_t low;   /**< the words are between these addresses */
+	uint64_t high;
+	struct ml_agent_frame frames[ML_AGENT_FRAMES];
+	struct ml_agent_word words[ML_AGENT_FRAME_WORDS];
+};
+
 /** What a thread knows of its Python functions. */
 struct ml_agent_python {
 	uint64_t state; /**< its PyThreadState, 0: not found */
@@ -288,7 +335,11 @@ struct ml_agent_memo {
 	/* Scratch of a walk, and whether one is using it. */
 	uint64_t is_walking;
 	uint64_t ip[ML_STACK_DEPTH + 1];
-	uint64_t new_words[ML_AGENT_TRACE_LIMIT];
+	struct ml_agent_frame new_frames[ML_AGENT_FRAMES]; /**< innermost first */
+	struct ml_agent_word new_words[ML_AGENT_FRAME_WORDS];
+	/** Of walks that are not kept as traces: hashes of their stack and its place. */
+	uint32_t misses[ML_AGENT_MISSES];
+	struct ml_agent_course course;
 	struct ml_agent_python python __attribute__((aligned(4096)));
 	/** Of stacks with Python functions: ip is a hash of those, sp the native stack's number. */
 	struct ml_agent_trace python_traces[ML_AGENT_PYTHON_WALKS] __attribute__((aligned(4096)));

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define DEFAULT_STACKS (1u << 16)
+#define DEFAULT_STACKS (ML_AGENT_STACKS - 1)
 #define MAP_ATTEMPTS   3
 
 /* What is read of a function: to find jumps back to its start. */

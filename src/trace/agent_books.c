@@ -405,34 +405,55 @@ void ml_agent_books_snapshot(const struct ml_agent_books *books,
 /* ---- stacks and events ------------------------------------------------------------------------
  */
 
-/* The words of stack @number, *@count of them, and its end; NULL when they cannot be. */
-static const uint64_t *words_of(const struct ml_agent_memory *memory, uint64_t number,
-				uint32_t *count, uint32_t *end)
-{
-	const struct ml_agent_stack *stack = &memory->stacks[number];
-	uint32_t first = stack->first;
+/* As many words as a stack may have: the native one's number and Python's functions. */
+#define STACK_WORDS (1 + 2 * ML_PYTHON_DEPTH)
 
-	*count = stack->count;
-	*end = stack->end;
-	return *count && first <= ML_AGENT_WORDS && *count <= ML_AGENT_WORDS - first
-		       ? memory->words + first
-		       : NULL;
+_Static_assert(STACK_WORDS >= ML_STACK_DEPTH, "either kind of stack");
+
+/* The words of stack @number, its own and those it shares with others, in @words[STACK_WORDS]; how
+ * many, 0 when they cannot be. */
+static uint32_t read_words(const struct ml_agent_memory *memory, uint64_t number, uint64_t *words,
+			   uint32_t *end)
+{
+	uint32_t count = 0, skip = 0, n = 0;
+
+	while (number && number < ML_AGENT_STACKS) {
+		const struct ml_agent_stack stack = memory->stacks[number];
+
+		if (!count) {
+			count = stack.count;
+			*end = stack.end;
+		} else if (skip >= stack.own) {
+			/* Only the first may have none of its own: the target cannot lead us in
+			 * circles. */
+			return 0;
+		}
+		if (count > STACK_WORDS || stack.first > ML_AGENT_WORDS ||
+		    stack.own > ML_AGENT_WORDS - stack.first)
+			return 0;
+		while (skip < stack.own && n < count)
+			words[n++] = memory->words[stack.first + skip++];
+		if (n == count)
+			return count;
+		number = stack.outer;
+		skip = stack.skip;
+	}
+	return 0;
 }
 
 bool ml_agent_books_stack(const struct ml_agent_books *books, uint64_t id,
 			  struct ml_stack_record *out, struct ml_python_record *python)
 {
 	const struct ml_agent_memory *memory = books->memory;
-	uint64_t number = (uint32_t)id - ML_STACK_ID_NONE;
-	const uint64_t *words;
-	uint32_t count, end;
+	uint64_t number = (uint32_t)id - ML_STACK_ID_NONE, words[STACK_WORDS];
+	uint32_t count, end = 0;
 
 	if (python)
 		python->frame[0].code = 0;
-	if (!memory || !number || number >= ML_AGENT_STACKS)
+	if (!memory)
 		return false;
-	words = words_of(memory, number, &count, &end);
-	if (words && end & ML_AGENT_STACK_PYTHON) {
+	count = read_words(memory, number, words, &end);
+	if (count && end & ML_AGENT_STACK_PYTHON) {
 		uint32_t frames = (count - 1) / 2;
 
 		if (python && frames <= ML_PYTHON_DEPTH) {
@@ -440,10 +461,9 @@ bool ml_agent_books_stack(const struct ml_agent_books *books, uint64_t id,
 			if (frames < ML_PYTHON_DEPTH)
 				python->frame[frames].code = 0;
 		}
-		number = words[0];
-		words = number < ML_AGENT_STACKS ? words_of(memory, number, &count, &end) : NULL;
+		count = read_words(memory, words[0], words, &end);
 	}
-	if (!words || count > ML_STACK_DEPTH)
+	if (!count || count > ML_STACK_DEPTH)
 		return false;
 	*out = (struct ml_stack_record){
 		.count = count, .end = ML_AGENT_STACK_END(end), .tgid = memory->tgid};
