@@ -69,6 +69,14 @@ static bool ptrace_turn(void *context, pid_t pid, bool begins)
 	return !run->has_session || ml_session_ptrace_turn(&run->session, pid, begins);
 }
 
+static void look_after_followed(void *context)
+{
+	const struct run *run = context;
+
+	if (run->has_session && run->session.follow)
+		ml_follow_dispatch(run->session.follow);
+}
+
 static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 {
 	const struct ml_options *options = run->options;
@@ -94,6 +102,7 @@ static struct ml_error *create_tracer(struct run *run, struct ml_tracer **out)
 			},
 		.note = ml_note_callback,
 		.ptrace_turn = ptrace_turn,
+		.meanwhile = look_after_followed,
 		.turn_context = run,
 	};
 	return ml_backend_create(options, &run->wanted, out);

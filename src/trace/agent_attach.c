@@ -9,6 +9,7 @@
 #include "trace/agent_room.h"
 #include "trace/process_allocators.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define DEFAULT_STACKS (ML_AGENT_STACKS - 1)
@@ -353,9 +354,10 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 	if (!functions.list.count)
 		error = ml_allocators_none(allocators, &attached->code, pid);
 	else if (!take_turn(attached, true))
-		error = ml_error_new(ML_ERROR_UNSUPPORTED,
-				     "process %d is just starting a program; it is tried again",
-				     pid);
+		error = ml_error_coded(ML_ERROR_UNSUPPORTED, EAGAIN,
+				       "process %d is just starting a program or forking; it is "
+				       "tried again",
+				       pid);
 	if (!error) {
 		error = map_alone(attached, &functions, size);
 		if (!error && takeover) {
@@ -417,7 +419,7 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 	struct ml_allocators allocators = {0};
 	struct ml_error *error = find_room(attached);
 
-	attached->is_probed = takeover != NULL;
+	attached->is_probed = attached->common->takes_over;
 	if (!error)
 		error = look_at_code(attached, &allocators);
 	if (!error && parent && ml_injection_is_inherited(attached->process, &parent->injection)) {

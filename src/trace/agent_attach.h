@@ -21,6 +21,8 @@ struct ml_agent_common {
 	struct ml_agent_heart *heart;
 	struct ml_agent_rows rows;
 	struct ml_function_names functions;
+	/** Another tracer of ours had probes: what is forked inherits breakpoints. */
+	bool takes_over;
 };
 
 /** A process with an agent in it, or about to get one. */

@@ -389,7 +389,10 @@ struct ml_error *ml_agent_tracer_take_over(struct ml_tracer *base, struct ml_pro
 {
 	struct agent_tracer *tracer = self(base);
 	const struct ml_agent_takeover takeover = {patched, context};
-	struct ml_error *error = attach(tracer, add(tracer, target), &takeover);
+	struct ml_error *error;
+
+	tracer->common.takes_over = true;
+	error = attach(tracer, add(tracer, target), &takeover);
 
 	if (error)
 		tracer_remove_process(base, ml_process_pid(target), false);

@@ -39,8 +39,7 @@
 #define LOOK_INTERVAL_NS (100 * ML_NS_PER_MS)
 
 /* How long the end waits for the links of processes that are gone. */
-#define LINKS_LIMIT_MS  20000
-#define SETTLE_LIMIT_MS 1000
+#define LINKS_LIMIT_MS 20000
 
 struct bpf_tracer {
 	struct ml_tracer tracer;
@@ -541,7 +540,7 @@ struct ml_process *ml_bpf_tracer_process(struct ml_tracer *base, size_t *number)
 	while (*number < tracer->processes.count) {
 		const struct ml_bpf_process *process = tracer->processes.items[(*number)++];
 
-		if (process->is_attached && process->probed.count &&
+		if (process->is_attached && ml_bpf_process_has_probes(process) &&
 		    ml_process_is_alive(process->process))
 			return process->process;
 	}
@@ -574,9 +573,18 @@ struct ml_error *ml_bpf_tracer_give(struct ml_tracer *base, pid_t pid, ml_prior_
 	return ml_bpf_give(&tracer->books, pid, blocks);
 }
 
-void ml_bpf_tracer_settle(struct ml_tracer *base)
+bool ml_bpf_tracer_settle(struct ml_tracer *base, unsigned int limit_ms)
 {
-	ml_link_keeper_drain(self(base)->attach.keeper, SETTLE_LIMIT_MS);
+	return !ml_link_keeper_drain(self(base)->attach.keeper, limit_ms);
+}
+
+void ml_bpf_tracer_drop(struct ml_tracer *base, pid_t pid)
+{
+	struct bpf_tracer *tracer = self(base);
+	struct ml_bpf_process *process = process_of(tracer, pid);
+
+	if (process && process->is_attached)
+		ml_bpf_process_detach(process, &tracer->attach, false);
 }
 
 void ml_bpf_tracer_each_stack(struct ml_tracer *base, pid_t pid,

@@ -8,6 +8,15 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
+
+/* How often it is tried to move a process that cannot be let go just then. */
+#define MOVE_ATTEMPTS 100
+#define MOVE_PAUSE_US 500
+
+/* How long a move waits for the kernel to have taken its probes out: a second. */
+#define SETTLE_LOOKS   50
+#define SETTLE_LOOK_MS 20
 
 struct moving_tracer {
 	struct ml_tracer tracer;
@@ -207,12 +216,16 @@ static struct ml_error *moving_add_process(struct ml_tracer *base, struct ml_pro
 		return moving->agent->ops->add_process(moving->agent, process);
 	if (!moving->agent)
 		return moving->bpf->ops->add_process(moving->bpf, process);
+	/* It may have kept probes over an exec, and had no allocator when the others moved. */
+	ml_bpf_tracer_drop(moving->bpf, pid);
 	error = moving->agent->ops->add_process(moving->agent, process);
 	if (!error) {
 		*ml_array_push(&moving->pids) = pid;
 		return NULL;
 	}
 	moving->agent->ops->remove_process(moving->agent, pid, false);
+	if (ml_error_code(error) == ENOENT)
+		return error; /* no allocator yet: there is nothing to probe, either */
 	ml_error_free(error);
 	return moving->bpf->ops->add_process(moving->bpf, process);
 }
@@ -410,6 +423,39 @@ static struct ml_error *begin_agent(struct moving_tracer *moving,
 	return error;
 }
 
+/* Processes that wait for the tool must not wait for all the others to have moved. */
+static void look_after_others(const struct ml_tracer_options *options)
+{
+	if (options->meanwhile)
+		options->meanwhile(options->turn_context);
+}
+
+/* One that forks all the time is seldom to be let go at once. */
+static struct ml_error *move_when_ready(struct moving_tracer *moving,
+					const struct ml_tracer_options *options,
+					struct ml_process *process, struct ml_move *out)
+{
+	struct ml_error *error = move_process(moving, process, out);
+
+	for (int i = 0; i < MOVE_ATTEMPTS && error && ml_error_code(error) == EAGAIN; i++) {
+		ml_error_free(error);
+		look_after_others(options);
+		usleep(MOVE_PAUSE_US);
+		error = move_process(moving, process, out);
+	}
+	look_after_others(options);
+	return error;
+}
+
+static void settle(struct moving_tracer *moving, const struct ml_tracer_options *options)
+{
+	for (unsigned int i = 0; i < SETTLE_LOOKS; i++) {
+		if (ml_bpf_tracer_settle(moving->bpf, SETTLE_LOOK_MS))
+			return;
+		look_after_others(options);
+	}
+}
+
 struct ml_error *ml_moving_tracer_move(struct ml_tracer *base,
 				       const struct ml_tracer_options *options, struct ml_move *out)
 {
@@ -422,14 +468,14 @@ struct ml_error *ml_moving_tracer_move(struct ml_tracer *base,
 		return error;
 	ml_bpf_tracer_prepare(moving->bpf);
 	for (size_t i = 0; (process = ml_bpf_tracer_process(moving->bpf, &i));) {
-		error = move_process(moving, process, out);
+		error = move_when_ready(moving, options, process, out);
 		if (!error)
 			continue;
 		out->stayed++;
 		ml_error_free(out->problem);
 		out->problem = error;
 	}
-	ml_bpf_tracer_settle(moving->bpf);
+	settle(moving, options);
 	if (out->processes)
 		moving->tracer.ops = &after_ops;
 	return NULL;

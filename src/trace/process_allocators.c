@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "target/emulator.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* The C library's files: what they map is theirs, not the program's. */
@@ -110,8 +111,8 @@ static const char *remedy_of(const struct ml_code_map *map)
 struct ml_error *ml_allocators_none(const struct ml_allocators *allocators,
 				    const struct ml_code_map *code, pid_t pid)
 {
-	return ml_error_new(
-		ML_ERROR_UNSUPPORTED,
+	return ml_error_coded(
+		ML_ERROR_UNSUPPORTED, ENOENT,
 		"no allocation functions (malloc, free, …) found in process %d; looked at %s. %s",
 		pid,
 		allocators->looked_at && *allocators->looked_at ? allocators->looked_at

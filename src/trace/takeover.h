@@ -31,10 +31,13 @@ void ml_bpf_tracer_let_go(struct ml_tracer *bpf, pid_t pid);
 struct ml_error *ml_bpf_tracer_give(struct ml_tracer *bpf, pid_t pid, ml_prior_blocks *blocks,
 				    struct ml_map_books *maps);
 
-/** Waits until the probes that were taken out are gone: as long as one is there the kernel has put
- * its own return address in the place of the caller's, and the agent cannot see that one's stack.
- */
-void ml_bpf_tracer_settle(struct ml_tracer *bpf);
+/** Waits @p limit_ms at most until the probes that were taken out are gone: as long as one is there
+ * the kernel has put its own return address in the place of the caller's, and the agent cannot see
+ * that one's stack. False when some are left. */
+bool ml_bpf_tracer_settle(struct ml_tracer *bpf, unsigned int limit_ms);
+
+/** Takes the probes of @p pid out, if it has any; what was booked stays. */
+void ml_bpf_tracer_drop(struct ml_tracer *bpf, pid_t pid);
 
 /** Calls @p visit for each stack of @p pid. */
 void ml_bpf_tracer_each_stack(struct ml_tracer *bpf, pid_t pid,

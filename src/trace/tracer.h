@@ -41,7 +41,12 @@ struct ml_tracer_options {
 	 * nobody does.
 	 */
 	bool (*ptrace_turn)(void *context, pid_t pid, bool begins);
-	void *turn_context;
+	/**
+	 * Called now and then while something takes long: processes that wait for the tool are
+	 * looked after. May add and remove processes. NULL when none ever wait.
+	 */
+	void (*meanwhile)(void *context);
+	void *turn_context; /**< of both */
 };
 
 /** What tracing cost so far. */

@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 
+import pytest
+
 import helpers
 
 
@@ -35,3 +37,44 @@ def test_probes_outlive_an_exec(bench):
     assert target.wait() == 0
     assert run.wait() == 0, run.err()
     assert run.final().sites_of("xmalloc")
+
+
+def blocks_of_size(report, size):
+    """How many blocks of sites that have blocks of this size only."""
+    return sum(site["count"] for site in report.sites if site["bytes"] == size * site["count"])
+
+
+def check_tree(report, target, moves):
+    """Every block of every process is there, once. By sizes: until the kernel has taken the last of
+    its probes out, stacks may be cut at the return address that it hides, which is counted."""
+    for name, site in target.sites().items():
+        count = blocks_of_size(report, site["bytes"] // site["count"])
+        if moves and name == "leak_early":
+            assert 0 < count <= site["count"]
+        else:
+            assert count == site["count"], name
+        if not moves:
+            assert report.site(name) == (site["bytes"], site["count"])
+    assert not {name for name in report["caveats"] if name.startswith("functions_")}
+    report.check_totals()
+
+
+@pytest.mark.parametrize("backend", ["bpf", "agent", "auto"])
+def test_busy_tree(bench, backend):
+    """Workers under load and children all the time; with "auto" the tree moves to the agent under
+    way, also what was forked before its parent moved."""
+    target = bench.target("tree", "3")
+    run = bench.attach(target.pid, "-f", "--backend", backend)
+    target.tell()
+    target.wait_event("working")
+    if backend == "auto":
+        helpers.wait_for(lambda: "tracing from inside" in run.err(), 30, "the tree moves")
+        assert "stay" not in run.err()
+    bench.pause(0.5)
+    target.tell()
+    bench.pause(0.5)
+    target.work()
+    run.interrupt()
+    check_tree(run.final(), target, backend == "auto")
+    assert target.values()["longest_ms"] < 10000 * helpers.SLOWNESS, "a fork stood still"
+    assert target.finish() == 0
