@@ -257,6 +257,29 @@ static void say_at_end(const struct ml_report *report, struct ml_report_site *si
 		 site->count, allocs, allocs == 1 ? "" : "s", site->count == 1 ? "was" : "were");
 }
 
+/** True when the innermost frames of @p site have a function @p symbol. */
+static bool has_inner_frame(const struct ml_report_site *site, const char *symbol)
+{
+	const size_t looked_at = 8;
+
+	for (size_t i = 0; i < site->frames.count && i < looked_at; i++)
+		if (site->frames.items[i].symbol && !strcmp(site->frames.items[i].symbol, symbol))
+			return true;
+	return false;
+}
+
+/** What glibc keeps of a thread until it is joined (_dl_allocate_tls) is the small part of it. */
+static void say_threads(struct ml_report_site *site)
+{
+	char *why = site->verdict.why;
+	size_t length = strlen(why);
+
+	if ((site->verdict.class == ML_VERDICT_LEAK || site->verdict.class == ML_VERDICT_GROWING) &&
+	    has_inner_frame(site, "_dl_allocate_tls") && has_inner_frame(site, "pthread_create"))
+		snprintf(why + length, sizeof(site->verdict.why) - length,
+			 "; one for each thread that is not joined, and its stack stays, too");
+}
+
 /** Moves the drafts, sorted, into the report and names their frames. */
 static void freeze(struct build *build)
 {
@@ -276,6 +299,7 @@ static void freeze(struct build *build)
 		say_at_end(report, site);
 		if (draft->stack && (!limit || report->sites.count <= limit))
 			ml_frames_name(&build->namer, draft->stack, draft->skip, site, NULL);
+		say_threads(site);
 	}
 }
 

@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+import helpers
+
 LEAKS = ["leak_steady", "leak_behind_wrapper", "leak_string", "leak_map_only_grows"]
 BOUNDED = ["steady_behind_wrapper", "steady_arena_fragments", "queue_bounded", "startup_table", "steady_requests",
            "steady_sessions"]
@@ -64,3 +66,16 @@ def test_wrapper_of_the_user(bench):
     remark = next(line for line in last.splitlines() if "look at" in line)
     assert "leak_steady" not in remark, remark
     assert "# 1 site leaks" in last
+
+
+def test_threads_that_nobody_joins(bench):
+    """What is booked of them is small; that their stacks stay is said."""
+    target = bench.target("unjoined")
+    run = bench.attach(target.pid, interval="0.5")
+    target.tell()
+
+    def has_said():
+        return any("is not joined, and its stack stays" in site["why"]
+                   for report in run.reports() for site in report.sites_of("start_unjoined"))
+    helpers.wait_for(has_said, 30, "the verdict tells of the stacks")
+    run.interrupt()
