@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "cli/note.h"
+#include "model/growing.h"
 #include "report/excerpts.h"
 
 #include <inttypes.h>
@@ -94,6 +95,7 @@ struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages
 	collect_cost(reporter);
 	reporter->snapshot.resident_bytes = ml_targets_resident_bytes(reporter->targets);
 	ml_timeline_add(reporter->timeline, &reporter->snapshot);
+	ml_snapshot_show_growing(&reporter->snapshot, reporter->timeline, &filter);
 	return NULL;
 }
 

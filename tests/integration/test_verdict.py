@@ -79,3 +79,19 @@ def test_threads_that_nobody_joins(bench):
                    for report in run.reports() for site in report.sites_of("start_unjoined"))
     helpers.wait_for(has_said, 30, "the verdict tells of the stacks")
     run.interrupt()
+
+
+@pytest.mark.parametrize("backend", ["bpf", "agent"])
+def test_list_made_longer_all_the_time(bench, backend):
+    """Its block is younger than --older, always; that it grows is shown all the same."""
+    target = bench.target("lengthened")
+    run = bench.memleak("--json", "--backend", backend, "-p", target.pid, "0.5")
+    run.wait_attached()
+    target.tell()
+
+    def has_said():
+        return [site for report in run.reports() for site in report.sites_of("lengthen")]
+    site = helpers.wait_for(has_said, 30, "the list is shown")[0]
+    assert site["verdict"] == "growing", site
+    assert site["count"] == 1 and site["bytes"] > 64
+    run.interrupt()
