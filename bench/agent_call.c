@@ -8,137 +8,20 @@
  *     agent_call [NAME [ROUNDS]]
  */
 #include "base/array.h"
-#include "inject/agent_image.h"
-#include "own_maps.h"
-#include "shared/sample_weight.h"
-#include "trace/agent_rows.h"
+#include "own_agent.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #define BATCHES 41
-#define LINES   (1u << 20)
 #define BLOCKS  100000u
 
-/* What a stub's slot holds, and whether it is called at all. */
-struct slot {
-	struct ml_agent_descriptor *self;
-	uint64_t entry;
-	char *called;
-};
-
-struct slot bench_malloc_slot, bench_free_slot;
-void *bench_next; /* what the allocator gives out */
-void *bench_malloc(size_t size);
-void bench_free(void *address);
-void bench_outermost(uint32_t rounds, void (*run)(uint32_t rounds));
-extern char bench_malloc_code[], bench_free_code[], bench_malloc_stub[], bench_free_stub[];
-
-__asm__(".text\n"
-	"bench_malloc: jmp *bench_malloc_slot+16(%rip)\n"
-	"bench_free: jmp *bench_free_slot+16(%rip)\n"
-	"bench_malloc_stub: push bench_malloc_slot(%rip); jmp *bench_malloc_slot+8(%rip)\n"
-	"bench_free_stub: push bench_free_slot(%rip); jmp *bench_free_slot+8(%rip)\n"
-	"bench_malloc_code: mov bench_next(%rip), %rax; ret\n"
-	"bench_free_code: ret\n"
-	/* Stacks end here, in whatever libc this runs. */
-	"bench_outermost: .cfi_startproc; .cfi_undefined rip\n"
-	"sub $8, %rsp; call *%rsi; add $8, %rsp; ret; .cfi_endproc\n");
-
-static struct ml_agent_memory *memory;
-static struct ml_agent_descriptor malloc_descriptor, free_descriptor;
-static struct ml_agent_rows rows;
 static volatile int sink;
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "%s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-/* ---- the agent in this process ----------------------------------------------------------------
- */
-
-/* Rows for all that is mapped here, as the tracer makes them. */
-static void tell_maps(void)
-{
-	struct ml_agent_rows_copy copy = {0};
-
-	if (ml_agent_rows_init(&rows))
-		fail("rows");
-	describe_own_maps(rows.tables, &memory->maps[0]);
-	ml_agent_rows_copy(&rows, memory, &copy);
-	memory->epoch = 1;
-}
-
-static void patch(bool is_patched)
-{
-	bench_malloc_slot.called = is_patched ? bench_malloc_stub : bench_malloc_code;
-	bench_free_slot.called = is_patched ? bench_free_stub : bench_free_code;
-}
-
-static void configure(uint64_t sample_bytes)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	memory->config = (struct ml_trace_config){.max_size = UINT64_MAX,
-						  .sample_every = 1,
-						  .sample_bytes = sample_bytes,
-						  .depth = ML_STACK_DEPTH};
-	memory->always_bytes = ML_ALWAYS_SAMPLED * sample_bytes;
-	memory->is_exact = !sample_bytes;
-	memory->now_ns = ((uint64_t)now.tv_sec + 1000000) * 1000000000u;
-	memory->start_ns = memory->now_ns;
-	memory->line_limit = LINES;
-	memory->stack_limit = ML_AGENT_STACKS;
-	memory->tgid = (uint32_t)getpid();
-	memory->header.mode = ML_AGENT_ON;
-	patch(true);
-}
-
-static void load(void)
-{
-	size_t size, room, bytes = sizeof(*memory) + LINES * sizeof(struct ml_agent_line);
-	const struct ml_agent_image_header *image = ml_agent_image(&size);
-	char *base, *code;
-
-	room = ML_AGENT_IMAGE_CODE + ((size + 4095) & ~(size_t)4095);
-	base = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED || memory == MAP_FAILED)
-		fail("mmap");
-	code = base + ML_AGENT_IMAGE_CODE;
-	memcpy(code, image, size);
-	memcpy(base + ML_AGENT_IMAGE_DATA, &memory, sizeof(memory));
-	if (mprotect(code, room - ML_AGENT_IMAGE_CODE, PROT_READ | PROT_EXEC))
-		fail("mprotect");
-	malloc_descriptor = (struct ml_agent_descriptor){.trampoline = (uint64_t)bench_malloc_code,
-							 .role = ML_ROLE_MALLOC};
-	free_descriptor = (struct ml_agent_descriptor){.trampoline = (uint64_t)bench_free_code,
-						       .role = ML_ROLE_FREE};
-	bench_malloc_slot.self = &malloc_descriptor;
-	bench_free_slot.self = &free_descriptor;
-	bench_malloc_slot.entry = (uint64_t)code + image->malloc;
-	bench_free_slot.entry = (uint64_t)code + image->free;
-}
 
 /* ---- workloads --------------------------------------------------------------------------------
  */
-
-static char heap[1]; /* addresses are made up from here on: nobody looks behind them */
-
-static void *address_of(uint32_t i, uint32_t spacing)
-{
-	return (void *)(((uint64_t)heap & ~0xfffffull) + 0x10000000u + (uint64_t)i * spacing);
-}
 
 __attribute__((noinline)) static void pair(size_t size)
 {

@@ -232,10 +232,10 @@ static uint32_t walk_anew(struct ml_agent_memory *memory, struct ml_agent_thread
 }
 
 /* True when the thread is at its traces and was interrupted by a signal handler, whose call this
- * is. One that was left by a longjmp was below @sp. */
+ * is. One that was left by a longjmp was below @sp, or there. */
 static bool is_interrupted(struct ml_agent_thread *thread, uint64_t sp)
 {
-	if (thread->walker && sp > thread->walker && sp - thread->walker < STACK_REACH) {
+	if (thread->walker && sp >= thread->walker && sp - thread->walker < STACK_REACH) {
 		thread->walker = 0;
 		thread->memo->is_walking = 0;
 	}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * The agent's ways in and out, instruction by instruction: the processor's trap flag is set, and at
+ * each instruction of the agent a signal handler allocates, frees, or leaves by a jump. Afterwards
+ * the books must be right, and the registers of the call what they were.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+#include <cmocka.h>
+
+#include "own_agent.h"
+
+uint64_t entry_called, entry_steps, entry_argument;
+/* Calls @function with @argument and all registers at known values, with the trap flag when
+ * entry_steps; its result. *@changed tells how many of those that must stay did not. */
+uint64_t entry_call(const void *function, uint64_t argument, uint64_t *changed);
+
+__asm__(".pushsection .text\n"
+	"entry_call: .cfi_startproc\n"
+	".irp r, rbx, rbp, r12, r13, r14, r15, rdx\n"
+	"	push %\\r; .cfi_adjust_cfa_offset 8; .cfi_rel_offset \\r, 0\n"
+	".endr\n"
+	"push $0; sub $8, %rsp; .cfi_adjust_cfa_offset 16\n"
+	"mov %rdi, entry_called(%rip)\n"
+	"mov %rsi, entry_argument(%rip)\n"
+	"mov %rsi, %rdi\n"
+	"cmpq $0, entry_steps(%rip); je 1f\n"
+	"pushf; orq $0x100, (%rsp); popf\n"
+	"1:\n"
+	".set value, 0x11\n"
+	".irp r, rax, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15\n"
+	"	mov $value, %\\r\n"
+	"	.set value, value + 1\n"
+	".endr\n"
+	"call *entry_called(%rip)\n"
+	"pushf; andq $~0x100, (%rsp); popf\n"
+	"add $8, %rsp; .cfi_adjust_cfa_offset -8\n"
+	".set value, 0x12\n"
+	".irp r, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15\n"
+	"	cmp $value, %\\r; je 1f; incq (%rsp); 1:\n"
+	"	.set value, value + 1\n"
+	".endr\n"
+	"cmp entry_argument(%rip), %rdi; je 1f; incq (%rsp); 1:\n"
+	"pop %rcx; .cfi_adjust_cfa_offset -8\n"
+	"pop %rdx; .cfi_adjust_cfa_offset -8\n"
+	"mov %rcx, (%rdx)\n"
+	".irp r, r15, r14, r13, r12, rbp, rbx\n"
+	"	pop %\\r; .cfi_adjust_cfa_offset -8; .cfi_restore \\r\n"
+	".endr\n"
+	"ret; .cfi_endproc\n"
+	".popsection\n");
+
+/* ---- interruptions ----------------------------------------------------------------------------
+ */
+
+static void (*interrupt)(void); /* at each instruction of the agent */
+static uint32_t steps, next_block;
+static uint64_t made, live; /* what the books must say */
+static sigjmp_buf left;
+static uint32_t leaves_at; /* which instruction */
+
+static void on_step(int signal, siginfo_t *info, void *context)
+{
+	const ucontext_t *at = context;
+	void *next = bench_next;
+
+	(void)signal;
+	(void)info;
+	if ((uint64_t)at->uc_mcontext.gregs[REG_RIP] - agent_code.start >= agent_code.size)
+		return;
+	steps++;
+	interrupt();
+	bench_next = next;
+}
+
+static void *take(size_t size)
+{
+	bench_next = address_of(++next_block, 48);
+	made++;
+	live++;
+	return bench_malloc(size);
+}
+
+static void give(void *block)
+{
+	live--;
+	bench_free(block);
+}
+
+static void nothing(void)
+{
+}
+
+static void keep(void)
+{
+	take(40);
+}
+
+static void take_and_give(void)
+{
+	give(take(40));
+}
+
+/* One of some addresses in turn: their places are remembered. */
+static void take_again(void)
+{
+	bench_next = address_of(1000000 + steps % 16, 64);
+	bench_free(bench_malloc(24));
+	made++;
+}
+
+static void leave(void)
+{
+	if (steps == leaves_at)
+		siglongjmp(left, 1);
+}
+
+/* ---- the books --------------------------------------------------------------------------------
+ */
+
+static uint64_t booked_live(void)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 1; i <= memory->line_count; i++)
+		for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++) {
+			assert_int_not_equal(memory->lines[i].key[k], ML_AGENT_KEY_BUSY);
+			n += memory->lines[i].key[k] != 0;
+		}
+	return n;
+}
+
+static uint64_t booked_made(void)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < ML_AGENT_STACKS; i++)
+		n += memory->sites[i].allocs;
+	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++)
+		for (uint32_t k = 0; memory->threads[i].pointer && k < ML_AGENT_TRACES; k++)
+			n += memory->memos[i].traces[k].allocs;
+	return n;
+}
+
+/* No thread is seen to be in a call or at its traces. */
+static void check_idle(void)
+{
+	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++) {
+		assert_int_equal(memory->threads[i].call, 0);
+		assert_int_equal(memory->threads[i].walker, 0);
+	}
+}
+
+static void check_books(void)
+{
+	check_idle();
+	assert_int_equal(booked_live(), live);
+	assert_int_equal(booked_made(), made);
+}
+
+/* ---- calls ------------------------------------------------------------------------------------
+ */
+
+/* malloc, its stack met before or not, and free, of a block whose place is remembered or not. */
+static void call_pair(uint32_t block)
+{
+	uint64_t changed;
+
+	bench_next = address_of(block, 48);
+	made++;
+	live++;
+	assert_int_equal(entry_call((void *)bench_malloc, 32, &changed),
+			 (uint64_t)address_of(block, 48));
+	assert_int_equal(changed, 0);
+	live--;
+	assert_int_equal(entry_call((void *)bench_free, (uint64_t)address_of(block, 48), &changed),
+			 0x11);
+	assert_int_equal(changed, 0);
+}
+
+static void run_interrupted(uint32_t rounds)
+{
+	(void)rounds;
+	entry_steps = 1;
+	for (uint32_t i = 0; i < 3; i++) {
+		steps = 0;
+		call_pair(500000);
+		/* It is short, unless what interrupts it changes what is remembered. */
+		assert_true(steps > 60);
+	}
+	/* It was not booked: freed long ago, or never given out. */
+	live++;
+	give(address_of(600000, 48));
+	call_pair(0);
+	entry_steps = 0;
+	call_pair(500000);
+}
+
+static void interrupted_by(void (*what)(void))
+{
+	struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	interrupt = what;
+	sigaction(SIGTRAP, &action, NULL);
+	bench_outermost(1, run_interrupted);
+	check_books();
+}
+
+static void test_registers_stay(void **state)
+{
+	(void)state;
+	interrupted_by(nothing);
+	/* Two walks at most: the stack is known then. */
+	assert_int_equal(memory->counters[ML_COUNTER_RETURNS_LOST], 0);
+}
+
+static void test_handlers_that_allocate(void **state)
+{
+	(void)state;
+	interrupted_by(keep);
+}
+
+static void test_handlers_that_allocate_and_free(void **state)
+{
+	(void)state;
+	interrupted_by(take_and_give);
+	interrupted_by(take_again);
+}
+
+/* Three blocks, from further in than the call that was left: so it is seen that it was. */
+__attribute__((noinline)) static void take_further_in(void)
+{
+	volatile char room[1024];
+
+	for (size_t i = 0; i < sizeof(room); i++)
+		room[i] = 0;
+	for (uint32_t i = 1; i <= 3; i++) {
+		bench_next = address_of(700000 + i, 48);
+		bench_malloc(32);
+		assert_int_equal(booked_live(), i);
+	}
+}
+
+/* Whether the handler left the pair at the instruction @at. */
+__attribute__((noinline)) static bool is_left_at(uint32_t at)
+{
+	leaves_at = at;
+	steps = 0;
+	if (sigsetjmp(left, 1)) {
+		entry_steps = 0;
+		return true;
+	}
+	entry_steps = 1;
+	call_pair(700000);
+	entry_steps = 0;
+	return false;
+}
+
+/* Each instruction of the short ways in turn, once the stack is known. The block of a call that was
+ * left may be in the books or not; it is freed in either case. */
+static void run_left(uint32_t rounds)
+{
+	bool is_left = true;
+	uint32_t at;
+
+	(void)rounds;
+	for (at = 0; is_left && at < 1000; at++) {
+		is_left = is_left_at(at) || !at;
+		bench_free(address_of(700000, 48));
+		take_further_in();
+		for (uint32_t i = 1; i <= 3; i++)
+			bench_free(address_of(700000 + i, 48));
+		assert_int_equal(booked_live(), 0);
+		/* What was left is forgotten by then. */
+		call_pair(700000);
+	}
+	assert_true(at > 60 && at < 400);
+}
+
+static void test_handlers_that_jump_out(void **state)
+{
+	struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	(void)state;
+	interrupt = leave;
+	sigaction(SIGTRAP, &action, NULL);
+	bench_outermost(1, run_left);
+}
+
+/* The agent in this process, its books empty. */
+static int set_up(void **state)
+{
+	(void)state;
+	made = live = 0;
+	next_block = 0;
+	load();
+	tell_maps();
+	configure(0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	ml_agent_rows_deinit(&rows);
+	return munmap(memory, sizeof(*memory) + LINES * sizeof(struct ml_agent_line)) ||
+	       munmap((char *)agent_code.start - ML_AGENT_IMAGE_CODE,
+		      ML_AGENT_IMAGE_CODE + agent_code.size);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_registers_stay, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_handlers_that_allocate, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_handlers_that_allocate_and_free, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_handlers_that_jump_out, set_up, tear_down),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
