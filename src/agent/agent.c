@@ -82,8 +82,9 @@ extern char ml_agent_returned[] __attribute__((visibility("hidden")));
 uint32_t ml_agent_before(struct call *call);
 uint32_t ml_agent_after(struct call *call);
 KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_memory *memory);
-KEEPS_REGISTERS uint32_t *ml_agent_place_near(struct ml_agent_memory *memory,
-					      struct ml_agent_thread *thread, uint64_t address);
+KEEPS_REGISTERS uint32_t *ml_agent_place(struct ml_agent_memory *memory,
+					 struct ml_agent_thread *thread, uint64_t address,
+					 uint64_t size);
 KEEPS_REGISTERS struct ml_agent_trace *ml_agent_with_python(struct ml_agent_memory *memory,
 							    struct ml_agent_thread *thread,
 							    struct ml_agent_trace *trace);
@@ -327,16 +328,16 @@ KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_me
 	return 1;
 }
 
-/* A place for the block at @address, of which the thread remembers none; NULL when none is near. */
-KEEPS_REGISTERS uint32_t *ml_agent_place_near(struct ml_agent_memory *memory,
-					      struct ml_agent_thread *thread, uint64_t address)
+/* A place for the block at @address, of which the thread remembers none, now taken; NULL when there
+ * is no room. */
+KEEPS_REGISTERS uint32_t *ml_agent_place(struct ml_agent_memory *memory,
+					 struct ml_agent_thread *thread, uint64_t address,
+					 uint64_t size)
 {
+	const struct block block = {.address = address, .size = size};
 	struct place place;
 
-	if (!place_at_once(memory, thread->own_key, address, &place))
-		return NULL;
-	remember(memory, thread->memo, address, place);
-	return &place.line->key[place.i];
+	return place_of_own(memory, thread, &block, &place) ? &place.line->key[place.i] : NULL;
 }
 
 /* The trace of the stack of @trace with the thread's Python functions in it, or @trace when there

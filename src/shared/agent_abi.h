@@ -44,7 +44,7 @@
 #define ML_AGENT_THREADS      4096u
 #define ML_AGENT_TIDS         (1u << 13)
 #define ML_AGENT_OTHER_STACKS 7u
-#define ML_AGENT_RECENT       1024u /**< places of blocks a thread remembers */
+#define ML_AGENT_RECENT       2048u /**< places of blocks a thread remembers */
 #define ML_AGENT_TRACE_WAYS   4u
 #define ML_AGENT_TRACES       2048u  /**< walks a thread remembers, */
 #define ML_AGENT_TRACE_WORDS  16384u /**< with so many words for all of them */
@@ -162,9 +162,10 @@ struct ml_agent_line {
 #define ML_AGENT_TABLE_FIRST(table) ((table) >> 6)
 #define ML_AGENT_TABLE_LOG2(table)  ((table) >> 2 & 15u)
 
-/** A region: its first table, above it the owner's own_key (0: nobody's), and whether there is
- * another table behind the first. */
+/** A region: its first table, above it the owner's own_key (0: nobody's), whether there is another
+ * table behind the first, and whether of an owner's region one of them is not the owner's. */
 #define ML_AGENT_CELL_OWNER   32u
+#define ML_AGENT_CELL_MIXED   (1ull << 62)
 #define ML_AGENT_CELL_CHAINED (1ull << 63)
 
 struct ml_agent_large {

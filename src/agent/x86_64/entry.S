@@ -121,6 +121,7 @@ ml_agent_free:
 	/* Where the block is, if it is remembered. */
 	mov	THREAD_MEMO(%rdx), %rdx
 	mov	%edi, %ecx
+	shr	$1, %ecx
 	and	$RECENT_INDEX, %ecx
 	mov	(%rdx, %rcx), %rdx
 	mov	%rdi, %rcx
@@ -129,7 +130,7 @@ ml_agent_free:
 	shl	$(64 - RECENT_BITS), %rcx
 	jne	free_unremembered
 	shr	$RECENT_BITS, %rdx
-	and	$~RECENT_OWN, %edx
+	and	$RECENT_PLACE, %edx
 	lea	RECENT_BASE(%rax, %rdx, 4), %rdx
 	mov	%edi, %ecx
 	shr	$3, %ecx
@@ -137,7 +138,7 @@ ml_agent_free:
 	and	$(KEY_USED | KEY_PLACE), %ecx
 	cmp	$KEY_USED, %ecx
 	jne	free_unremembered
-	test	$7, %dil
+	test	$15, %dil
 	jne	free_unremembered
 	testl	$SIZE_LARGE, LINE_SIZE(%rdx)
 	jne	free_unremembered
@@ -344,6 +345,7 @@ found:	mov	-8(%rbp), %rax
 take_place:
 	mov	THREAD_MEMO(%rcx), %rsi
 	mov	%eax, %r8d
+	shr	$1, %r8d
 	and	$RECENT_INDEX, %r8d
 	mov	(%rsi, %r8), %rsi
 	mov	%rax, %r8
@@ -353,11 +355,11 @@ take_place:
 	jne	new_place
 	mov	%rsi, %r8
 	shr	$RECENT_BITS, %r8
-	and	$~RECENT_OWN, %r8d
+	and	$RECENT_PLACE, %r8d
 	lea	RECENT_BASE(%rdi, %r8, 4), %r8
 	cmpl	$0, (%r8)
 	jne	new_place
-	test	$7, %al
+	test	$15, %al
 	jne	new_place
 	bt	$RECENT_OWN_BIT, %rsi
 	jnc	shared_place
@@ -419,19 +421,24 @@ found_other:
 	jne	take_place
 	jmp	leave_traces
 
-	/* Other threads take places there, too. */
+	/* Other threads take places there, too, or only another one does. */
 shared_place:
+	test	%rsi, %rsi
+	js	new_place
 	xor	%eax, %eax
 	mov	$KEY_BUSY, %esi
 	lock cmpxchg %esi, (%r8)
 	mov	-8(%rbp), %rax
 	je	fill
 new_place:
-	mov	%rdx, %r9
+	push	%rcx
+	push	%rdx
 	mov	%rcx, %rsi
 	mov	%rax, %rdx
-	call	ml_agent_place_near
-	mov	%r9, %rdx
+	mov	(16 + CALL_SIZE)(%rsp), %rcx
+	call	ml_agent_place
+	pop	%rdx
+	pop	%rcx
 	mov	%rax, %r8
 	mov	-8(%rbp), %rax
 	test	%r8, %r8

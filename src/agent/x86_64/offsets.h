@@ -39,16 +39,18 @@
 #define THREAD_HASH_SHIFT  20
 #define HEARTBEAT_MASK     16383
 
-#define MEMO_TRACES        8192
-#define MEMO_WORDS         139264
+#define MEMO_TRACES        16384
+#define MEMO_WORDS         147456
 
 /* Places are told from there on, where all lines are and an instruction reaches. */
 #define RECENT_BASE          0x70000000
-#define RECENT_BITS          34
-#define RECENT_OWN_BIT       37
+#define RECENT_BITS          32
+#define RECENT_OWN_BIT       35
 #define RECENT_OWN           8
-#define RECENT_ADDRESS_SHIFT 13
-#define RECENT_INDEX         0x1ff8
+#define RECENT_OTHERS        0x80000000
+#define RECENT_PLACE         (RECENT_OTHERS - 1 - RECENT_OWN)
+#define RECENT_ADDRESS_SHIFT 15
+#define RECENT_INDEX         0x3ff8
 
 #define TRACE_IP             0
 #define TRACE_SP             8
