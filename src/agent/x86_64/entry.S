@@ -89,6 +89,26 @@
 	je	beat
 .endm
 
+/* place: where the key of the block of address is or was, as far as the thread remembers; word: the
+ * memo, then what it says. The names with 32 are those of the same registers' lower halves. */
+.macro recall memory, address, address32, word, place, place32, unknown
+	mov	\address32, \place32
+	shr	$1, \place32
+	and	$RECENT_INDEX, \place32
+	mov	(\word, \place), \word
+	mov	\address, \place
+	shr	$RECENT_ADDRESS_SHIFT, \place
+	xor	\word, \place
+	shl	$(64 - RECENT_BITS), \place
+	jne	\unknown
+	test	$15, \address32
+	jne	\unknown
+	mov	\word, \place
+	shr	$RECENT_BITS, \place
+	and	$RECENT_PLACE, \place32
+	lea	RECENT_BASE(\memory, \place, 4), \place
+.endm
+
 	.section .header, "a"
 	.globl image_header
 image_header:
@@ -118,31 +138,17 @@ ml_agent_free:
 	test	%rdi, %rdi
 	je	pass
 
-	/* Where the block is, if it is remembered. */
 	mov	THREAD_MEMO(%rdx), %rdx
-	mov	%edi, %ecx
-	shr	$1, %ecx
-	and	$RECENT_INDEX, %ecx
-	mov	(%rdx, %rcx), %rdx
-	mov	%rdi, %rcx
-	shr	$RECENT_ADDRESS_SHIFT, %rcx
-	xor	%rdx, %rcx
-	shl	$(64 - RECENT_BITS), %rcx
+	recall	%rax, %rdi, %edi, %rdx, %rcx, %ecx, free_unremembered
+	mov	%edi, %edx
+	shr	$3, %edx
+	xor	(%rcx), %edx
+	and	$(KEY_USED | KEY_PLACE), %edx
+	cmp	$KEY_USED, %edx
 	jne	free_unremembered
-	shr	$RECENT_BITS, %rdx
-	and	$RECENT_PLACE, %edx
-	lea	RECENT_BASE(%rax, %rdx, 4), %rdx
-	mov	%edi, %ecx
-	shr	$3, %ecx
-	xor	(%rdx), %ecx
-	and	$(KEY_USED | KEY_PLACE), %ecx
-	cmp	$KEY_USED, %ecx
+	testl	$SIZE_LARGE, LINE_SIZE(%rcx)
 	jne	free_unremembered
-	test	$15, %dil
-	jne	free_unremembered
-	testl	$SIZE_LARGE, LINE_SIZE(%rdx)
-	jne	free_unremembered
-	movl	$0, (%rdx)
+	movl	$0, (%rcx)
 
 pass:	mov	(%rsp), %rax
 	mov	(%rax), %rax
@@ -341,25 +347,11 @@ found:	mov	-8(%rbp), %rax
 	cmpw	$END_COMPLETE, TRACE_END(%rdx)
 	jne	found_other
 
-	/* A place: where it was before it was freed, if that is remembered. */
+	/* A place: where the address was booked before, if that is remembered. */
 take_place:
 	mov	THREAD_MEMO(%rcx), %rsi
-	mov	%eax, %r8d
-	shr	$1, %r8d
-	and	$RECENT_INDEX, %r8d
-	mov	(%rsi, %r8), %rsi
-	mov	%rax, %r8
-	shr	$RECENT_ADDRESS_SHIFT, %r8
-	xor	%rsi, %r8
-	shl	$(64 - RECENT_BITS), %r8
-	jne	new_place
-	mov	%rsi, %r8
-	shr	$RECENT_BITS, %r8
-	and	$RECENT_PLACE, %r8d
-	lea	RECENT_BASE(%rdi, %r8, 4), %r8
+	recall	%rdi, %rax, %eax, %rsi, %r8, %r8d, new_place
 	cmpl	$0, (%r8)
-	jne	new_place
-	test	$15, %al
 	jne	new_place
 	bt	$RECENT_OWN_BIT, %rsi
 	jnc	shared_place
