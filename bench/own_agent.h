@@ -94,6 +94,7 @@ static void configure(uint64_t sample_bytes)
 	memory->start_ns = memory->now_ns;
 	memory->line_limit = LINES;
 	memory->stack_limit = ML_AGENT_STACKS;
+	memory->word_limit = ML_AGENT_WORDS;
 	memory->tgid = (uint32_t)getpid();
 	memory->header.mode = ML_AGENT_ON;
 	patch(true);

@@ -55,20 +55,28 @@ static inline bool is_known_gone(const struct ml_agent_memory *memory,
 /* ---- blocks -----------------------------------------------------------------------------------
  */
 
-/* A large block's size does not fit its line. */
+static inline uint32_t stack_number(const struct block *block)
+{
+	return block->stack & ~ML_AGENT_STACK_SAMPLED;
+}
+
+/* A block whose size or stack do not fit its line. */
 RARE static uint32_t large_new(struct ml_agent_memory *memory, const struct block *block)
 {
-	uint32_t first = (uint32_t)((block->address >> 12) * GOLDEN >> 48);
+	uint32_t first = (uint32_t)((block->address >> ML_AGENT_REGION_SHIFT) * GOLDEN >> 32) *
+				 ML_AGENT_LARGE_RUN +
+			 (block->address >> 8) % ML_AGENT_LARGE_RUN;
 
-	for (uint32_t k = 0; k < ML_AGENT_LARGE; k++) {
+	for (uint32_t k = 0; k < ML_AGENT_LARGE_PROBES; k++) {
 		uint32_t i = (first + k) & (ML_AGENT_LARGE - 1);
 		uint64_t nothing = 0;
 
 		if (LOAD(memory->large[i].size) ||
-		    !__atomic_compare_exchange_n(&memory->large[i].size, &nothing, block->size,
+		    !__atomic_compare_exchange_n(&memory->large[i].size, &nothing, block->size + 1,
 						 false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			continue;
 		memory->large[i].tid = memory->tids[block->tid_number];
+		memory->large[i].stack = stack_number(block);
 		return ML_AGENT_SIZE_LARGE | i;
 	}
 	return 0;
@@ -82,7 +90,8 @@ static void large_free(struct ml_agent_memory *memory, uint32_t size)
 /* What the line's size word is for @block; 0 when there is no room. */
 static inline uint32_t size_word(struct ml_agent_memory *memory, const struct block *block)
 {
-	if (UNLIKELY(block->size >= ML_AGENT_LARGE_BYTES))
+	if (UNLIKELY(block->size >= ML_AGENT_LARGE_BYTES ||
+		     stack_number(block) >= ML_AGENT_KEY_STACKS))
 		return large_new(memory, block);
 	return (uint32_t)block->size | block->tid_number << ML_AGENT_SIZE_TID;
 }
@@ -96,13 +105,22 @@ static inline bool claim_place(struct place place)
 					   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+static inline uint32_t key_of(const struct block *block)
+{
+	uint32_t stack = stack_number(block);
+
+	return place_key(block->address) |
+	       (block->stack & ML_AGENT_STACK_SAMPLED ? ML_AGENT_KEY_SAMPLED : 0) |
+	       (stack < ML_AGENT_KEY_STACKS ? stack << ML_AGENT_KEY_STACK : 0);
+}
+
 /* Books @block at @place, which is taken. */
 static inline void fill_place(struct place place, const struct block *block, uint32_t size)
 {
 	place.line->size[place.i] = size;
 	place.line->born[place.i] =
 		block->born << ML_AGENT_BORN_SHIFT | ((uint32_t)block->address & 7);
-	set_key(place, place_key(block->address) | block->stack << ML_AGENT_KEY_STACK);
+	set_key(place, key_of(block));
 }
 
 static inline void empty_place(struct ml_agent_memory *memory, struct place place)
@@ -346,14 +364,17 @@ static bool take_block(struct ml_agent_memory *memory, uint64_t address, struct 
 	*out = (struct block){
 		.address = address,
 		.size = size & (ML_AGENT_LARGE_BYTES - 1),
-		.stack = (key & ~ML_AGENT_KEY_USED) >> ML_AGENT_KEY_STACK,
+		.stack = (key & (ML_AGENT_KEY_SAMPLED - 1)) >> ML_AGENT_KEY_STACK,
 		.tid_number = size >> ML_AGENT_SIZE_TID,
 		.born = place.line->born[place.i] >> ML_AGENT_BORN_SHIFT,
 	};
 	if (size & ML_AGENT_SIZE_LARGE) {
-		out->size = memory->large[size & (ML_AGENT_LARGE - 1)].size;
+		out->size = memory->large[size & (ML_AGENT_LARGE - 1)].size - 1;
+		out->stack = memory->large[size & (ML_AGENT_LARGE - 1)].stack;
 		out->tid_number = 0;
 	}
+	if (key & ML_AGENT_KEY_SAMPLED)
+		out->stack |= ML_AGENT_STACK_SAMPLED;
 	empty_place(memory, place);
 	return true;
 }

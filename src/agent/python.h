@@ -263,7 +263,10 @@ RARE static uint32_t python_stack(struct ml_agent_memory *memory, struct ml_agen
 static inline bool has_python(const struct ml_agent_memory *memory, uint32_t native,
 			      const struct ml_agent_trace *trace)
 {
-	return (trace ? trace->end : memory->stacks[native].end) & ML_AGENT_STACK_LOOP;
+	if (trace)
+		return trace->end & ML_AGENT_STACK_LOOP;
+	return UNLIKELY(memory->maps[LOAD(memory->maps_current) & 1].python.main_interpreter) &&
+	       memory->stacks[native].end & ML_AGENT_STACK_LOOP;
 }
 
 /* The trace of the stack that is stack @native with the thread's Python functions; NULL when it is

@@ -37,14 +37,27 @@ static uint64_t hash_within(uint64_t hash, uint64_t outer, uint32_t count)
 	return hash - outer;
 }
 
-static inline uint32_t *stack_slot(struct ml_agent_memory *memory, uint32_t i)
+static inline uint64_t *stack_slot(struct ml_agent_memory *memory, uint32_t level, uint64_t hash)
 {
-	return &memory->stack_index[i & (ML_AGENT_STACK_INDEX - 1)];
+	uint64_t slots = 1ull << ML_AGENT_INDEX_SHIFT(level);
+
+	return &memory->stack_index[ML_AGENT_INDEX_FIRST(level) + (hash & (slots - 1))];
 }
 
-static inline uint32_t first_slot(uint64_t hash)
+/* The level of the index that stack number @id is in: as many as fill half of it. */
+static inline uint32_t level_of(uint32_t id)
 {
-	return (uint32_t)(hash >> 32);
+	uint32_t level = 0;
+
+	while (level + 1 < ML_AGENT_INDEX_LEVELS && id >= ML_AGENT_INDEX_FIRST(level + 1) / 2)
+		level++;
+	return level;
+}
+
+/* What the index has of the stack of @hash beside its number. */
+static inline uint64_t index_tag(uint64_t hash)
+{
+	return hash & ~(uint64_t)ML_AGENT_INDEX_NUMBER;
 }
 
 /* What a polynomial comes to is not spread. */
@@ -57,12 +70,19 @@ static inline uint64_t spread_hash(const struct ml_agent_memory *memory, uint64_
 /* The number of the stack of @hash; 0 when it is none. */
 static inline uint32_t stack_find(struct ml_agent_memory *memory, uint64_t hash)
 {
-	for (uint32_t i = first_slot(hash);; i++) {
-		uint32_t id = __atomic_load_n(stack_slot(memory, i), __ATOMIC_ACQUIRE);
+	uint32_t last = level_of(LOAD(memory->stack_count));
 
-		if (!id || memory->stacks[id].hash == hash)
-			return id;
-	}
+	for (uint32_t level = 0; level <= last; level++)
+		for (uint64_t i = hash;; i++) {
+			uint64_t slot =
+				__atomic_load_n(stack_slot(memory, level, i), __ATOMIC_ACQUIRE);
+
+			if (!slot)
+				break;
+			if (index_tag(slot) == index_tag(hash))
+				return slot & ML_AGENT_INDEX_NUMBER;
+		}
+	return 0;
 }
 
 /* Has @stack go on as one that has those frames itself. */
@@ -83,13 +103,13 @@ static uint32_t stack_new(struct ml_agent_memory *memory, struct new_stack *stac
 	uint32_t n = stack->own;
 
 	if (LOAD(memory->stack_count) + 1 >= memory->stack_limit ||
-	    LOAD(memory->word_count) + n > ML_AGENT_WORDS)
+	    LOAD(memory->word_count) + n > memory->word_limit)
 		return 0;
 
 	uint32_t id = __atomic_add_fetch(&memory->stack_count, 1, __ATOMIC_RELAXED);
 	uint64_t first = __atomic_fetch_add(&memory->word_count, n, __ATOMIC_RELAXED);
 
-	if (id >= memory->stack_limit || first + n > ML_AGENT_WORDS)
+	if (id >= memory->stack_limit || first + n > memory->word_limit)
 		return 0;
 	find_outer(memory, stack);
 	for (uint32_t i = 0; i < n; i++)
@@ -114,14 +134,14 @@ RARE static uint32_t stack_add(struct ml_agent_memory *memory, struct new_stack 
 		count(memory, ML_COUNTER_STACK_TABLE_FULL);
 		return 0;
 	}
-	for (uint32_t i = first_slot(stack->hash);; i++) {
-		uint32_t *slot = stack_slot(memory, i), id = 0;
+	for (uint64_t i = stack->hash, level = level_of(fresh);; i++) {
+		uint64_t *slot = stack_slot(memory, (uint32_t)level, i), old = 0;
 
-		if (__atomic_compare_exchange_n(slot, &id, fresh, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
+		if (__atomic_compare_exchange_n(slot, &old, index_tag(stack->hash) | fresh, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			return fresh;
-		if (memory->stacks[id].hash == stack->hash)
-			return id;
+		if (index_tag(old) == index_tag(stack->hash))
+			return old & ML_AGENT_INDEX_NUMBER;
 	}
 }
 

@@ -223,7 +223,8 @@ static uint32_t walk_anew(struct ml_agent_memory *memory, struct ml_agent_thread
 	if (!walk.overflowed && stack && ways && is_met_again(memo, stack, start->sp))
 		*trace = keep_trace(&walk, ways, start, count);
 	if (*trace)
-		(*trace)->end = (uint16_t)end;
+		(*trace)->end =
+			(uint16_t)(stack < ML_AGENT_KEY_STACKS ? end : end | ML_AGENT_STACK_LATE);
 	IN_ORDER();
 	memo->course.count = walk.overflowed ? 0 : count;
 	IN_ORDER();

@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 13u
+#define ML_AGENT_VERSION 14u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 /** Of the page with the memory's address; where it is free for what is only passing. */
@@ -32,8 +32,7 @@
 #define ML_AGENT_ISLANDS      16u /**< pages of stubs near the patched modules */
 #define ML_AGENT_STOPS        8u
 
-#define ML_AGENT_STACKS       (1u << 17) /**< stacks, numbered from 1 */
-#define ML_AGENT_STACK_INDEX  (1u << 18)
+#define ML_AGENT_STACKS       (1u << 20) /**< stacks, numbered from 1 */
 #define ML_AGENT_WORDS        (1u << 24) /**< addresses in all stacks */
 #define ML_AGENT_MAP_EVENTS   (1u << 14)
 #define ML_AGENT_CALL_EVENTS  (1u << 17)
@@ -65,7 +64,9 @@
 #define ML_AGENT_PAGES         (1u << 14) /**< 1 TiB of addresses with blocks in them */
 #define ML_AGENT_LINE_BLOCKS   5u
 #define ML_AGENT_LINES         (1u << 24) /**< unless the user sets a limit: 50 million blocks */
-#define ML_AGENT_LARGE         (1u << 16) /**< blocks of ML_AGENT_LARGE_BYTES and more */
+#define ML_AGENT_LARGE         (1u << 22) /**< blocks that do not fit their line */
+#define ML_AGENT_LARGE_RUN     256u       /**< those of a region are near each other, … */
+#define ML_AGENT_LARGE_PROBES  4096u      /**< … in so many places */
 #define ML_AGENT_LARGE_BYTES   (1u << 18)
 #define ML_AGENT_FILTER        (1u << 16)
 #define ML_AGENT_FILTER_OTHERS 0x80u
@@ -135,8 +136,11 @@ struct ml_agent_range {
 #define ML_AGENT_KEY_BUSY  1u /**< taken and not yet written */
 #define ML_AGENT_KEY_PLACE ((1u << (ML_AGENT_REGION_SHIFT - 3)) - 1)
 #define ML_AGENT_KEY_STACK (ML_AGENT_REGION_SHIFT - 3)
-/** With the stack's number: the block was sampled by bytes and stands for others, too. */
-#define ML_AGENT_STACK_SAMPLED (1u << 17)
+/** Stacks from this number on do not fit: those blocks have an ml_agent_large. */
+#define ML_AGENT_KEY_STACKS (1u << 17)
+/** The block was sampled by bytes and stands for others, too; the same with a stack's number. */
+#define ML_AGENT_KEY_SAMPLED   (1u << 30)
+#define ML_AGENT_STACK_SAMPLED (1u << 31)
 #define ML_AGENT_SIZE_LARGE    (1u << 31)
 #define ML_AGENT_SIZE_TID      18u
 #define ML_AGENT_BORN_SHIFT    3u
@@ -169,19 +173,32 @@ struct ml_agent_line {
 #define ML_AGENT_CELL_CHAINED (1ull << 63)
 
 struct ml_agent_large {
-	uint64_t size; /**< 0 unused */
+	uint64_t size; /**< + 1; 0 unused */
 	uint32_t tid;
-	uint32_t reserved;
+	uint32_t stack;
 };
+
+/*
+ * What finds a stack by its hash: 64 bits each, the hash's upper ones and the number. A small table
+ * for the first stacks, and larger ones for those that come when it is half full.
+ */
+#define ML_AGENT_INDEX_LEVELS   3u
+#define ML_AGENT_INDEX_NUMBER   (ML_AGENT_STACKS - 1)
+#define ML_AGENT_INDEX_SHIFT(i) (15u + 3 * (i))
+/** Slots before those of level i. */
+#define ML_AGENT_INDEX_FIRST(i) (((1u << 3 * (i)) - 1) / 7 << 15)
+#define ML_AGENT_STACK_INDEX    ML_AGENT_INDEX_FIRST(ML_AGENT_INDEX_LEVELS)
 
 /*
  * In a stack's end: it runs through a Python eval loop, or ends before it may have come to one. And
  * of a stack with Python functions, whose words are the number of the native stack and then struct
  * ml_python_frame, innermost first.
  */
-#define ML_AGENT_STACK_LOOP     (1u << 14)
-#define ML_AGENT_STACK_PYTHON   (1u << 15)
-#define ML_AGENT_STACK_END(end) ((end) & (ML_AGENT_STACK_LOOP - 1))
+#define ML_AGENT_STACK_LOOP   (1u << 14)
+#define ML_AGENT_STACK_PYTHON (1u << 15)
+/** In a trace's: its stack's number does not fit a key, so the short ways leave it alone. */
+#define ML_AGENT_STACK_LATE     (1u << 13)
+#define ML_AGENT_STACK_END(end) ((end) & (ML_AGENT_STACK_LATE - 1))
 
 /** A stack: own addresses from words[first] on, innermost first, then those of another stack, the
  * first ones of which are skipped: count in all. */
@@ -410,6 +427,7 @@ struct ml_agent_memory {
 	uint32_t epoch_waited; /**< the tool knows no more code than it has told in this one */
 	uint32_t is_listening; /**< the tool hears of new code, and tells of it */
 	uint32_t maps_current;
+	uint32_t word_limit;                          /**< of all stacks */
 	uint64_t now_ns __attribute__((aligned(64))); /**< CLOCK_MONOTONIC, the tool's heartbeat */
 	uint64_t word_count __attribute__((aligned(64)));
 	uint32_t stack_count;
@@ -435,7 +453,7 @@ struct ml_agent_memory {
 	 * whether (ML_AGENT_FILTER_OTHERS) there may be others, which only the tool says. */
 	uint8_t filter[ML_AGENT_FILTER];
 	struct ml_agent_cached_row row_cache[ML_AGENT_ROW_CACHE];
-	uint32_t stack_index[ML_AGENT_STACK_INDEX];
+	uint64_t stack_index[ML_AGENT_STACK_INDEX];
 	struct ml_agent_stack stacks[ML_AGENT_STACKS];
 	struct ml_agent_site sites[ML_AGENT_STACKS];
 	uint64_t words[ML_AGENT_WORDS];
@@ -460,8 +478,11 @@ _Static_assert(ML_AGENT_PRIOR == 1u << (64 - 42), "what ml_agent_prior_first() g
 _Static_assert(sizeof(struct ml_agent_trace) == 64, "a cache line");
 _Static_assert(sizeof(struct ml_agent_thread) == 128, "two cache lines");
 _Static_assert(sizeof(struct ml_agent_header) <= 8192, "the header is copied whole");
-_Static_assert(ML_AGENT_STACKS <= ML_AGENT_STACK_SAMPLED, "a bit of its own");
-_Static_assert(2 * ML_AGENT_STACK_SAMPLED <= 1u << (31 - ML_AGENT_KEY_STACK), "it fits the key");
+_Static_assert(ML_AGENT_KEY_STACKS << ML_AGENT_KEY_STACK == ML_AGENT_KEY_SAMPLED,
+	       "a bit of its own");
+_Static_assert(ML_AGENT_STACKS <= 1u << 20, "the index has 44 bits of the hash");
+_Static_assert(2 * ML_AGENT_STACKS <= 1u << ML_AGENT_INDEX_SHIFT(ML_AGENT_INDEX_LEVELS - 1),
+	       "the index is never full");
 
 /** First bytes of the agent's code. Offsets are from there. */
 struct ml_agent_image_header {

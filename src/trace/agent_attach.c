@@ -12,8 +12,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define DEFAULT_STACKS (ML_AGENT_STACKS - 1)
-#define MAP_ATTEMPTS   3
+/* Of the room for blocks, what stacks may have beside it, and again their words; a stack beside
+ * these: its record, its sites, its slots of the index. */
+#define STACK_SHARE  4u
+#define STACK_BYTES  64u
+#define MAP_ATTEMPTS 3
 
 /* What is read of a function: to find jumps back to its start. */
 #define FUNCTION_BYTES         8192u
@@ -209,7 +212,9 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 {
 	const struct ml_tracer_options *options = attached->common->options;
 	struct ml_agent_memory *memory = attached->injection.memory;
-	uint32_t stacks = options->max_stacks ? options->max_stacks : DEFAULT_STACKS;
+	uint32_t stacks = options->max_stacks && options->max_stacks < ML_AGENT_STACKS
+				  ? options->max_stacks + 1
+				  : ML_AGENT_STACKS;
 
 	/* --trace prints every call, sampled or not. */
 	memory->config = (struct ml_trace_config){
@@ -233,7 +238,8 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 	memory->line_limit = attached->room_lines < line_count(options) ? attached->room_lines
 									: line_count(options);
 	memory->tgid = (uint32_t)ml_process_pid(attached->process);
-	memory->stack_limit = stacks < ML_AGENT_STACKS ? stacks + 1 : ML_AGENT_STACKS;
+	memory->stack_limit = stacks < attached->room_stacks ? stacks : attached->room_stacks;
+	memory->word_limit = attached->room_words;
 	ml_array_each (allocator, &allocators->list)
 		memory->is_static |= ml_module_is_static(allocator->module);
 }
@@ -304,13 +310,19 @@ static struct ml_error *begin(struct ml_agent_attached *attached,
 	return error;
 }
 
+static uint32_t fit(uint64_t bytes, uint64_t item_bytes, uint32_t most)
+{
+	return bytes / item_bytes < most ? (uint32_t)(bytes / item_bytes) : most;
+}
+
 static struct ml_error *find_room(struct ml_agent_attached *attached)
 {
 	uint64_t bytes;
 	struct ml_error *error = ml_agent_room_find(ml_process_pid(attached->process), &bytes);
-	uint64_t lines = bytes / sizeof(struct ml_agent_line);
 
-	attached->room_lines = lines < ML_AGENT_LINES ? (uint32_t)lines : ML_AGENT_LINES;
+	attached->room_lines = fit(bytes, sizeof(struct ml_agent_line), ML_AGENT_LINES);
+	attached->room_stacks = fit(bytes / STACK_SHARE, STACK_BYTES, ML_AGENT_STACKS);
+	attached->room_words = fit(bytes / STACK_SHARE, sizeof(uint64_t), ML_AGENT_WORDS);
 	return error;
 }
 

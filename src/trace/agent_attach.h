@@ -38,9 +38,11 @@ struct ml_agent_attached {
 	ML_ARRAY(uint64_t) by_imports;
 	ML_ARRAY(uint64_t) refused; /**< addresses of functions that cannot be patched */
 	uint64_t beyond_limit, not_patched;
-	uint32_t room_lines; /**< of blocks: what the limits on its memory leave for them */
-	bool is_probed;      /**< there may be probes of ours in its functions */
-	bool is_behind;      /**< there are functions that could not be patched just then */
+	/** Lines of blocks, stacks and their words: what the limits on its memory leave for them.
+	 */
+	uint32_t room_lines, room_stacks, room_words;
+	bool is_probed; /**< there may be probes of ours in its functions */
+	bool is_behind; /**< there are functions that could not be patched just then */
 };
 
 /** Of a process that has probes of ours, which the agent is put over. */

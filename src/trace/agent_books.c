@@ -122,9 +122,8 @@ static bool read_block(const struct ml_agent_memory *memory, const struct ml_age
 	*out = (struct ml_block){
 		.address = region | (uint64_t)(key & ML_AGENT_KEY_PLACE) << 3 | (born & 7),
 		.size = size & (ML_AGENT_LARGE_BYTES - 1),
-		.stack = ((key & ~ML_AGENT_KEY_USED) >> ML_AGENT_KEY_STACK) &
-			 ~ML_AGENT_STACK_SAMPLED,
-		.is_sample = key >> ML_AGENT_KEY_STACK & ML_AGENT_STACK_SAMPLED,
+		.stack = (key & (ML_AGENT_KEY_SAMPLED - 1)) >> ML_AGENT_KEY_STACK,
+		.is_sample = key & ML_AGENT_KEY_SAMPLED,
 		.born_ns = memory->start_ns +
 			   ((uint64_t)(born >> ML_AGENT_BORN_SHIFT) << ML_AGENT_TICK_SHIFT),
 		.pid = (pid_t)memory->tgid,
@@ -132,7 +131,8 @@ static bool read_block(const struct ml_agent_memory *memory, const struct ml_age
 	if (size & ML_AGENT_SIZE_LARGE) {
 		const struct ml_agent_large *large = &memory->large[size & (ML_AGENT_LARGE - 1)];
 
-		out->size = large->size;
+		out->size = large->size - 1;
+		out->stack = large->stack;
 		out->tid = (pid_t)large->tid;
 	} else {
 		out->tid = (pid_t)memory->tids[size >> ML_AGENT_SIZE_TID];

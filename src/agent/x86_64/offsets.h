@@ -19,7 +19,7 @@
 #define MEMORY_EPOCH       8268
 #define MEMORY_NOW         8320
 #define MEMORY_FILTER      90112
-#define MEMORY_THREADS     180641792
+#define MEMORY_THREADS     235429888
 #define MODE_ON            1
 #define TICK_SHIFT         24
 #define FILTER_HASH        0x9e3779b1
