@@ -149,16 +149,39 @@ static void all_stacks(uint32_t rounds)
 	paths(rounds, 14);
 }
 
+/* The stacks are those of wander(), far in. */
+__attribute__((noinline)) static void wander_far_in(uint32_t depth, uint32_t path)
+{
+	if (depth)
+		wander_far_in(depth - 1, path);
+	else
+		wander(path, 8);
+	sink++;
+}
+
+/* 256 stacks of 32 frames that end alike and differ in the inner ones, in no order. */
+static void inner_stacks(uint32_t rounds)
+{
+	static uint32_t random = 1;
+
+	bench_next = address_of(1, 64);
+	for (uint32_t i = 0; i < rounds; i++) {
+		random = random * 1664525 + 1013904223;
+		wander_far_in(14, random >> 8 & 255);
+	}
+}
+
 static const struct workload {
 	const char *name;
 	void (*run)(uint32_t rounds);
 	uint64_t sample_bytes;
 } workloads[] = {
-	{"shallow", shallow, 0},         {"deep", deep, 0},
-	{"remembered", remembered, 0},   {"table", table, 0},
-	{"table-ahead", table_ahead, 0}, {"few-stacks", few_stacks, 0},
-	{"many-stacks", many_stacks, 0}, {"all-stacks", all_stacks, 0},
-	{"sampled", shallow, 524288},    {"sampled-table", table, 524288},
+	{"shallow", shallow, 0},           {"deep", deep, 0},
+	{"remembered", remembered, 0},     {"table", table, 0},
+	{"table-ahead", table_ahead, 0},   {"few-stacks", few_stacks, 0},
+	{"many-stacks", many_stacks, 0},   {"all-stacks", all_stacks, 0},
+	{"inner-stacks", inner_stacks, 0}, {"sampled", shallow, 524288},
+	{"sampled-table", table, 524288},
 };
 
 static uint64_t now_ns(void)
