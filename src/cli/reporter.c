@@ -90,6 +90,7 @@ struct ml_error *ml_reporter_collect(struct ml_reporter *reporter, bool all_ages
 		return ml_error_wrap(error, "cannot read what was traced");
 	ml_snapshot_sort(&snapshot);
 	ml_lost_blocks_fill(reporter->lost, &snapshot);
+	snapshot.counters[ML_COUNTER_PROCESSES_UNSEEN] += ml_targets_unseen(reporter->targets);
 	ml_snapshot_deinit(&reporter->snapshot);
 	reporter->snapshot = snapshot;
 	collect_cost(reporter);

@@ -159,6 +159,7 @@ static void look_at_targets(struct ml_session *session)
 		ml_follow_dispatch(session->follow);
 	ml_targets_look(&session->targets, session->follow);
 	ml_session_look_for_children(session);
+	ml_session_count_missed(session, false);
 }
 
 /* Lets the tracer handle its events; the calls of --trace are written. */
@@ -446,8 +447,10 @@ static struct ml_error *last_report(struct ml_session *session)
 			!ml_options_has(session->options, ML_OPTION_OLDER);
 	ML_FREE_CLEANUP char *reason = end_reason(session);
 	struct ml_moment moment = {.is_final = true, .end_reason = *reason ? reason : NULL};
-	struct ml_error *error = ml_reporter_collect(&session->reporter, all_ages);
+	struct ml_error *error;
 
+	ml_session_count_missed(session, true);
+	error = ml_reporter_collect(&session->reporter, all_ages);
 	/* The target must not wait for symbols to be looked up. */
 	detach(session);
 	return error ? error : ml_reporter_write(&session->reporter, &moment);
@@ -495,8 +498,19 @@ static struct ml_error *last_calls(struct ml_session *session)
 	return note_lost_calls(session);
 }
 
+/* As processes' start times are counted. */
+static uint64_t ticks_since_boot(void)
+{
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)(((double)now.tv_sec + (double)now.tv_nsec / 1e9) *
+			  (double)sysconf(_SC_CLK_TCK));
+}
+
 struct ml_error *ml_session_run(struct ml_session *session)
 {
+	session->began_ticks = ticks_since_boot();
 	take_problem(session, start_timer(session));
 	if (session->options->trace_calls)
 		take_problem(session, ml_call_printer_flush(&session->calls, session->output));
@@ -525,6 +539,7 @@ void ml_session_deinit(struct ml_session *session)
 	close_live(session);
 	detach(session);
 	ml_reporter_deinit(&session->reporter);
+	ml_births_close(session->births);
 	session->tracer->ops->destroy(session->tracer);
 	ml_targets_deinit(&session->targets);
 	ml_call_printer_deinit(&session->calls);

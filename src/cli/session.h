@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/strbuf.h"
 #include "base/u64map.h"
+#include "cli/births.h"
 #include "cli/call_printer.h"
 #include "cli/command.h"
 #include "cli/lost_blocks.h"
@@ -61,7 +62,10 @@ struct ml_session {
 	 */
 	void (*look)(void *context);
 	void *look_context;
-	int look_fd;           /**< a timer */
+	int look_fd; /**< a timer */
+	/** Where following begins; NULL before, and where perf does not let us. */
+	struct ml_births *births;
+	uint64_t began_ticks;  /**< since boot, when everything was attached to */
 	uint64_t intervals;    /**< that have passed */
 	uint64_t last_look_ns; /**< when the targets' images were last compared */
 	uint64_t deadline_ns;  /**< the command's time to end; 0 = nobody asked it to */
@@ -92,6 +96,8 @@ void ml_session_look_for_members(struct ml_session *session);
 /** Lets a followed process go for a moment in which the tracer stops it (@p begins), or takes it
  * back. False when it cannot be let go now (ml_follow_leave()). */
 bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins);
+/** Learns of children that following has missed; at the @p end there will be no more told. */
+void ml_session_count_missed(struct ml_session *session, bool at_end);
 /** Attaches to children that were born during such a turn, of whom nobody told. */
 void ml_session_look_for_children(struct ml_session *session);
 

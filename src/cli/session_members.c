@@ -11,6 +11,15 @@
 
 #define WALKS_MAX 16 /* bounds a tree that grows while it is walked */
 
+/* Whether @pid began while tracing went on without it. */
+static bool is_late(const struct ml_session *session, pid_t pid)
+{
+	struct ml_proc_stat stat;
+
+	return session->began_ticks && ml_proc_stat_read(pid, &stat) &&
+	       stat.start_time >= session->began_ticks;
+}
+
 /* A process that cannot be opened is told about and left alone: the others matter as well. */
 static struct ml_target *open_target(struct ml_session *session, pid_t pid)
 {
@@ -32,6 +41,31 @@ static uint64_t start_time(pid_t pid)
 	return ml_proc_stat_read(pid, &stat) ? stat.start_time : 0;
 }
 
+/* Adds and follows a process that was found; true when it is new. One that our ptrace holds was
+ * born of a followed parent: its event tells of it, where it can be attached to. */
+static bool add_followed(struct ml_session *session, pid_t pid)
+{
+	if (ml_proc_tracer(pid) == getpid())
+		return false;
+
+	ML_ERROR_CLEANUP struct ml_error *error = ml_follow_add(session->follow, pid);
+	struct ml_target *target = NULL;
+
+	/* Between two looks many end. */
+	if (error && ml_proc_has_ended(pid))
+		return false;
+	if (error)
+		ml_note("process %d is not followed: %s", (int)pid, ml_error_message(error));
+	ml_births_told(session->births, pid);
+	if (!ml_targets_find(&session->targets, pid))
+		target = open_target(session, pid);
+	if (target) {
+		target->is_late = is_late(session, pid);
+		ml_targets_attach(&session->targets, target);
+	}
+	return ml_targets_find(&session->targets, pid);
+}
+
 static void visit_member(void *context, pid_t pid)
 {
 	struct ml_session *session = context;
@@ -41,12 +75,19 @@ static void visit_member(void *context, pid_t pid)
 	/* Pids are given out again. */
 	if (!started || *seen == started || ml_targets_find(&session->targets, pid))
 		return;
+	if (session->follow) {
+		if (add_followed(session, pid))
+			*seen = started;
+		return;
+	}
 	*seen = started;
 
 	struct ml_target *target = open_target(session, pid);
 
-	if (target)
-		ml_targets_attach(&session->targets, target);
+	if (!target)
+		return;
+	target->is_late = is_late(session, pid);
+	ml_targets_attach(&session->targets, target);
 }
 
 struct ml_error *ml_session_add_members(struct ml_session *session)
@@ -90,6 +131,7 @@ static void on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
 {
 	struct ml_session *session = context;
 
+	ml_births_told(session->births, child);
 	/* Until its exec a vfork child runs in its parent's memory, where the books are already
 	 * kept. */
 	if (is_vfork)
@@ -134,31 +176,6 @@ static const struct ml_follow_events follow_events = {
 	.exited = on_exited,
 };
 
-/* Adds one child of a target; true when it is new. One that cannot be followed is told about. One
- * that our ptrace holds was born of a followed parent: its event tells of it, where it can be
- * attached to. */
-static bool add_child(struct ml_session *session, pid_t child)
-{
-	if (ml_proc_tracer(child) == getpid())
-		return false;
-
-	ML_ERROR_CLEANUP struct ml_error *error = ml_follow_add(session->follow, child);
-	struct ml_target *target = NULL;
-
-	if (error) {
-		/* Between two looks many end. */
-		if (!ml_proc_has_ended(child))
-			ml_note("process %d is not followed: %s", (int)child,
-				ml_error_message(error));
-		return false;
-	}
-	if (!ml_targets_find(&session->targets, child))
-		target = open_target(session, child);
-	if (target)
-		ml_targets_attach(&session->targets, target);
-	return ml_targets_find(&session->targets, child);
-}
-
 /* One walk over /proc; true when a child of a target was added. Attaching takes a while: what those
  * before do meanwhile must not wait for the last. */
 static bool add_children(struct ml_session *session)
@@ -174,12 +191,25 @@ static bool add_children(struct ml_session *session)
 
 		if (pid > 0 && pid != getpid() && !ml_targets_find(&session->targets, pid) &&
 		    ml_vitals_read(pid, &stat) && ml_targets_find(&session->targets, stat.parent)) {
-			is_any_new = add_child(session, pid) || is_any_new;
+			is_any_new = add_followed(session, pid) || is_any_new;
 			ml_follow_dispatch(session->follow);
 		}
 	}
 	closedir(proc);
 	return is_any_new;
+}
+
+static bool is_ours(void *context, pid_t parent)
+{
+	const struct ml_session *session = context;
+
+	return ml_targets_had(&session->targets, parent);
+}
+
+void ml_session_count_missed(struct ml_session *session, bool at_end)
+{
+	ml_births_read(session->births, is_ours, session);
+	session->targets.missed = ml_births_missed(session->births, at_end);
 }
 
 void ml_session_look_for_children(struct ml_session *session)
@@ -204,6 +234,8 @@ struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid)
 	 * any was found. Not /proc/PID/task/TID/children: it needs CONFIG_PROC_CHILDREN. */
 	for (unsigned int walks = 0; walks < WALKS_MAX && add_children(session); walks++)
 		continue;
+	if (!session->births)
+		session->births = ml_births_open();
 	return NULL;
 }
 
@@ -214,6 +246,8 @@ struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid)
 struct ml_error *ml_session_follow_launch(struct ml_session *session, struct ml_launch *launch,
 					  pid_t pid)
 {
+	session->births = ml_births_open();
+
 	struct ml_error *error =
 		ml_follow_launch(launch, &follow_events, session, &session->follow);
 	uint64_t deadline_ns = ml_monotonic_ns() + START_UP_LIMIT_NS;

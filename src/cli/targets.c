@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 struct ml_error *ml_targets_add(struct ml_targets *targets, struct ml_process *process)
@@ -85,6 +86,23 @@ static void note_emulator(const struct ml_target *target)
 			(int)target->pid, exe);
 }
 
+static bool is_unseen(const struct ml_target *target)
+{
+	/* In a start-up there may be no allocator yet. */
+	bool is_decided = target->has_ended || target->is_noted;
+
+	return target->is_late || (!target->is_attached && target->problem && is_decided);
+}
+
+uint64_t ml_targets_unseen(const struct ml_targets *targets)
+{
+	uint64_t unseen = targets->missed;
+
+	ml_array_each (it, &targets->list)
+		unseen += is_unseen(it);
+	return unseen;
+}
+
 bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target)
 {
 	const struct ml_tracer_ops *ops = targets->tracer->ops;
@@ -118,6 +136,8 @@ static void notice_exec(struct ml_targets *targets, struct ml_target *target)
 	ml_error_free(ml_process_refresh(target->process));
 	target->is_attached = false;
 	target->is_noted = false;
+	/* Probes outlive an exec, the agent does not. */
+	target->is_late = target->is_late || !strcmp(targets->tracer->ops->name, "agent");
 	ml_targets_attach(targets, target);
 	ml_note("process %d runs another program now: %s", (int)target->pid,
 		ml_process_exe(target->process));
@@ -246,6 +266,11 @@ static const struct ml_target *newest(const struct ml_targets *targets, pid_t pi
 			return &targets->list.items[i];
 	}
 	return NULL;
+}
+
+bool ml_targets_had(const struct ml_targets *targets, pid_t pid)
+{
+	return newest(targets, pid);
 }
 
 const char *ml_targets_comm(void *targets, pid_t pid)

@@ -24,8 +24,9 @@ struct ml_target {
 	pid_t inner_pid;  /**< the same */
 	bool is_attached; /**< its present image is traced */
 	bool has_ended;
-	bool missed_exec;             /**< an exec while nobody followed it: the next look tells */
-	bool is_noted;                /**< the user was told why it is not attached */
+	bool is_late;     /**< it began, or its program did, while tracing went on without it */
+	bool missed_exec; /**< an exec while nobody followed it: the next look tells */
+	bool is_noted;    /**< the user was told why it is not attached */
 	struct ml_error *problem;     /**< why the last try to attach failed, or NULL; owned */
 	struct ml_vitals first, last; /**< when it came to us, and at the last look */
 };
@@ -33,6 +34,7 @@ struct ml_target {
 struct ml_targets {
 	ML_ARRAY(struct ml_target) list;
 	struct ml_tracer *tracer; /**< borrowed */
+	uint64_t missed;          /**< processes that never came to us */
 	int epoll_fd;             /**< gets the pidfds; borrowed */
 	uint64_t epoll_tag;       /**< epoll data of the pidfds */
 };
@@ -72,6 +74,12 @@ void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target);
  * read its news (dispatch, snapshot) just before.
  */
 void ml_targets_look(struct ml_targets *targets, const struct ml_follow *follow);
+
+/** How many processes are not traced, or came too late for what they allocated first. */
+uint64_t ml_targets_unseen(const struct ml_targets *targets);
+
+/** True for the pid of one that is or was a target. */
+bool ml_targets_had(const struct ml_targets *targets, pid_t pid);
 
 /** Nobody followed @p pid for a moment: whether it exec'ed then is remembered for the next look. */
 void ml_targets_check_exec(const struct ml_targets *targets, pid_t pid);

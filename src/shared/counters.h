@@ -37,7 +37,10 @@
 	X(FUNCTIONS_BY_IMPORTS, functions_by_imports,                                              \
 	  "allocator functions seen only where other modules call them, not within their own")     \
 	X(FRAMES_UNSYMBOLIZED, frames_unsymbolized, "frames without a symbol")                     \
-	X(NEGATIVE_SITES, negative_sites, "sites with more frees than allocations (events crossed)")
+	X(NEGATIVE_SITES, negative_sites,                                                          \
+	  "sites with more frees than allocations (events crossed)")                               \
+	X(PROCESSES_UNSEEN, processes_unseen,                                                      \
+	  "processes not traced, or not from their start: what they allocated then is missing")
 
 enum ml_counter {
 #define X(name, key, text) ML_COUNTER_##name,

@@ -194,6 +194,35 @@ def test_process_that_joins_a_container(bench, cgroup):
     first.kill()
 
 
+@pytest.mark.parametrize("backend", ["bpf", "agent"])
+def test_children_of_a_process_that_joins_a_container(bench, cgroup, backend):
+    """With -f it is followed from then on: its children are traced from their first instruction."""
+    directory, container_id = cgroup
+
+    def join(pid):
+        with open(os.path.join(directory, "cgroup.procs"), "w", encoding="ascii") as procs:
+            procs.write(str(pid))
+
+    def is_followed(pid):
+        with open("/proc/%d/status" % pid, encoding="ascii") as status:
+            return "\nTracerPid:\t%d\n" % run.pid in status.read()
+    first = bench.target("big")
+    join(first.pid)
+    run = bench.memleak("--json", "-o", "0", "--backend", backend, "-f", "--container",
+                        container_id[:12], "300")
+    run.wait_attached()
+    young = bench.target("forker")
+    join(young.pid)
+    helpers.wait_for(lambda: is_followed(young.pid), helpers.START_S, "the new one is followed")
+    young.work()
+    run.interrupt()
+    report = run.final()
+    assert report.site("leak_in_child") == (6000, 3)
+    assert report["caveats"].get("processes_unseen") == 1, "the new one had begun before it joined"
+    assert young.finish() == 0
+    first.kill()
+
+
 ROOTLESS = r"""
 set -eu
 root=$1 program=$2 debug=$3 id=$4
