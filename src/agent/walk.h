@@ -43,9 +43,9 @@ struct walk {
 /* FUTEX_CMP_REQUEUE, private. */
 #define COMPARE_AND_REQUEUE (4 | 128)
 
-/* Where no system call may be made: the main thread's stack, by one who runs on it. It is readable
- * from there to its end, and nothing else is mapped within so much below it (MIN_GAP of
- * arch/x86/mm/mmap.c). */
+/* The main thread's stack, for one who runs on it, is readable from there to its end, and nothing
+ * else is mapped within so much below it (MIN_GAP of arch/x86/mm/mmap.c). That needs no system
+ * call, which a program that has just got itself a filter might be killed for. */
 static bool is_on_main_stack(const struct ml_agent_memory *memory, uint64_t address)
 {
 	uint64_t here = (uint64_t)__builtin_frame_address(0), end = LOAD(memory->header.stack_end);
@@ -53,15 +53,15 @@ static bool is_on_main_stack(const struct ml_agent_memory *memory, uint64_t addr
 	return here < end && end - here < STACK_REACH && address >= here && address < end;
 }
 
+/* Where there is a filter. The call wakes and moves nobody, it only compares the word
+ * (futex_requeue() in the kernel). */
 RARE static bool is_word_readable_otherwise(const struct ml_agent_memory *memory, uint64_t address)
 {
-	long result;
+	long word = (long)(address & ~7ull), result;
 
 	if (!may_call(memory, ML_AGENT_CALL_FUTEX))
-		return is_on_main_stack(memory, address);
-	/* Wakes and moves nobody; it only compares the word (futex_requeue() in the kernel). */
-	result = system_call(SYS_FUTEX, (long)(address & ~7ull), COMPARE_AND_REQUEUE, 0, 0,
-			     (long)(address & ~7ull), 0);
+		return false;
+	result = system_call(SYS_FUTEX, word, COMPARE_AND_REQUEUE, 0, 0, word, 0);
 	return result >= 0 || result == -EAGAIN;
 }
 
@@ -74,8 +74,12 @@ static bool is_word_readable(uint64_t address)
 {
 	const struct ml_agent_memory *memory = memory_of();
 
-	if (!memory || UNLIKELY(!may_call(memory, ML_AGENT_CALL_RT_SIGPROCMASK)))
-		return memory && is_word_readable_otherwise(memory, address);
+	if (!memory)
+		return false;
+	if (is_on_main_stack(memory, address))
+		return true;
+	if (UNLIKELY(!may_call(memory, ML_AGENT_CALL_RT_SIGPROCMASK)))
+		return is_word_readable_otherwise(memory, address);
 	return system_call(SYS_RT_SIGPROCMASK, -1, (long)(address & ~7ull), 0, 8, 0, 0) == -EINVAL;
 }
 

@@ -64,6 +64,7 @@ static struct ml_error *map_tables(struct mapping *mapping)
 
 	header->tid_offset = find_tid(step);
 	header->stack_end = find_stack_end(step);
+	header->main_tid = (uint32_t)ml_process_inner_pid(step->process);
 	ml_stop_count(&step->stop, header);
 	if (!error && !ml_stop_write(&step->stop, header->address, header, sizeof(*header)))
 		error = ml_error_errno(errno, "cannot write into process %d", step->pid);
@@ -354,10 +355,13 @@ void ml_injection_watch_filter(struct ml_injection *injection)
 	struct ml_agent_header *header = &injection->memory->header;
 	pid_t pid = ml_process_pid(injection->process);
 	struct check check = {.denied = &header->denied};
+	bool is_news;
 	struct ml_error *error;
 
-	if (header->mode != ML_AGENT_ON || ml_process_is_held(injection->process) ||
-	    !ml_filter_watch_look(&injection->filters, pid))
+	if (header->mode != ML_AGENT_ON || ml_process_is_held(injection->process))
+		return;
+	is_news = __atomic_exchange_n(&header->is_suspect, 0, __ATOMIC_ACQUIRE);
+	if (!ml_filter_watch_look(&injection->filters, pid) && !is_news)
 		return;
 	ml_filter_watch_begin(&injection->filters, pid);
 	error = ml_step_prepare(injection->process, &check.step);

@@ -402,6 +402,9 @@ struct ml_agent_header {
 	uint32_t tid_offset;
 	/** Bits of enum ml_agent_call: what a filter of system calls does not let pass. */
 	uint32_t denied;
+	/** All are denied for a filter that was seen and is not looked at yet. */
+	uint32_t is_suspect;
+	uint32_t main_tid; /**< as the target knows it */
 	uint32_t reserved;
 	uint64_t stack_end;       /**< of the main thread's stack; 0 not known */
 	uint64_t pointer;         /**< where in the target the agent has the memory's address */

@@ -291,7 +291,8 @@ static struct ml_error *begin(struct ml_agent_attached *attached,
 			      const struct function_list *functions)
 {
 	struct ml_error *error =
-		ml_agent_heart_add(attached->common->heart, attached->injection.memory);
+		ml_agent_heart_add(attached->common->heart, attached->injection.memory,
+				   ml_process_pid(attached->injection.process));
 
 	attached->rows_told = (struct ml_agent_rows_copy){0};
 	configure(attached, allocators);

@@ -3,6 +3,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "inject/filter.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -11,18 +12,45 @@
 
 #define BEAT_US 4000
 
+/* Programs that filter their own system calls do so in so long. */
+#define START_NS (10 * ML_NS_PER_SECOND)
+
+struct heard {
+	struct ml_agent_memory *memory;
+	pid_t pid;
+	uint64_t start_ends_ns;
+	uint64_t filters; /* ml_filter_kind() of its main thread */
+};
+
 struct ml_agent_heart {
 	pthread_mutex_t lock; /* of the list */
-	ML_ARRAY(struct ml_agent_memory *) memories;
+	ML_ARRAY(struct heard) heard;
 	pthread_t thread;
 	bool is_running, must_stop;
 };
 
+static void look_for_filter(struct heard *heard)
+{
+	struct ml_agent_header *header = &heard->memory->header;
+	uint64_t filters = ml_filter_kind(heard->pid, heard->pid);
+
+	if (filters == heard->filters)
+		return;
+	heard->filters = filters;
+	__atomic_store_n(&header->denied, ML_AGENT_CALLS_ALL, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->is_suspect, 1, __ATOMIC_RELEASE);
+}
+
 static void beat_once(struct ml_agent_heart *heart)
 {
 	pthread_mutex_lock(&heart->lock);
-	ml_array_each (memory, &heart->memories)
-		__atomic_store_n(&(*memory)->now_ns, ml_monotonic_ns(), __ATOMIC_RELAXED);
+	ml_array_each (heard, &heart->heard) {
+		uint64_t now_ns = ml_monotonic_ns();
+
+		__atomic_store_n(&heard->memory->now_ns, now_ns, __ATOMIC_RELAXED);
+		if (now_ns < heard->start_ends_ns)
+			look_for_filter(heard);
+	}
 	pthread_mutex_unlock(&heart->lock);
 }
 
@@ -61,11 +89,19 @@ static struct ml_error *start(struct ml_agent_heart *heart)
 	return NULL;
 }
 
-struct ml_error *ml_agent_heart_add(struct ml_agent_heart *heart, struct ml_agent_memory *memory)
+struct ml_error *ml_agent_heart_add(struct ml_agent_heart *heart, struct ml_agent_memory *memory,
+				    pid_t pid)
 {
-	memory->now_ns = ml_monotonic_ns();
+	uint64_t now_ns = ml_monotonic_ns();
+
+	memory->now_ns = now_ns;
 	pthread_mutex_lock(&heart->lock);
-	*ml_array_push(&heart->memories) = memory;
+	*ml_array_push(&heart->heard) = (struct heard){
+		.memory = memory,
+		.pid = pid,
+		.start_ends_ns = now_ns + START_NS,
+		.filters = ml_filter_kind(pid, pid),
+	};
 	pthread_mutex_unlock(&heart->lock);
 	return heart->is_running ? NULL : start(heart);
 }
@@ -73,9 +109,9 @@ struct ml_error *ml_agent_heart_add(struct ml_agent_heart *heart, struct ml_agen
 void ml_agent_heart_drop(struct ml_agent_heart *heart, const struct ml_agent_memory *memory)
 {
 	pthread_mutex_lock(&heart->lock);
-	for (size_t i = 0; i < heart->memories.count; i++)
-		if (heart->memories.items[i] == memory)
-			heart->memories.items[i--] = heart->memories.items[--heart->memories.count];
+	for (size_t i = 0; i < heart->heard.count; i++)
+		if (heart->heard.items[i].memory == memory)
+			heart->heard.items[i--] = heart->heard.items[--heart->heard.count];
 	pthread_mutex_unlock(&heart->lock);
 }
 
@@ -87,7 +123,7 @@ void ml_agent_heart_destroy(struct ml_agent_heart *heart)
 		__atomic_store_n(&heart->must_stop, true, __ATOMIC_RELAXED);
 		pthread_join(heart->thread, NULL);
 	}
-	ml_array_free(&heart->memories);
+	ml_array_free(&heart->heard);
 	pthread_mutex_destroy(&heart->lock);
 	free(heart);
 }

@@ -7,14 +7,22 @@
 #include "base/error.h"
 #include "shared/agent_abi.h"
 
+#include <sys/types.h>
+
 struct ml_agent_heart;
 
 struct ml_agent_heart *ml_agent_heart_create(void);
 /** Ends the thread. NULL is fine. */
 void ml_agent_heart_destroy(struct ml_agent_heart *heart);
 
-/** Begins to beat in @p memory, which must stay mapped until it is dropped. */
-struct ml_error *ml_agent_heart_add(struct ml_agent_heart *heart, struct ml_agent_memory *memory);
+/**
+ * Begins to beat in @p memory, that of process @p pid, which must stay mapped until it is dropped.
+ * In the first seconds the main thread is looked at, too: programs that get themselves a filter of
+ * system calls do so at their start, and the agent must not call before it is known what may be
+ * called then.
+ */
+struct ml_error *ml_agent_heart_add(struct ml_agent_heart *heart, struct ml_agent_memory *memory,
+				    pid_t pid);
 /** When it returns @p memory is no longer written. One that was never added is fine. */
 void ml_agent_heart_drop(struct ml_agent_heart *heart, const struct ml_agent_memory *memory);
 

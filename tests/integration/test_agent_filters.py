@@ -68,6 +68,18 @@ def test_sandboxed_command(bench, kind):
     assert report.site("leak_malloc") == LEAK
 
 
+@pytest.mark.parametrize("options", [(), ("-f",)])
+def test_filters_itself_at_once(bench, options):
+    """Before anybody can look at its filter the agent makes none of the calls it kills for."""
+    run = bench.program([helpers.MEMLEAK, "--json", "-o", "0", *options, *AGENT, "5", "--",
+                         bench.programs["self_filtered"]])
+    assert run.wait() == 0, run.err()
+    report = helpers.Report(json.loads(run.out().splitlines()[-1]))
+    assert report["end_reason"] == "the target ended (exit status 0)"
+    assert report.site("leak_at") == (5050, 50)
+    assert all(site["frames"][-1]["symbol"] == "_start" for site in report.sites_of("leak_at"))
+
+
 def test_busy_service_moves_to_the_agent(bench):
     target = bench.target("sandbox", "service", bench.programs["hot"])
     run = bench.attach(target.pid)
