@@ -26,27 +26,20 @@ static uint32_t *tid_at(uint64_t pointer, uint32_t offset)
 	return (uint32_t *)(pointer + offset);
 }
 
-/* glibc and musl keep the tid in their struct pthread. Within the pointer's page memory is there.
- */
-static uint32_t find_usual(uint64_t pointer, uint32_t tid)
+/* glibc and musl keep the tid in their struct pthread, other versions elsewhere. Within the
+ * pointer's page memory is there. */
+static uint32_t find_tid(uint64_t pointer, uint32_t tid)
 {
 	uint64_t end = (pointer | (ML_AGENT_PAGE - 1)) + 1;
 
+	if (!tid)
+		return 0;
 	if (pointer + ML_AGENT_TID_GLIBC + 4 <= end && *tid_at(pointer, ML_AGENT_TID_GLIBC) == tid)
 		return ML_AGENT_TID_GLIBC;
 	if (pointer + ML_AGENT_TID_MUSL + 4 <= end && *tid_at(pointer, ML_AGENT_TID_MUSL) == tid)
 		return ML_AGENT_TID_MUSL;
-	return 0;
-}
-
-/* Other versions keep it elsewhere. */
-static uint32_t find_tid(uint64_t pointer, uint32_t tid)
-{
-	uint64_t end = (pointer | (ML_AGENT_PAGE - 1)) + 1;
-	uint32_t usual = tid ? find_usual(pointer, tid) : 0;
-
-	if (usual || tid < ML_AGENT_TID_TELLING)
-		return usual;
+	if (tid < ML_AGENT_TID_TELLING)
+		return 0;
 	for (uint32_t i = 16; i < TID_REACH && pointer + i + 4 <= end; i += 4)
 		if (*tid_at(pointer, i) == tid)
 			return i;
@@ -65,19 +58,27 @@ static void number_tid(struct ml_agent_memory *memory, struct ml_agent_thread *t
 		memory->tids[number] = tid;
 }
 
+/* Nothing else is mapped within so much below the end of the main thread's stack (MIN_GAP of
+ * arch/x86/mm/mmap.c). */
+#define MAIN_STACK_REACH (64u << 20)
+
+/* Whether @here, in the caller's frame, is on the main thread's stack. */
+static inline bool is_main_stack(const struct ml_agent_memory *memory, uint64_t here)
+{
+	uint64_t end = memory->header.stack_end;
+
+	return here < end && end - here < MAIN_STACK_REACH;
+}
+
 /* The tid of the calling thread, which has no place yet. A new program's main thread has not had
  * one yet when the agent got in. */
-static uint32_t new_tid(struct ml_agent_memory *memory, uint64_t pointer)
+static uint32_t new_tid(const struct ml_agent_memory *memory, uint64_t pointer)
 {
-	uint32_t offset = LOAD(memory->header.tid_offset), main_tid = memory->header.main_tid;
-
-	if (!offset && main_tid >= ML_AGENT_TID_TELLING) {
-		offset = find_usual(pointer, main_tid);
-		__atomic_store_n(&memory->header.tid_offset, offset, __ATOMIC_RELAXED);
-	}
-
+	uint32_t offset = memory->header.tid_offset;
 	uint32_t tid = offset ? *tid_at(pointer, offset) : 0;
 
+	if (!tid && is_main_stack(memory, (uint64_t)__builtin_frame_address(0)))
+		tid = memory->header.main_tid;
 	return tid ? tid : gettid(memory);
 }
 

@@ -43,14 +43,13 @@ struct walk {
 /* FUTEX_CMP_REQUEUE, private. */
 #define COMPARE_AND_REQUEUE (4 | 128)
 
-/* The main thread's stack, for one who runs on it, is readable from there to its end, and nothing
- * else is mapped within so much below it (MIN_GAP of arch/x86/mm/mmap.c). That needs no system
- * call, which a program that has just got itself a filter might be killed for. */
+/* The main thread's stack, for one who runs on it, is readable from there to its end. That needs no
+ * system call, which a program that has just got itself a filter might be killed for. */
 static bool is_on_main_stack(const struct ml_agent_memory *memory, uint64_t address)
 {
-	uint64_t here = (uint64_t)__builtin_frame_address(0), end = LOAD(memory->header.stack_end);
+	uint64_t here = (uint64_t)__builtin_frame_address(0);
 
-	return here < end && end - here < STACK_REACH && address >= here && address < end;
+	return is_main_stack(memory, here) && address >= here && address < memory->header.stack_end;
 }
 
 /* Where there is a filter. The call wakes and moves nobody, it only compares the word
