@@ -18,7 +18,7 @@
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define RARE        __attribute__((noinline, cold))
-/* Called by entry.S with every register but rax in use. */
+/* Called by entry.S with every register but rax and the arguments' in use. */
 #define KEEPS_REGISTERS __attribute__((no_caller_saved_registers))
 #define IN_ORDER()      __asm__ volatile("" : : : "memory")
 

@@ -284,7 +284,11 @@ KEEPS_REGISTERS __attribute__((noinline)) static bool
 place_far(struct ml_agent_memory *memory, uint32_t own, const struct block *block,
 	  bool is_known_gone, struct place *out)
 {
-	return place_new(memory, own, block, is_known_gone, out);
+	bool is_taken = place_new(memory, own, block, is_known_gone, out);
+
+	/* clang 14 would leave by a jump there, without keeping the registers. */
+	IN_ORDER();
+	return is_taken;
 }
 
 /* A place for @block, now taken and remembered; false when there is no room. */

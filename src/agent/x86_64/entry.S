@@ -8,8 +8,8 @@
  * registers are never touched. Below rsp nothing lives at a function's first instruction, and what
  * is written there is in the red zone: signal handlers and debuggers leave it alone.
  *
- * Functions that keep all registers but rax (KEEPS_REGISTERS) are called with those of the call in
- * place; the long way is that of ml_agent_before() and ml_agent_after().
+ * Functions that keep all registers but rax and those of their arguments (KEEPS_REGISTERS; gcc keeps
+ * these too, clang does not) are called with those of the call in place; the long way is that of ml_agent_before() and ml_agent_after().
  */
 #include "agent/x86_64/offsets.h"
 
@@ -162,8 +162,10 @@ pass:	mov	(%rsp), %rax
 free_unremembered:
 	lea	-RED_ZONE(%rsp), %rsp
 	push	%rsi
+	push	%rdi
 	mov	%rax, %rsi
 	call	ml_agent_free_near
+	pop	%rdi
 	pop	%rsi
 	test	%eax, %eax
 	lea	RED_ZONE(%rsp), %rsp
@@ -406,7 +408,9 @@ next_way:
 	/* It has Python functions, or is not complete. */
 found_other:
 	mov	%rcx, %rsi
+	push	%rdi
 	call	ml_agent_with_python
+	pop	%rdi
 	mov	%rax, %rdx
 	mov	-8(%rbp), %rax
 	test	%rdx, %rdx
@@ -425,10 +429,12 @@ shared_place:
 new_place:
 	push	%rcx
 	push	%rdx
+	push	%rdi
 	mov	%rcx, %rsi
 	mov	%rax, %rdx
-	mov	(16 + CALL_SIZE)(%rsp), %rcx
+	mov	(24 + CALL_SIZE)(%rsp), %rcx
 	call	ml_agent_place
+	pop	%rdi
 	pop	%rdx
 	pop	%rcx
 	mov	%rax, %r8
