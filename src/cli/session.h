@@ -50,6 +50,7 @@ struct ml_session {
 	struct ml_follow *follow; /**< NULL without --follow */
 	bool had_turn; /**< a followed process was let go for a moment: its children are looked for
 			*/
+	bool is_launching; /**< the exec that is told is the command's own */
 	struct ml_call_printer calls;
 	struct ml_live *live; /**< with --live, while it runs */
 	bool watches_end;     /**< the command is kept a tracee to its end; before run */

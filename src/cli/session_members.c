@@ -127,21 +127,24 @@ static void attach_held(struct ml_session *session, struct ml_target *target)
 	ml_process_set_held(target->process, false);
 }
 
-static void on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
+static bool on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
 {
 	struct ml_session *session = context;
 
+	if (!session->options->follow)
+		return false;
 	ml_births_told(session->births, child);
 	/* Until its exec a vfork child runs in its parent's memory, where the books are already
 	 * kept. */
 	if (is_vfork)
-		return;
+		return true;
 	struct ml_target *target = ml_targets_find(&session->targets, child);
 
 	if (!target)
 		target = open_target(session, child);
 	if (target && !target->is_attached)
 		attach_held(session, target);
+	return true;
 }
 
 static void on_mapped(void *context, pid_t pid, bool is_exec)
@@ -153,6 +156,8 @@ static void on_mapped(void *context, pid_t pid, bool is_exec)
 		ml_process_set_held(target->process, true);
 		ml_targets_reimage(&session->targets, target);
 		ml_process_set_held(target->process, false);
+		if (!session->options->follow && !session->is_launching)
+			ml_target_note_exec(target);
 		return;
 	}
 	if (!target)
@@ -214,7 +219,7 @@ void ml_session_count_missed(struct ml_session *session, bool at_end)
 
 void ml_session_look_for_children(struct ml_session *session)
 {
-	if (!session->follow || !session->had_turn)
+	if (!session->options->follow || !session->follow || !session->had_turn)
 		return;
 	/* Attaching to one takes a turn again. */
 	session->had_turn = add_children(session);
@@ -246,10 +251,14 @@ struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid)
 struct ml_error *ml_session_follow_launch(struct ml_session *session, struct ml_launch *launch,
 					  pid_t pid)
 {
-	session->births = ml_births_open();
+	struct ml_error *error;
 
-	struct ml_error *error =
-		ml_follow_launch(launch, &follow_events, session, &session->follow);
+	if (session->options->follow)
+		session->births = ml_births_open();
+	session->is_launching = true;
+	error = ml_follow_launch(launch, &follow_events, session, &session->follow);
+	session->is_launching = false;
+
 	uint64_t deadline_ns = ml_monotonic_ns() + START_UP_LIMIT_NS;
 
 	while (!error && ml_monotonic_ns() < deadline_ns) {

@@ -129,6 +129,12 @@ void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target)
 		note_emulator(target);
 }
 
+void ml_target_note_exec(const struct ml_target *target)
+{
+	ml_note("process %d runs another program now: %s", (int)target->pid,
+		ml_process_exe(target->process));
+}
+
 /* An exec nobody told us of. The tracer may have noticed it by itself and traces the new image
  * already (then adding the same process again only looks at its maps): nothing is removed here. */
 static void notice_exec(struct ml_targets *targets, struct ml_target *target)
@@ -139,8 +145,7 @@ static void notice_exec(struct ml_targets *targets, struct ml_target *target)
 	/* Probes outlive an exec, the agent does not. */
 	target->is_late = target->is_late || !strcmp(targets->tracer->ops->name, "agent");
 	ml_targets_attach(targets, target);
-	ml_note("process %d runs another program now: %s", (int)target->pid,
-		ml_process_exe(target->process));
+	ml_target_note_exec(target);
 }
 
 /* What is followed tells of its execs by itself, and of each step of a start-up. */

@@ -68,6 +68,9 @@ bool ml_targets_attach(struct ml_targets *targets, struct ml_target *target);
  */
 void ml_targets_reimage(struct ml_targets *targets, struct ml_target *target);
 
+/** Tells the user that @p target runs another program now. */
+void ml_target_note_exec(const struct ml_target *target);
+
 /**
  * Attaches to the new image of those that exec'ed since the last look, and tries those again that
  * are not attached; what @p follow (NULL: nobody) will tell of is left to it. The tracer must have

@@ -253,12 +253,16 @@ static struct ml_error *command_mapped(void *context)
 	return is_attached && !run->is_announced ? announce_pid(run, pid) : NULL;
 }
 
+/* Nobody tells the agent's tracer of an exec in time, as the kernel does the other: so the command
+ * is followed, not its children ("env X=1 server", "sh -c 'exec server'"). */
 static struct ml_error *attach_command(struct run *run)
 {
 	pid_t pid = ml_command_pid(&run->command);
-	bool follows = run->options->follow;
+	bool follows;
 
 	run->session.watches_end = ml_lost_blocks_wanted(run->options, run->session.tracer);
+	follows = run->options->follow ||
+		  (!run->session.watches_end && !strcmp(run->session.tracer->ops->name, "agent"));
 	if (run->session.watches_end)
 		ml_launch_keep_to_end(run->command.launch);
 	struct ml_error *error =

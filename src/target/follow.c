@@ -160,14 +160,29 @@ static void handle_birth(struct ml_follow *follow, struct tracee *tracee, int ev
 	tracee->is_held = true;
 }
 
-/* The first stop of a new process. */
-static void announce(struct ml_follow *follow, struct tracee *child)
+/* The first stop of a new process; false when nobody wants it followed. */
+static bool announce(struct ml_follow *follow, struct tracee *child)
 {
 	struct tracee *parent = find(follow, child->parent);
+	bool is_wanted = !parent || follow->events->forked(follow->context, parent->tgid,
+							   child->tgid, child->is_vfork);
 
-	if (parent)
-		follow->events->forked(follow->context, parent->tgid, child->tgid, child->is_vfork);
 	release_parent(follow, child);
+	return is_wanted;
+}
+
+/* Detaches a stopped thread so that it goes on as if we had not been there. */
+static void detach(struct ml_follow *follow, struct tracee *tracee, int status)
+{
+	enum ml_ptrace_stop kind = ml_ptrace_stop_kind(status);
+	pid_t born = kind == ML_PTRACE_BIRTH ? newborn_of(tracee) : 0;
+	long signal = kind == ML_PTRACE_SIGNAL ? WSTOPSIG(status) : 0;
+
+	if (born && !find(follow, born))
+		add(follow, born, born); /* attached by the kernel: to be let go too */
+	/* One stopped by job control stays stopped: the kernel sees to it (ptrace_unlink()). */
+	ptrace(PTRACE_DETACH, tracee->tid, NULL, signal);
+	drop(follow, tracee);
 }
 
 /* All other threads are gone now; some of them without a word (ptrace(2), "execve under ptrace").
@@ -201,8 +216,10 @@ static void handle_syscall(struct ml_follow *follow, struct tracee *tracee)
 
 static void handle_stop(struct ml_follow *follow, struct tracee *tracee, int status)
 {
-	if (tracee->parent)
-		announce(follow, tracee);
+	if (tracee->parent && !announce(follow, tracee)) {
+		detach(follow, tracee, status);
+		return;
+	}
 	switch (ml_ptrace_stop_kind(status)) {
 	case ML_PTRACE_BIRTH:
 		handle_birth(follow, tracee, status >> 16);
@@ -340,20 +357,6 @@ static struct ml_error *seize_threads(struct ml_follow *follow, pid_t pid, unsig
 		error = seize(follow, tids.items[i], pid, count);
 	ml_array_free(&tids);
 	return error;
-}
-
-/* Detaches a stopped thread so that it goes on as if we had not been there. */
-static void detach(struct ml_follow *follow, struct tracee *tracee, int status)
-{
-	enum ml_ptrace_stop kind = ml_ptrace_stop_kind(status);
-	pid_t born = kind == ML_PTRACE_BIRTH ? newborn_of(tracee) : 0;
-	long signal = kind == ML_PTRACE_SIGNAL ? WSTOPSIG(status) : 0;
-
-	if (born && !find(follow, born))
-		add(follow, born, born); /* attached by the kernel: to be let go too */
-	/* One stopped by job control stays stopped: the kernel sees to it (ptrace_unlink()). */
-	ptrace(PTRACE_DETACH, tracee->tid, NULL, signal);
-	drop(follow, tracee);
 }
 
 static bool has_ended(pid_t tid)

@@ -30,8 +30,8 @@ struct ml_follow;
  */
 struct ml_follow_events {
 	/** @p child was just born of @p parent; with @p is_vfork it shares memory until it execs.
-	 */
-	void (*forked)(void *context, pid_t parent, pid_t child, bool is_vfork);
+	 * When this gives false it is let go and told of no more. */
+	bool (*forked)(void *context, pid_t parent, pid_t child, bool is_vfork);
 	/** @p pid has a new image: called at the exec and again after each executable mapping of
 	 * its start-up (@p is_exec is true for the first). */
 	void (*mapped)(void *context, pid_t pid, bool is_exec);

@@ -29,6 +29,17 @@ def test_command_behind_a_shell(bench, backend):
     assert run.final().site("leak_malloc") == (2323, 23)
 
 
+@pytest.mark.parametrize("words", [["env", "X=1"], ["sh", "-c", "exec $0"]])
+def test_command_that_execs(bench, backend, words):
+    """Without -f: the program that the command becomes is there whole, its children are not."""
+    run = bench.memleak("--json", "-o", "0", "--backend", backend, "0.3", "--", *words,
+                        bench.programs["allocators"])
+    assert run.wait(60) in (0, 4), run.err()
+    assert run.final().site("leak_malloc") == (2323, 23)
+    if backend == "agent":
+        assert run.err().count("runs another program now: %s" % bench.programs["allocators"]) == 1
+
+
 def test_programs_started_by_fork_and_exec(bench, backend):
     """bash forks before it runs a program: each is there whole, from its first allocation."""
     program = bench.programs["allocators"]

@@ -45,6 +45,7 @@ struct call {
 
 struct record {
 	ML_ARRAY(struct call) calls;
+	bool wants_no_children;
 };
 
 static void report(int fd, const char *what, int number)
@@ -178,7 +179,7 @@ static bool maps_libc(pid_t pid)
 	return found;
 }
 
-static void on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
+static bool on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
 {
 	struct record *record = context;
 
@@ -187,6 +188,7 @@ static void on_forked(void *context, pid_t parent, pid_t child, bool is_vfork)
 						       .child = child,
 						       .is_vfork = is_vfork,
 						       .was_stopped = state_of(child) == 't'};
+	return !record->wants_no_children;
 }
 
 static void on_mapped(void *context, pid_t pid, bool is_exec)
@@ -280,6 +282,28 @@ static void tells_of_every_child_and_exec(void **state)
 	ml_follow_dispatch(follow);
 	assert_whole_life(&record, &family);
 	assert_int_equal(count(&record, EXECED, family.pid), 1); /* by a thread */
+	ml_follow_stop(follow);
+	ml_array_free(&record.calls);
+	end_family(&family);
+}
+
+static void lets_go_of_children_nobody_wants(void **state)
+{
+	struct family family = start_family();
+	struct record record = {.wants_no_children = true};
+	struct ml_follow *follow = follow_family(&family, &record);
+
+	assert_int_equal(write(family.input, "\n", 1), 1);
+	serve_until(follow, &family, "exited ");
+	assert_non_null(strstr(ml_strbuf_text(&family.text), "exited 7\n"));
+	ml_follow_dispatch(follow);
+
+	pid_t child = said(&family, "\nforked ");
+
+	assert_int_equal(count(&record, FORKED, family.pid), 3);
+	assert_int_equal(count(&record, EXITED, child), 0);
+	assert_int_equal(count(&record, EXECED, family.pid), 1);
+	assert_int_equal(count(&record, EXITED, family.pid), 1);
 	ml_follow_stop(follow);
 	ml_array_free(&record.calls);
 	end_family(&family);
@@ -528,6 +552,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_of_every_child_and_exec),
+		cmocka_unit_test(lets_go_of_children_nobody_wants),
 		cmocka_unit_test(follows_a_launched_command_from_its_exec),
 		cmocka_unit_test(passes_signals_and_stops_on),
 		cmocka_unit_test(lets_go_of_every_thread),
