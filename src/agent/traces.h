@@ -84,6 +84,19 @@ static void forget_traces(struct ml_agent_memory *memory, struct ml_agent_thread
 	thread->words_used = 0;
 }
 
+/* A signal handler may leave by a longjmp() at any instruction: half a trace must match nothing. */
+static void move_trace(struct ml_agent_trace *to, struct ml_agent_trace from)
+{
+	uint64_t ip = from.ip;
+
+	from.ip = 0;
+	to->ip = 0;
+	IN_ORDER();
+	*to = from;
+	IN_ORDER();
+	to->ip = ip;
+}
+
 /* Makes the first of @ways free; the last one is forgotten. */
 static struct ml_agent_trace *renew_ways(struct ml_agent_memory *memory,
 					 struct ml_agent_trace *ways)
@@ -92,7 +105,9 @@ static struct ml_agent_trace *renew_ways(struct ml_agent_memory *memory,
 
 	settle_trace(memory, &ways[ML_AGENT_TRACE_WAYS - 1]);
 	for (uint32_t i = ML_AGENT_TRACE_WAYS - 1; i; i--)
-		ways[i] = ways[i - 1];
+		move_trace(&ways[i], ways[i - 1]);
+	ways[0].ip = 0;
+	IN_ORDER();
 	ways[0] = (struct ml_agent_trace){.first = last.first, .room = last.room};
 	return ways;
 }
@@ -158,6 +173,7 @@ keep_trace(const struct walk *walk, struct ml_agent_trace *ways, const struct ml
 	trace->uses_bp = course->frames[frames - 1].flags & ML_AGENT_FRAME_NEEDS_BP;
 	trace->epoch = course->epoch;
 	trace->stack = course->stack;
+	IN_ORDER();
 	trace->ip = start->ip;
 	return trace;
 }

@@ -9,7 +9,8 @@
  * is written there is in the red zone: signal handlers and debuggers leave it alone.
  *
  * Functions that keep all registers but rax and those of their arguments (KEEPS_REGISTERS; gcc keeps
- * these too, clang does not) are called with those of the call in place; the long way is that of ml_agent_before() and ml_agent_after().
+ * these too, clang does not) are called with those of the call in place; the long way is that of
+ * ml_agent_before() and ml_agent_after().
  */
 #include "agent/x86_64/offsets.h"
 
