@@ -18,7 +18,11 @@ static __always_inline int fill_window(struct thread_state *thread, uint64_t add
 {
 	uint64_t size = thread->wall - address, page = (address | (PAGE_SIZE - 1)) + 1;
 
-	if (size - 1 >= sizeof(thread->window)) /* also when it is 0 */
+	if (!size)
+		size = sizeof(thread->window);
+	/* Else clang compares another number, which tells Linux 6.1 nothing of this one. */
+	UNPROVABLE(size);
+	if (size > sizeof(thread->window))
 		size = sizeof(thread->window);
 	thread->window_base = 1; /* matches no aligned address: read word by word */
 	if (bpf_probe_read_user(thread->window, size, (void *)address)) {
