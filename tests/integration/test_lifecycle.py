@@ -182,7 +182,8 @@ def test_closed_pipe(bench, ticker):
     """The reader of the reports goes away: a quiet end."""
     reader, writer = os.pipe()
     try:
-        run = bench.memleak("--json", "-o", "0", "-p", ticker.pid, "0.2", stdout=writer)
+        run = bench.memleak("--json", "-o", "0", "--backend", "bpf", "-p", ticker.pid, "0.2",
+                            stdout=writer)
         os.close(writer)
         writer = -1
         assert helpers.read_some(reader, helpers.START_S)
