@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /* How long a command may take to end when memleak is told to end. */
@@ -90,12 +89,9 @@ struct ml_error *ml_session_init(struct ml_session *session, const struct ml_opt
 /* Whether @pid was started a moment ago. */
 static bool is_young(pid_t pid)
 {
-	struct ml_proc_stat stat;
-	struct timespec now;
+	uint64_t started = ml_proc_start_ticks(pid);
 
-	return ml_proc_stat_read(pid, &stat) && !clock_gettime(CLOCK_BOOTTIME, &now) &&
-	       (double)now.tv_sec - (double)stat.start_time / (double)sysconf(_SC_CLK_TCK) <
-		       YOUNG_S;
+	return started && ml_proc_now_ticks() < started + YOUNG_S * (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
 /* A process in its start-up may not have mapped its allocator yet: "./server & memleak -p $!". */
@@ -498,19 +494,9 @@ static struct ml_error *last_calls(struct ml_session *session)
 	return note_lost_calls(session);
 }
 
-/* As processes' start times are counted. */
-static uint64_t ticks_since_boot(void)
-{
-	struct timespec now = {0};
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)(((double)now.tv_sec + (double)now.tv_nsec / 1e9) *
-			  (double)sysconf(_SC_CLK_TCK));
-}
-
 struct ml_error *ml_session_run(struct ml_session *session)
 {
-	session->began_ticks = ticks_since_boot();
+	session->began_ticks = ml_proc_now_ticks();
 	take_problem(session, start_timer(session));
 	if (session->options->trace_calls)
 		take_problem(session, ml_call_printer_flush(&session->calls, session->output));

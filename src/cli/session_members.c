@@ -14,10 +14,7 @@
 /* Whether @pid began while tracing went on without it. */
 static bool is_late(const struct ml_session *session, pid_t pid)
 {
-	struct ml_proc_stat stat;
-
-	return session->began_ticks && ml_proc_stat_read(pid, &stat) &&
-	       stat.start_time >= session->began_ticks;
+	return session->began_ticks && ml_proc_start_ticks(pid) >= session->began_ticks;
 }
 
 /* A process that cannot be opened is told about and left alone: the others matter as well. */
@@ -33,12 +30,15 @@ static struct ml_target *open_target(struct ml_session *session, pid_t pid)
 	return error ? NULL : ml_targets_find(&session->targets, pid);
 }
 
-/* When the process with that pid started, in the kernel's ticks; 0 when it is gone. */
-static uint64_t start_time(pid_t pid)
+/* Adds a process that was found, not told of. */
+static void add_found(struct ml_session *session, pid_t pid)
 {
-	struct ml_proc_stat stat;
+	struct ml_target *target = open_target(session, pid);
 
-	return ml_proc_stat_read(pid, &stat) ? stat.start_time : 0;
+	if (!target)
+		return;
+	target->is_late = is_late(session, pid);
+	ml_targets_attach(&session->targets, target);
 }
 
 /* Adds and follows a process that was found; true when it is new. One that our ptrace holds was
@@ -49,7 +49,6 @@ static bool add_followed(struct ml_session *session, pid_t pid)
 		return false;
 
 	ML_ERROR_CLEANUP struct ml_error *error = ml_follow_add(session->follow, pid);
-	struct ml_target *target = NULL;
 
 	/* Between two looks many end. */
 	if (error && ml_proc_has_ended(pid))
@@ -58,11 +57,7 @@ static bool add_followed(struct ml_session *session, pid_t pid)
 		ml_note("process %d is not followed: %s", (int)pid, ml_error_message(error));
 	ml_births_told(session->births, pid);
 	if (!ml_targets_find(&session->targets, pid))
-		target = open_target(session, pid);
-	if (target) {
-		target->is_late = is_late(session, pid);
-		ml_targets_attach(&session->targets, target);
-	}
+		add_found(session, pid);
 	return ml_targets_find(&session->targets, pid);
 }
 
@@ -70,7 +65,7 @@ static void visit_member(void *context, pid_t pid)
 {
 	struct ml_session *session = context;
 	uint64_t *seen = ml_u64map_put(&session->members_seen, (uint64_t)pid, NULL);
-	uint64_t started = start_time(pid);
+	uint64_t started = ml_proc_start_ticks(pid);
 
 	/* Pids are given out again. */
 	if (!started || *seen == started || ml_targets_find(&session->targets, pid))
@@ -81,13 +76,7 @@ static void visit_member(void *context, pid_t pid)
 		return;
 	}
 	*seen = started;
-
-	struct ml_target *target = open_target(session, pid);
-
-	if (!target)
-		return;
-	target->is_late = is_late(session, pid);
-	ml_targets_attach(&session->targets, target);
+	add_found(session, pid);
 }
 
 struct ml_error *ml_session_add_members(struct ml_session *session)

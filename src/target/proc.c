@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* include/linux/sched.h; part of the ABI by field 9 of stat ("flags"). */
 #define PF_KTHREAD       0x00200000UL
@@ -97,9 +99,10 @@ bool ml_proc_blocked(pid_t tid, uint64_t *mask)
 	ML_FREE_CLEANUP char *text = read_status(tid);
 	const char *line = text ? strstr(text, "\nSigBlk:") : NULL;
 
-	if (line)
-		*mask = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
-	return line != NULL;
+	if (!line)
+		return false;
+	*mask = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
+	return true;
 }
 
 bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out)
@@ -113,6 +116,22 @@ bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out)
 		ml_file_read(AT_FDCWD, path, STATUS_BYTES_MAX, &text, NULL);
 
 	return !error && ml_proc_stat_parse(text, out);
+}
+
+uint64_t ml_proc_start_ticks(pid_t tid)
+{
+	struct ml_proc_stat stat;
+
+	return ml_proc_stat_read(tid, &stat) ? stat.start_time : 0;
+}
+
+uint64_t ml_proc_now_ticks(void)
+{
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)(((double)now.tv_sec + (double)now.tv_nsec / 1e9) *
+			  (double)sysconf(_SC_CLK_TCK));
 }
 
 bool ml_proc_has_ended(pid_t tid)

@@ -20,6 +20,12 @@ struct ml_proc_stat {
 /** Reads the stat file of thread @p tid; false when it is gone or not understood. */
 bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out);
 
+/** When thread @p tid started, in clock ticks after boot; 0 when it is gone. */
+uint64_t ml_proc_start_ticks(pid_t tid);
+
+/** Now, in the same ticks. */
+uint64_t ml_proc_now_ticks(void);
+
 /** Parses a stat file; comm may hold blanks and parentheses. False when it is not one. */
 bool ml_proc_stat_parse(const char *text, struct ml_proc_stat *out);
 
