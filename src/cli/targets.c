@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 
 struct ml_error *ml_targets_add(struct ml_targets *targets, struct ml_process *process)
@@ -142,8 +141,7 @@ static void notice_exec(struct ml_targets *targets, struct ml_target *target)
 	ml_error_free(ml_process_refresh(target->process));
 	target->is_attached = false;
 	target->is_noted = false;
-	/* Probes outlive an exec, the agent does not. */
-	target->is_late = target->is_late || !strcmp(targets->tracer->ops->name, "agent");
+	target->is_late = target->is_late || !targets->tracer->ops->outlives_exec;
 	ml_targets_attach(targets, target);
 	ml_target_note_exec(target);
 }

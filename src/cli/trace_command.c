@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -253,8 +252,8 @@ static struct ml_error *command_mapped(void *context)
 	return is_attached && !run->is_announced ? announce_pid(run, pid) : NULL;
 }
 
-/* Nobody tells the agent's tracer of an exec in time, as the kernel does the other: so the command
- * is followed, not its children ("env X=1 server", "sh -c 'exec server'"). */
+/* The agent is gone with an exec, and nobody tells of it in time: so the command is followed, not
+ * its children ("env X=1 server", "sh -c 'exec server'"). */
 static struct ml_error *attach_command(struct run *run)
 {
 	pid_t pid = ml_command_pid(&run->command);
@@ -262,7 +261,7 @@ static struct ml_error *attach_command(struct run *run)
 
 	run->session.watches_end = ml_lost_blocks_wanted(run->options, run->session.tracer);
 	follows = run->options->follow ||
-		  (!run->session.watches_end && !strcmp(run->session.tracer->ops->name, "agent"));
+		  (!run->session.watches_end && !run->session.tracer->ops->outlives_exec);
 	if (run->session.watches_end)
 		ml_launch_keep_to_end(run->command.launch);
 	struct ml_error *error =

@@ -646,6 +646,7 @@ static void tracer_destroy(struct ml_tracer *base)
 
 static const struct ml_tracer_ops bpf_ops = {
 	.name = "bpf",
+	.outlives_exec = true,
 	.add_process = tracer_add_process,
 	.refresh_process = tracer_refresh_process,
 	.renew_process = tracer_renew_process,

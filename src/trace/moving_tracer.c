@@ -325,9 +325,9 @@ static void moving_destroy(struct ml_tracer *base)
 	free(moving);
 }
 
-#define MOVING_OPS(shown, how_to_sample)                                                           \
+#define MOVING_OPS(shown, outlives, how_to_sample)                                                 \
 	{                                                                                          \
-		.name = (shown), .add_process = moving_add_process,                                \
+		.name = (shown), .outlives_exec = (outlives), .add_process = moving_add_process,   \
 		.refresh_process = moving_refresh_process, .renew_process = moving_renew_process,  \
 		.remove_process = moving_remove_process, .snapshot = moving_snapshot,              \
 		.stack = moving_stack, .event_fd = moving_event_fd, .dispatch = moving_dispatch,   \
@@ -335,8 +335,8 @@ static void moving_destroy(struct ml_tracer *base)
 		.destroy = moving_destroy,                                                         \
 	}
 
-static const struct ml_tracer_ops before_ops = MOVING_OPS("bpf", NULL);
-static const struct ml_tracer_ops after_ops = MOVING_OPS("agent", moving_sample);
+static const struct ml_tracer_ops before_ops = MOVING_OPS("bpf", true, NULL);
+static const struct ml_tracer_ops after_ops = MOVING_OPS("agent", false, moving_sample);
 
 static struct ml_error *listen_to(struct moving_tracer *moving, struct ml_tracer *tracer)
 {

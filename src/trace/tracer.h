@@ -69,7 +69,8 @@ struct ml_tracer;
 
 /** How a tracer does it. Members are required unless said otherwise. */
 struct ml_tracer_ops {
-	const char *name; /**< "bpf", "kernel", "agent" */
+	bool outlives_exec; /**< what it has put into a process is there in the next program, too */
+	const char *name;   /**< "bpf", "kernel", "agent" */
 	/**
 	 * Attaches to @p process (borrowed until remove_process() or destroy()); its maps are read
 	 * here. Called again for a process it already has, it looks again. ML_ERROR_UNSUPPORTED
