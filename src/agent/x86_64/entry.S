@@ -41,17 +41,20 @@
 	lea	8(%rsp), %rsp
 .endm
 
-/* All but the first three. */
-.macro save_others
+/* The first three are there by then; the last two are not used on the short ways. */
+.macro save_middle
 	mov	%rsi, -32(%rbp)
 	mov	%rdi, -40(%rbp)
 	mov	%r8, -48(%rbp)
 	mov	%r9, -56(%rbp)
+.endm
+
+.macro save_last
 	mov	%r10, -64(%rbp)
 	mov	%r11, -72(%rbp)
 .endm
 
-.macro load_registers
+.macro load_used
 	mov	-8(%rbp), %rax
 	mov	-16(%rbp), %rcx
 	mov	-24(%rbp), %rdx
@@ -59,6 +62,10 @@
 	mov	-40(%rbp), %rdi
 	mov	-48(%rbp), %r8
 	mov	-56(%rbp), %r9
+.endm
+
+.macro load_registers
+	load_used
 	mov	-64(%rbp), %r10
 	mov	-72(%rbp), %r11
 .endm
@@ -257,7 +264,8 @@ ml_agent_entry:
 	find_memory
 long_way:
 	build_frame
-	save_others
+	save_middle
+	save_last
 	mov	%rsp, %rdi
 	call	ml_agent_before
 	test	%eax, %eax
@@ -279,10 +287,7 @@ ml_agent_returned:
 
 	mov	%rcx, -16(%rbp)
 	mov	%rdx, -24(%rbp)
-	mov	%rsi, -32(%rbp)
-	mov	%rdi, -40(%rbp)
-	mov	%r8, -48(%rbp)
-	mov	%r9, -56(%rbp)
+	save_middle
 	mov	ml_agent_data(%rip), %rdi
 	test	%rdi, %rdi
 	je	after_plain
@@ -381,13 +386,7 @@ fill:	mov	CALL_SIZE(%rsp), %rsi
 	add	%rsi, TRACE_BYTES(%rdx)
 	movq	$0, THREAD_WALKER(%rcx)
 
-	mov	-8(%rbp), %rax
-	mov	-16(%rbp), %rcx
-	mov	-24(%rbp), %rdx
-	mov	-32(%rbp), %rsi
-	mov	-40(%rbp), %rdi
-	mov	-48(%rbp), %r8
-	mov	-56(%rbp), %r9
+	load_used
 	drop_frame
 	ret
 
@@ -446,8 +445,7 @@ new_place:
 leave_traces:
 	movq	$0, THREAD_WALKER(%rcx)
 after_plain:
-	mov	%r10, -64(%rbp)
-	mov	%r11, -72(%rbp)
+	save_last
 	jmp	1f
 
 after_long:
@@ -455,7 +453,8 @@ after_long:
 	jne	1f		/* then registers are to be as they were before */
 	mov	%rcx, -16(%rbp)
 	mov	%rdx, -24(%rbp)
-	save_others
+	save_middle
+	save_last
 1:	mov	%rsp, %rdi
 	call	ml_agent_after
 	test	%eax, %eax
