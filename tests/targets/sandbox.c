@@ -13,9 +13,10 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "filter_code.h"
+
 #include <errno.h>
 #include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,27 +33,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CODE_MAX    1024
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 #define X32_BIT     0x40000000u
-
-static struct sock_filter code[CODE_MAX];
-static struct sock_fprog program = {.filter = code};
-
-static void add(unsigned int operation, unsigned int value, unsigned int yes, unsigned int no)
-{
-	code[program.len++] =
-		(struct sock_filter)BPF_JUMP((unsigned short)operation, value, yes, no);
-}
 
 static void answer(unsigned int value)
 {
 	add(BPF_RET | BPF_K, value, 0, 0);
-}
-
-static void load(size_t offset)
-{
-	add(BPF_LD | BPF_W | BPF_ABS, (unsigned int)offset, 0, 0);
 }
 
 static void load_argument(unsigned int argument)

@@ -8,8 +8,9 @@
  * "-e kill" kills whoever makes them. The name "later" stands for all that came after Linux 3.4,
  * with the newer requests and flags of older calls, each answered as that kernel would.
  */
+#include "filter_code.h"
+
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -19,7 +20,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CODE_MAX 256
 /* The first system call of x86-64 that Linux 3.4 did not have, kcmp(). */
 #define FIRST_LATER 312
 
@@ -71,20 +71,6 @@ static const struct {
 static const unsigned int with_options[] = {0x4200 /* SETOPTIONS */, 0x4206 /* SEIZE */};
 
 #define OPTIONS_OF_3_4 0x7fu
-
-static struct sock_filter code[CODE_MAX];
-static struct sock_fprog program = {.filter = code};
-
-static void add(unsigned int operation, unsigned int value, unsigned int yes, unsigned int no)
-{
-	code[program.len++] =
-		(struct sock_filter)BPF_JUMP((unsigned short)operation, value, yes, no);
-}
-
-static void load(unsigned int offset)
-{
-	add(BPF_LD | BPF_W | BPF_ABS, offset, 0, 0);
-}
 
 /* Loads an argument's lower half, masked. */
 static void load_argument(unsigned int argument, unsigned int mask)
