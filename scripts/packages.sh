@@ -5,7 +5,8 @@
 #   packages.sh install-if-root [PURPOSE...]  the same, but only name what is missing when not root
 #   packages.sh check [PURPOSE...]            exit 1 and name what is missing
 #
-# PURPOSE is build, demo, test, vm, bench or stacks (bench/stacks.py); none means the first three.
+# PURPOSE is build, demo, test, vm (with test), bench or stacks (bench/stacks.py); none means the
+# first three.
 set -eu
 
 build="gcc make meson ninja-build pkg-config clang llvm bpftool libbpf-dev libelf-dev libdw-dev
@@ -13,12 +14,13 @@ libiberty-dev libzstd-dev liblzma-dev zlib1g-dev libzydis-dev libncurses-dev pyt
 demo="gcc libc6-dev util-linux iproute2"
 test="g++ clang-format libcmocka-dev python3-pytest musl-tools binutils
 libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libgoogle-perftools-dev libmimalloc2.0 libmimalloc-dev
-redis-server redis-tools nginx-light netcat-openbsd python3-pyte libclang-rt-14-dev lld gdb strace xz-utils dwz openjdk-17-jdk-headless bpftrace"
+redis-server redis-tools nginx-light netcat-openbsd python3-pyte libclang-rt-14-dev lld gdb strace xz-utils dwz openjdk-17-jdk-headless bpftrace
+qemu-system-x86 busybox-static cpio"
 bench="gcc g++ python3 bpftrace heaptrack valgrind liblsan0 libjemalloc2 libgoogle-perftools4 libsqlite3-0
 redis-server redis-tools"
 stacks="gdb g++ clang lld mold musl-tools libssl-dev libboost-context-dev rustc golang-go luajit pypy3
 nodejs redis-server redis-tools nginx-light postgresql"
-vm="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils bpftool procps dash"
+vm="e2fsprogs bpftool procps dash"
 
 action=${1:-install}
 [ $# -gt 0 ] && shift

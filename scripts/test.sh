@@ -17,7 +17,7 @@ rm -rf "$logs" "$results"
 mkdir -p "$logs"
 : >"$results"
 step_name=
-step_group=
+aside_name= # the one check that runs beside the others
 exec </dev/null
 
 # Started processes outside their step's session: lines "PID START_TIME", written by the tests.
@@ -33,8 +33,15 @@ kill_leftovers() {
 	: >"$MEMLEAK_TEST_PIDS"
 }
 
+# kill_session NAME: all that start() started by that name and that stayed in its session.
+kill_session() {
+	local leader
+	leader=$(cat "$work/${1//[ \/]/_}.rc.pid" 2>/dev/null) || return
+	kill -KILL -- "-$leader" 2>/dev/null
+}
+
 kill_step() {
-	[ -n "$step_group" ] && kill -KILL -- "-$step_group" 2>/dev/null
+	kill_session "$step_name"
 	kill_leftovers
 }
 
@@ -54,6 +61,7 @@ summary() {
 
 abandon() {
 	kill_step
+	[ -z "$aside_name" ] || kill_session "$aside_name"
 	echo "failed $1" >>"$results"
 	echo "$1"
 	summary
@@ -61,10 +69,11 @@ abandon() {
 }
 trap 'abandon "interrupted during: $step_name"' INT TERM HUP
 
-# start LOG RC COMMAND...: runs COMMAND in a session of its own; its status will be in file RC.
+# start NAME COMMAND...: runs COMMAND in a session of its own, with files named after NAME for its
+# output and, at its end, its status.
 start() {
-	local log=$1 rc=$2
-	shift 2
+	local log=$logs/${1//[ \/]/_}.log rc=$work/${1//[ \/]/_}.rc
+	shift
 	rm -f "$rc" "$rc.pid"
 	(
 		setsid "$@" &
@@ -76,18 +85,12 @@ start() {
 	disown
 }
 
-# step NAME LIMIT_S COMMAND...: returns the command's status, 124 when it took too long.
-step() {
-	local name=$1 limit_s=$2 log rc begin=$SECONDS status
-	shift 2
-	step_name=$name
-	log=$logs/${name//[ \/]/_}.log
-	rc=$work/rc
-	start "$log" "$rc" timeout -k 5 "$limit_s" "$@"
-	step_group=
+# await NAME LIMIT_S BEGIN: polls what start() started at $SECONDS = BEGIN until it has ended; says how
+# it went and returns its status (124: too long).
+await() {
+	local name=$1 limit_s=$2 begin=$3 log=$logs/${1//[ \/]/_}.log rc=$work/${1//[ \/]/_}.rc status
 	while [ ! -e "$rc" ]; do
 		sleep 0.2
-		[ -n "$step_group" ] || step_group=$(cat "$rc.pid" 2>/dev/null)
 		if [ $SECONDS -ge $deadline_s ]; then
 			tail -n 20 "$log"
 			abandon "the whole run took over $((deadline_s / 60)) minutes, in: $name"
@@ -96,9 +99,20 @@ step() {
 		[ $((SECONDS - begin)) -lt $((limit_s + 15)) ] || break
 	done
 	status=$(cat "$rc" 2>/dev/null || echo 124)
-	kill_step
 	[ "$status" -eq 137 ] && status=124
 	echo "$name: $(step_outcome "$status" "$limit_s") ($((SECONDS - begin)) s)"
+	return "$status"
+}
+
+# step NAME LIMIT_S COMMAND...: returns the command's status, 124 when it took too long.
+step() {
+	local name=$1 limit_s=$2 begin=$SECONDS status
+	shift 2
+	step_name=$name
+	start "$name" timeout -k 5 "$limit_s" "$@"
+	await "$name" "$limit_s" "$begin"
+	status=$?
+	kill_step
 	return "$status"
 }
 
@@ -110,16 +124,37 @@ step_outcome() {
 	esac
 }
 
-# check NAME LIMIT_S COMMAND...: a step that is one test.
-check() {
-	local name=$1
-	if step "$@"; then
-		echo "passed $name" >>"$results"
+# judge NAME STATUS: a step that is one test.
+judge() {
+	if [ "$2" -eq 0 ]; then
+		echo "passed $1" >>"$results"
 		return 0
 	fi
-	echo "failed $name" >>"$results"
-	tail -n 25 "$logs/${name//[ \/]/_}.log"
+	echo "failed $1" >>"$results"
+	tail -n 40 "$logs/${1//[ \/]/_}.log"
 	return 1
+}
+
+# check NAME LIMIT_S COMMAND...: does a step that is one test.
+check() {
+	step "$@"
+	judge "$1" $?
+}
+
+# aside NAME LIMIT_S COMMAND...: such a step that runs beside what follows, until aside_ends.
+aside() {
+	aside_name=$1 aside_limit_s=$2 aside_begin=$SECONDS
+	shift 2
+	start "$aside_name" timeout -k 5 "$aside_limit_s" "$@"
+}
+
+aside_ends() {
+	local name=$aside_name status
+	await "$name" "$aside_limit_s" "$aside_begin"
+	status=$?
+	kill_session "$name"
+	aside_name=
+	judge "$name" $status
 }
 
 # build DIRECTORY COMPILER OPTION...: configures once and builds.
@@ -187,9 +222,11 @@ check "build with clang, warnings are errors, sanitizers" 400 \
 	bash -c 'build build-asan clang -Dwerror=true -Dunit_tests=true \
 		-Db_sanitize=address,undefined -Db_lundef=false' &&
 	unit_tests
+[ -x build/memleak ] && aside "BPF programs on older kernels" 400 tests/vm/loads.sh build/memleak
 check "fuzzing" 240 scripts/fuzz.sh check
 check "layers" 30 scripts/layers.sh
 check "format" 60 scripts/format.sh check
+[ -n "$aside_name" ] && aside_ends
 [ -x build/memleak ] && integration_tests
 step_name=summary
 summary

@@ -28,6 +28,7 @@ static struct {
 	const struct ml_tracer_options *options;
 	char line[KEPT_LINES][KEPT_LENGTH];
 	unsigned int count;
+	bool is_refused; /* the verifier said no to a program */
 } log_state;
 
 static void keep_line(const char *text)
@@ -45,6 +46,8 @@ static void keep_reason(const char *text)
 	const char *end = strstr(text, "\nprocessed ");
 	const char *begin = end;
 
+	if (end)
+		log_state.is_refused = true;
 	while (begin && begin > text && begin[-1] != '\n')
 		begin--;
 	keep_line(begin ? begin : text);
@@ -84,6 +87,7 @@ void ml_bpf_log_start(const struct ml_tracer_options *options)
 {
 	log_state.options = options;
 	log_state.count = 0;
+	log_state.is_refused = false;
 	/* libbpf >= 1.0 raises RLIMIT_MEMLOCK by itself where the kernel still counts BPF memory by
 	 * it (before 5.11), so nothing is to be done for that here. */
 	libbpf_set_print(take_message);
@@ -181,6 +185,10 @@ struct ml_error *ml_bpf_support(void)
 /* What the user can do about @err, or NULL. */
 static const char *remedy(int err)
 {
+	/* It may have any number: mostly EACCES or EINVAL; E2BIG or ENOSPC when it gave up. */
+	if (log_state.is_refused)
+		return "the kernel's verifier refused a program: please report it with the output "
+		       "of -v";
 	switch (err) {
 	case EPERM:
 	case EACCES:
@@ -188,10 +196,6 @@ static const char *remedy(int err)
 	case ENOMEM:
 		return "not enough kernel memory for the tables: lower --max-blocks and "
 		       "--stack-storage-size, or free memory";
-	case E2BIG:
-	case ENOSPC:
-		return "the kernel's verifier gave up on the program: please report it with the "
-		       "output of -v";
 	default:
 		return NULL;
 	}
@@ -212,6 +216,7 @@ struct ml_error *ml_bpf_error(int err, const char *what, const char *needs)
 	else if (needs)
 		ml_strbuf_printf(&text, "; this kernel may be too old: needs %s", needs);
 	log_state.count = 0;
+	log_state.is_refused = false;
 	return ml_error_coded(ML_ERROR_UNSUPPORTED, err, "%s", ml_strbuf_text(&text));
 }
 

@@ -17,31 +17,12 @@ work=${VM_WORK:-$root/build/vm}
 limit_s=${VM_LIMIT_S:-3600}
 mkdir -p "$work"
 
-say() {
-	echo "# $*"
-}
-
-# The newest cloud kernel whose version begins with $1: its package's name. The cloud flavour has
-# the configuration of the usual one but for drivers.
-kernel_package() {
-	apt-cache pkgnames "linux-image-$1." | grep -E -- '-cloud-amd64$' | sort -V | tail -n 1
-}
-
-# fetch PACKAGE: downloads and unpacks it once, into $work/PACKAGE.
-fetch() {
-	[ ! -e "$work/$1/unpacked" ] || return 0
-	say "downloading $1"
-	mkdir -p "$work/$1"
-	(cd "$work/$1" && { apt-get download -qq "$1" || { apt-get update -qq && apt-get download -qq "$1"; }; }) \
-		2>"$work/$1/download.log" || { cat "$work/$1/download.log" >&2; return 1; }
-	dpkg -x "$work/$1/"*.deb "$work/$1"
-	touch "$work/$1/unpacked"
-}
+# shellcheck source=machine.sh
+. "$here/machine.sh"
 
 # The early file system: busybox, and the driver of the disk where it is not built in.
 make_early() {
-	local package=$1 release=$2 early=$work/$1/early module file
-	local modules=$work/$package/lib/modules/$release
+	local early=$logs/early modules=$logs/lib/modules/$release module file
 	rm -rf "$early"
 	mkdir -p "$early/bin" "$early/dev" "$early/root" "$early/modules"
 	cp "$(command -v busybox)" "$early/bin/busybox"
@@ -56,7 +37,7 @@ make_early() {
 		esac
 		echo "$module" >>"$early/modules/order"
 	done
-	(cd "$early" && find . | cpio -o -H newc --quiet) >"$work/$package/early.cpio"
+	pack "$early" "$logs/early.cpio"
 }
 
 # The packages that hold what runs inside, with all they depend on.
@@ -98,54 +79,15 @@ make_root() {
 	rm -rf "$stage"
 }
 
-# boot PACKAGE RELEASE: runs guest.sh there; its lines come out of the second serial port.
-boot() {
-	local logs=$work/$1
-	timeout -k 10 "$limit_s" qemu-system-x86_64 -machine q35 -accel tcg,thread=single -cpu max,la57=off \
-		-smp 2 -m 4096 -nodefaults -display none -no-reboot \
-		-kernel "$work/$1/boot/vmlinuz-$2" -initrd "$work/$1/early.cpio" \
-		-drive "file=$work/root.img,format=raw,if=virtio,snapshot=on" \
-		-append "no_timer_check console=ttyS0 panic=-1 loglevel=5 ml_checks=${VM_CHECKS:-all}" \
-		-serial "file:$logs/console.log" -serial stdio </dev/null | stdbuf -oL tr -d '\r'
-}
-
-# The guest's lines with numbers; the plan comes last.
-failed=0
-number=0
-take_lines() {
-	local line
-	while IFS= read -r line; do
-		case $line in
-		"ok - "* | "not ok - "*)
-			number=$((number + 1))
-			[ "${line%% *}" = ok ] || failed=$((failed + 1))
-			echo "${line%% - *} $number - linux $1: ${line#* - }"
-			;;
-		finished) finished=yes ;;
-		*) echo "# $line" ;;
-		esac
-	done
-}
-
 run_kernel() {
-	local version=$1 package release
-	package=$(kernel_package "$version")
-	[ -n "$package" ] || { echo "not ok - no kernel $version in the package lists"; return; }
-	fetch "$package"
-	release=${package#linux-image-}
-	make_early "$package" "$release"
+	kernel "$1" || return
+	make_early
 	echo "starting Linux $release"
-	boot "$package" "$release" | tee "$work/$package/results.log"
+	boot "$logs/early.cpio" "ml_checks=${VM_CHECKS:-all}" -smp 2 -m 4096 \
+		-drive "file=$work/root.img,format=raw,if=virtio,snapshot=on" | tee "$logs/results.log"
 }
 
 echo "TAP version 13"
 make_root
-for version in "${@:-6.1 6.12}"; do
-	for one in $version; do
-		finished=
-		take_lines "$one" < <(run_kernel "$one")
-		[ -n "$finished" ] || take_lines "$one" <<<"not ok - ran to its end (see console.log)"
-	done
-done
-echo "1..$number"
-[ "$failed" -eq 0 ]
+# shellcheck disable=SC2086 # one word a version
+run_all run_kernel ${*:-6.1 6.12}
