@@ -6,6 +6,7 @@
 #include "target/yama.h"
 #include "trace/bpf_object.h"
 #include "trace/kernel_points.h"
+#include "trace/tracer.h"
 #include "trace/uprobe_link.h"
 
 #include <fcntl.h>
@@ -56,21 +57,42 @@ static void check_kernel(struct ml_checkup *checkup)
 			NULL);
 }
 
-static void check_bpf(struct ml_checkup *checkup)
+typedef struct ml_error *tracer_create_fn(const struct ml_tracer_options *options,
+					  struct ml_tracer **out);
+
+/* Has a tracer load its programs, with small tables. Nothing less tells: the verifier of each
+ * kernel has its own idea of what it can prove. */
+static struct ml_error *try_tracer(tracer_create_fn *create)
+{
+	const struct ml_tracer_options options = {.max_stacks = 1024, .max_blocks = 1024};
+	struct ml_tracer *tracer = NULL;
+	struct ml_error *error = create(&options, &tracer);
+
+	if (!error)
+		tracer->ops->destroy(tracer);
+	return error;
+}
+
+/* True when BPF may be used at all, be it that only some of the programs can be loaded. */
+static bool check_bpf(struct ml_checkup *checkup)
 {
 	ML_ERROR_CLEANUP struct ml_error *error = ml_bpf_support();
+	bool is_permitted = !error;
 
+	if (!error)
+		error = try_tracer(ml_bpf_tracer_create);
 	checkup->bpf.is_usable = !error;
 	if (!error) {
 		ml_checkup_add(checkup, "bpf", ML_CHECK_OK,
-			       ml_strdup("programs can be loaded, type information (BTF) is there"),
-			       NULL);
-		return;
+			       ml_strdup("programs load, type information (BTF) is there"), NULL);
+		return true;
 	}
 	checkup->bpf.reason = ml_strdup(ml_error_message(error));
 	ml_checkup_add(checkup, "bpf", ML_CHECK_FAIL, ml_strdup(ml_error_message(error)),
-		       ml_strdup("run memleak as root, outside of a container or in a privileged "
-				 "one"));
+		       ml_strdup(is_permitted ? "processes can be traced by --backend agent"
+					      : "run memleak as root, outside of a container or in "
+						"a privileged one"));
+	return is_permitted;
 }
 
 static void check_links(struct ml_checkup *checkup)
@@ -89,24 +111,32 @@ static void check_links(struct ml_checkup *checkup)
 			       : NULL);
 }
 
-static void check_kernel_points(struct ml_checkup *checkup)
+static struct ml_error *check_points(unsigned int *found)
 {
 	struct ml_kernel_point_info info[ML_KERNEL_POINT_COUNT];
-	ML_ERROR_CLEANUP struct ml_error *error = ml_kernel_points_find(info);
-	unsigned int found = 0;
+	struct ml_error *error = ml_kernel_points_find(info);
 
 	for (size_t i = 0; !error && i < ML_KERNEL_POINT_COUNT; i++)
-		found += info[i].exists;
-	checkup->kernel.is_usable = found > 0;
-	if (found) {
+		*found += info[i].exists;
+	if (!error && !*found)
+		error = ml_error_new(ML_ERROR_UNSUPPORTED, "no tracepoints of kernel allocation");
+	return error ? error : try_tracer(ml_kernel_tracer_create);
+}
+
+static void check_kernel_points(struct ml_checkup *checkup)
+{
+	unsigned int found = 0;
+	ML_ERROR_CLEANUP struct ml_error *error = check_points(&found);
+
+	checkup->kernel.is_usable = !error;
+	if (!error) {
 		ml_checkup_add(checkup, "kernel allocators", ML_CHECK_OK,
 			       ml_checkup_text("%u tracepoints of kernel allocation", found), NULL);
 		return;
 	}
-	const char *why = error ? ml_error_message(error) : "no tracepoints of kernel allocation";
-
-	checkup->kernel.reason = ml_strdup(why);
-	ml_checkup_add(checkup, "kernel allocators", ML_CHECK_FAIL, ml_strdup(why), NULL);
+	checkup->kernel.reason = ml_strdup(ml_error_message(error));
+	ml_checkup_add(checkup, "kernel allocators", ML_CHECK_FAIL,
+		       ml_strdup(ml_error_message(error)), NULL);
 }
 
 static void check_ptrace(struct ml_checkup *checkup)
@@ -138,8 +168,7 @@ void ml_checkup_machine(struct ml_checkup *checkup)
 {
 	checkup->agent.is_usable = true;
 	check_kernel(checkup);
-	check_bpf(checkup);
-	if (checkup->bpf.is_usable) {
+	if (check_bpf(checkup)) {
 		check_links(checkup);
 		check_kernel_points(checkup);
 	} else {

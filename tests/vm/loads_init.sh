@@ -21,7 +21,7 @@ check() {
 		echo "ok - $name"
 		return
 	fi
-	tail -n 5 /tmp/out
+	tail -n 8 /tmp/out
 	tail -n 15 /tmp/err
 	echo "not ok - $name"
 }
@@ -46,6 +46,11 @@ while :; do cat /proc/self/stat >/dev/null; done &
 check "the kernel" /memleak -v -o 0 2 1
 check "the kernel, per-CPU" /memleak -v -o 0 -P 2 1
 kill $!
+
+judge() {
+	[ "$(grep -c '^backend [a-z]*: usable$' /tmp/out)" -eq 3 ]
+}
+check "the doctor's word" /memleak doctor
 
 judge() {
 	! grep -E 'Oops|BUG:|WARNING:|Call Trace|general protection' /tmp/out
