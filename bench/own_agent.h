@@ -7,6 +7,7 @@
 #define ML_BENCH_OWN_AGENT_H
 
 #include "inject/agent_image.h"
+#include "inject/machine.h"
 #include "own_maps.h"
 #include "shared/sample_weight.h"
 #include "trace/agent_rows.h"
@@ -18,11 +19,12 @@
 
 #define LINES (1u << 20)
 
-/* What a stub's slot holds, and whether it is called at all. */
+/* A stub's slot, and what is called of it. */
 struct slot {
-	struct ml_agent_descriptor *self;
-	uint64_t entry;
+	uint8_t *self;
+	uint64_t entry; /* of the image */
 	char *called;
+	uint8_t *brief; /* its short way */
 };
 
 struct slot bench_malloc_slot, bench_free_slot;
@@ -45,7 +47,6 @@ __asm__(".pushsection .text\n"
 	".popsection\n");
 
 static struct ml_agent_memory *memory;
-static struct ml_agent_descriptor malloc_descriptor, free_descriptor;
 static struct ml_agent_rows rows;
 static struct ml_agent_range agent_code;
 static char heap[1]; /* addresses are made up from here on: nobody looks behind them */
@@ -75,8 +76,14 @@ static void tell_maps(void)
 
 static void patch(bool is_patched)
 {
-	bench_malloc_slot.called = is_patched ? bench_malloc_stub : bench_malloc_code;
-	bench_free_slot.called = is_patched ? bench_free_stub : bench_free_code;
+	bool is_brief = memory->always_bytes;
+
+	bench_malloc_slot.called = !is_patched ? bench_malloc_code
+				   : is_brief  ? (char *)bench_malloc_slot.brief
+					       : bench_malloc_stub;
+	bench_free_slot.called = !is_patched ? bench_free_code
+				 : is_brief  ? (char *)bench_free_slot.brief
+					     : bench_free_stub;
 }
 
 static void configure(uint64_t sample_bytes)
@@ -100,32 +107,57 @@ static void configure(uint64_t sample_bytes)
 	patch(true);
 }
 
+static void write_slot(struct slot *out, uint8_t *slot, uint32_t role, const char *function,
+		       uint32_t entry, const struct ml_agent_short *brief)
+{
+	const struct ml_prologue_first first = {0};
+	const struct ml_agent_descriptor descriptor = {.trampoline = (uint64_t)slot + ML_SLOT_CODE,
+						       .role = role};
+	uint64_t code = agent_code.start + entry, self = (uint64_t)slot;
+	size_t size;
+
+	memcpy(slot, &descriptor, sizeof(descriptor));
+	memcpy(slot + ML_SLOT_SELF, &self, sizeof(self));
+	memcpy(slot + ML_SLOT_LONG, &code, sizeof(code));
+	ml_machine_write_short(slot, ml_agent_image(&size), brief,
+			       agent_code.start - ML_AGENT_IMAGE_CODE + ML_AGENT_IMAGE_DATA,
+			       &first);
+	/* jmp *(%rip) */
+	memcpy(slot + ML_SLOT_CODE, (const uint8_t[]){0xff, 0x25, 0, 0, 0, 0}, 6);
+	memcpy(slot + ML_SLOT_CODE + 6, &function, sizeof(function));
+	*out = (struct slot){.self = slot,
+			     .entry = code,
+			     .brief = slot + ML_SLOT_CODE - (brief->end - brief->start)};
+}
+
 static void load(void)
 {
-	size_t size, room, bytes = sizeof(*memory) + LINES * sizeof(struct ml_agent_line);
+	size_t size, slots, room, bytes = sizeof(*memory) + LINES * sizeof(struct ml_agent_line);
 	const struct ml_agent_image_header *image = ml_agent_image(&size);
-	char *base, *code;
+	struct ml_agent_data *data;
+	uint8_t *base, *code;
 
-	room = ML_AGENT_IMAGE_CODE + ((size + 4095) & ~(size_t)4095);
+	slots = (size + ML_SLOT_BYTES - 1) & ~(size_t)(ML_SLOT_BYTES - 1);
+	room = ML_AGENT_IMAGE_CODE + ((slots + 2 * ML_SLOT_BYTES + 4095) & ~(size_t)4095);
 	base = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED || memory == MAP_FAILED)
+	if (base == MAP_FAILED || (void *)memory == MAP_FAILED)
 		die("mmap");
 	code = base + ML_AGENT_IMAGE_CODE;
+	data = (struct ml_agent_data *)(base + ML_AGENT_IMAGE_DATA);
 	memcpy(code, image, size);
-	memcpy(base + ML_AGENT_IMAGE_DATA, &memory, sizeof(memory));
+	data->memory = memory;
+	for (size_t i = 0; i < ML_AGENT_SIEVE; i++)
+		data->sieve[i] = ML_AGENT_SIEVE_ALL;
+	/* The slots count as code of the agent's. */
+	agent_code = (struct ml_agent_range){(uint64_t)code, slots + 2 * ML_SLOT_BYTES};
+	write_slot(&bench_malloc_slot, code + slots, ML_ROLE_MALLOC, bench_malloc_code,
+		   image->malloc, &image->malloc_short);
+	write_slot(&bench_free_slot, code + slots + ML_SLOT_BYTES, ML_ROLE_FREE, bench_free_code,
+		   image->free, &image->free_short);
 	if (mprotect(code, room - ML_AGENT_IMAGE_CODE, PROT_READ | PROT_EXEC))
 		die("mprotect");
-	malloc_descriptor = (struct ml_agent_descriptor){.trampoline = (uint64_t)bench_malloc_code,
-							 .role = ML_ROLE_MALLOC};
-	free_descriptor = (struct ml_agent_descriptor){.trampoline = (uint64_t)bench_free_code,
-						       .role = ML_ROLE_FREE};
-	bench_malloc_slot.self = &malloc_descriptor;
-	bench_free_slot.self = &free_descriptor;
-	bench_malloc_slot.entry = (uint64_t)code + image->malloc;
-	bench_free_slot.entry = (uint64_t)code + image->free;
-	agent_code = (struct ml_agent_range){(uint64_t)code, size};
 }
 
 #endif

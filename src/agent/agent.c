@@ -25,9 +25,7 @@
 #define GOLDEN          0x9e3779b97f4a7c15ull
 
 /* The writable page: where the memory is; all zero in forked children (inject/place.c). */
-__attribute__((visibility("hidden"))) struct {
-	struct ml_agent_memory *memory;
-} ml_agent_data;
+__attribute__((visibility("hidden"))) struct ml_agent_data ml_agent_data;
 
 static inline struct ml_agent_memory *memory_of(void)
 {
@@ -82,6 +80,7 @@ extern char ml_agent_returned[] __attribute__((visibility("hidden")));
 uint32_t ml_agent_before(struct call *call);
 uint32_t ml_agent_after(struct call *call);
 KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_memory *memory);
+KEEPS_REGISTERS void ml_agent_clear_sieve(uint64_t address, struct ml_agent_memory *memory);
 KEEPS_REGISTERS uint32_t *ml_agent_place(struct ml_agent_memory *memory,
 					 struct ml_agent_thread *thread, uint64_t address,
 					 uint64_t size);
@@ -326,6 +325,12 @@ KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_me
 	remember(memory, thread->memo, address, place);
 	empty_place(memory, place);
 	return 1;
+}
+
+/* Nothing is left in the filter of what one bit of the sieve stands for. */
+KEEPS_REGISTERS void ml_agent_clear_sieve(uint64_t address, struct ml_agent_memory *memory)
+{
+	clear_sieve(memory, address);
 }
 
 /* A place for the block at @address, of which the thread remembers none, now taken; NULL when there

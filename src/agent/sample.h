@@ -39,41 +39,54 @@ static uint64_t exponential_q24(struct ml_agent_thread *thread)
 	return (((63ull << 24) - log2) * 11629080) >> 24; /* ln 2 * 2^24 */
 }
 
-static int64_t next_distance(const struct ml_agent_memory *memory, struct ml_agent_thread *thread)
+/* The bytes of calls that the short way lets pass must not come to what is always kept: behind a
+ * step the distance to the next point is as it was before, that of any beginning. */
+static void take_budget(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			uint64_t mean)
 {
-	return (int64_t)(((unsigned __int128)memory->config.sample_bytes *
-			  exponential_q24(thread)) >>
-			 24) +
-	       1;
+	uint64_t step = ML_ALWAYS_SAMPLED * mean;
+	uint64_t distance =
+		(uint64_t)(((unsigned __int128)mean * exponential_q24(thread)) >> 24) + 1;
+
+	thread->is_step = distance > step;
+	thread->byte_budget = thread->is_step ? step : distance;
+	if ((uint32_t)thread->events - thread->beat < HEARTBEAT_CALLS)
+		return;
+	thread->beat = (uint32_t)thread->events;
+	check_heartbeat(memory);
 }
 
 /* True when a sampling point falls into the next @size bytes. The distance from the last of them
  * to the point after it does not depend on where it lies, so one draw is enough. */
-static bool is_point_within(const struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-			    uint64_t size)
+static bool is_point_within(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+			    uint64_t mean, uint64_t size)
 {
+	bool is_within = false;
+
 	/* A thread's first distance is random as well. */
 	if (UNLIKELY(!thread->byte_budget))
-		thread->byte_budget = next_distance(memory, thread);
-	if ((int64_t)size < thread->byte_budget) {
-		thread->byte_budget -= (int64_t)size;
-		return false;
+		take_budget(memory, thread, mean);
+	while (!is_within && size >= thread->byte_budget) {
+		size -= thread->byte_budget;
+		is_within = !thread->is_step;
+		take_budget(memory, thread, mean);
 	}
-	thread->byte_budget = next_distance(memory, thread);
-	return true;
+	if (!is_within)
+		thread->byte_budget -= size;
+	return is_within;
 }
 
 /* Why a call is kept. What changes while it is in progress does not change that. */
 enum { KEPT_NOT, KEPT_EXACTLY, KEPT_AS_SAMPLE };
 
-static inline uint32_t sample(const struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+static inline uint32_t sample(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 			      uint64_t size)
 {
 	uint64_t mean = LOAD(memory->config.sample_bytes);
 
 	if (UNLIKELY(mean))
 		return size >= ML_ALWAYS_SAMPLED * mean ||
-				       is_point_within(memory, thread, size + !size)
+				       is_point_within(memory, thread, mean, size + !size)
 			       ? KEPT_AS_SAMPLE
 			       : KEPT_NOT;
 	if (LIKELY(memory->config.sample_every <= 1))
@@ -94,6 +107,29 @@ static uint8_t *filter_of(struct ml_agent_memory *memory, uint64_t address)
 
 #define FILTER_COUNT (ML_AGENT_FILTER_OTHERS - 1)
 
+/* After the filter, so that it is not cleared meanwhile. */
+static void set_sieve(uint64_t address)
+{
+	uint64_t *word = &ml_agent_data.sieve[ml_agent_sieve_word(address)], old = LOAD(*word);
+	uint64_t bit = 1ull << ml_agent_sieve_bit(address);
+
+	while (!__atomic_compare_exchange_n(word, &old, (old | bit) + ML_AGENT_SIEVE_CHANGE, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+/* Of an address that the filter turns out not to know: unless others there are known. */
+static void clear_sieve(const struct ml_agent_memory *memory, uint64_t address)
+{
+	uint64_t *word = &ml_agent_data.sieve[ml_agent_sieve_word(address)];
+	uint64_t old = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+
+	if (!LOAD(memory->filter_words[ml_agent_filter_index(address) / ML_AGENT_SIEVE_COUNTS]))
+		__atomic_compare_exchange_n(word, &old,
+					    old & ~(1ull << ml_agent_sieve_bit(address)), false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 /* A count that reached its end stays there. */
 static void add_to_filter(struct ml_agent_memory *memory, uint64_t address)
 {
@@ -103,6 +139,7 @@ static void add_to_filter(struct ml_agent_memory *memory, uint64_t address)
 	       !__atomic_compare_exchange_n(count, &old, old + 1, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED))
 		;
+	set_sieve(address);
 }
 
 static void take_from_filter(struct ml_agent_memory *memory, uint64_t address)

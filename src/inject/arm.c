@@ -48,15 +48,39 @@ static struct ml_error *take_slot(struct ml_injection *injection, uint64_t addre
 	return ml_error_new(ML_ERROR_UNSUPPORTED, "no place for its stub");
 }
 
-static uint32_t entry_of(const struct ml_agent_descriptor *descriptor)
+/* A function's ways in the image. */
+struct ways {
+	uint32_t entry;
+	const struct ml_agent_short *brief; /* NULL: none */
+};
+
+static struct ways ways_of(const struct ml_site *site)
 {
 	size_t size;
 	const struct ml_agent_image_header *image = ml_agent_image(&size);
+	const struct ml_injection_function *function = site->function;
 
-	if (descriptor->role == ML_ROLE_FREE)
-		return image->free;
-	return descriptor->role == ML_ROLE_MALLOC && !descriptor->substitute ? image->malloc
-									     : image->entry;
+	if (function->role == ML_ROLE_FREE)
+		return (struct ways){image->free, site->is_by_imports ? NULL : &image->free_short};
+	if (function->role == ML_ROLE_MALLOC && !function->throws)
+		return (struct ways){image->malloc,
+				     site->is_by_imports ? NULL : &image->malloc_short};
+	return (struct ways){image->entry, NULL};
+}
+
+/* Where the patch leads to: where calls are sampled by bytes, to the short way at once. */
+static uint64_t stub_of(const struct ml_injection *injection, const struct ml_site *site)
+{
+	const struct ml_agent_short *brief = ways_of(site).brief;
+
+	if (!brief || !injection->memory->always_bytes)
+		return site->slot + ML_SLOT_STUB;
+	return site->slot + ML_SLOT_CODE - (brief->end - brief->start) - site->first.undo_size;
+}
+
+static void set_word(uint8_t slot[ML_SLOT_BYTES], size_t offset, uint64_t word)
+{
+	memcpy(slot + offset, &word, sizeof(word));
 }
 
 void ml_site_fill(const struct ml_injection *injection, const struct ml_site *site,
@@ -70,12 +94,19 @@ void ml_site_fill(const struct ml_injection *injection, const struct ml_site *si
 		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
 		.function = site->function->number,
 	};
-	uint64_t entry = header->image.start + ML_AGENT_IMAGE_CODE + entry_of(&descriptor);
+	struct ways ways = ways_of(site);
+	uint64_t entry = header->image.start + ML_AGENT_IMAGE_CODE + ways.entry;
+	size_t size;
 
 	memcpy(slot, &descriptor, sizeof(descriptor));
-	memcpy(slot + ML_SLOT_ENTRY, &entry, sizeof(entry));
-	memcpy(slot + ML_SLOT_SELF, &site->slot, sizeof(site->slot));
+	set_word(slot, ML_SLOT_ENTRY, entry);
+	set_word(slot, ML_SLOT_SELF, site->slot);
 	ml_machine_write_stub(slot, &site->first);
+	if (!ways.brief)
+		return;
+	set_word(slot, ML_SLOT_LONG, entry);
+	ml_machine_write_short(slot, ml_agent_image(&size), ways.brief, header->pointer,
+			       &site->first);
 }
 
 static bool write_slot(const struct ml_injection *injection, const struct ml_site *site,
@@ -134,12 +165,12 @@ static bool read_without_probe(const struct ml_injection *injection, const struc
 
 /* When our probe goes the kernel puts back what was there, where it finds a breakpoint: the jump
  * must not look like one there. */
-static bool is_taken_for_probe(const struct ml_site *site)
+static bool is_taken_for_probe(const struct ml_injection *injection, const struct ml_site *site)
 {
 	uint64_t at = site->function->probe - site->address;
 	uint8_t jump[ML_AGENT_PATCH_BYTES];
 
-	ml_machine_write_jump(jump, site->address, site->slot + ML_SLOT_STUB);
+	ml_machine_write_jump(jump, site->address, stub_of(injection, site));
 	return site->function->probe && at < sizeof(jump) && ml_machine_is_trap(jump[at]);
 }
 
@@ -149,9 +180,9 @@ static struct ml_error *choose_slot(struct ml_arming *arming, struct ml_site *si
 	struct ml_error *error = take_slot(arming->injection, site->address, original, &site->slot);
 
 	/* Those of the next slot are others. */
-	if (!error && is_taken_for_probe(site))
+	if (!error && is_taken_for_probe(arming->injection, site))
 		error = take_slot(arming->injection, site->address, original, &site->slot);
-	if (!error && is_taken_for_probe(site))
+	if (!error && is_taken_for_probe(arming->injection, site))
 		error = ml_error_new(ML_ERROR_UNSUPPORTED, "its jump would look like a breakpoint");
 	return error;
 }
@@ -204,7 +235,7 @@ static struct ml_error *prepare_behind(struct ml_arming *arming,
 
 	*patch = (struct ml_agent_patch){.address = site->address, .size = ML_AGENT_PATCH_BYTES};
 	memcpy(patch->original, now, ML_AGENT_PATCH_BYTES);
-	ml_machine_write_jump(patch->patched, site->address, site->slot + ML_SLOT_STUB);
+	ml_machine_write_jump(patch->patched, site->address, stub_of(injection, site));
 	if (!write_slot(injection, site, substitute, patch))
 		return ml_error_errno(errno, "its stub cannot be written");
 	header->patch_count++;
@@ -327,7 +358,8 @@ static struct ml_error *arm_stopped(void *context)
 	const struct ml_agent_header *header = &arming->injection->memory->header;
 	struct ml_error *error = NULL;
 
-	if (!ml_process_write(arming->step.process, header->pointer, &header->address,
+	if ((header->mode == ML_AGENT_OFF && !ml_image_fill_sieve(arming->step.process, header)) ||
+	    !ml_process_write(arming->step.process, header->pointer, &header->address,
 			      sizeof(header->address)))
 		error = ml_error_errno(errno, "cannot write into process %d", arming->step.pid);
 	if (!error)

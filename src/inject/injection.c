@@ -59,8 +59,9 @@ static struct ml_error *map_tables(struct mapping *mapping)
 	struct ml_agent_header *header = &mapping->header;
 	struct ml_step *step = &mapping->step;
 	ML_FD_CLEANUP int fd = -1;
-	struct ml_error *error = ml_memory_make(step, header->pointer + ML_AGENT_SCRATCH,
-						mapping->size, &header->address, &fd);
+	struct ml_error *error =
+		ml_memory_make(step, header->pointer + offsetof(struct ml_agent_data, scratch),
+			       mapping->size, &header->address, &fd);
 
 	header->tid_offset = find_tid(step);
 	header->stack_end = find_stack_end(step);
@@ -251,8 +252,9 @@ struct ml_error *ml_injection_wake(struct ml_injection *injection)
 	struct ml_agent_header *header = &injection->memory->header;
 
 	__atomic_store_n(&header->mode, ML_AGENT_ON, __ATOMIC_RELEASE);
-	/* One aligned word: threads may run. */
-	if (!ml_process_write(injection->process, header->pointer, &header->address,
+	/* One aligned word comes last: threads may run. */
+	if (!ml_image_fill_sieve(injection->process, header) ||
+	    !ml_process_write(injection->process, header->pointer, &header->address,
 			      sizeof(header->address)))
 		return ml_error_errno(errno, "cannot write into process %d",
 				      ml_process_pid(injection->process));

@@ -13,7 +13,7 @@
  * An island: its first slot says whose it is; the others (machine.h) have one function each. A
  * forked child, which has the islands but not the memory, can be cleaned by them.
  */
-#define ML_ISLAND_BYTES (4 * ML_AGENT_PAGE)
+#define ML_ISLAND_BYTES (8 * ML_AGENT_PAGE)
 #define ML_ISLAND_MAGIC 0x6e616c736967616dull
 #define ML_ISLAND_SLOTS (ML_ISLAND_BYTES / ML_SLOT_BYTES)
 /* How far a jump may go; rel32 reaches 2 GiB, the rest is for data the moved code uses. */
@@ -86,6 +86,9 @@ size_t ml_image_size(void);
  * ML_ERROR_UNSUPPORTED when forked children could not be told apart.
  */
 struct ml_error *ml_image_map(struct ml_step *step, struct ml_agent_header *header);
+/** Fills the sieve of an agent that is not at work: all calls are looked at until it turns out that
+ * they need not be. */
+bool ml_image_fill_sieve(const struct ml_process *process, const struct ml_agent_header *header);
 /** Gives a forked child the data page of what it has inherited. */
 struct ml_error *ml_image_renew(struct ml_step *step, const struct ml_agent_header *header);
 

@@ -83,10 +83,11 @@ static struct ml_error *map_island(struct ml_step *step, struct ml_agent_header 
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many modules allocate in process %d",
 				    step->pid);
 	for (size_t i = places.count; i-- > 0;) {
-		const struct ml_code_place place = {.address = places.list[i],
-						    .size = ML_ISLAND_BYTES,
-						    .flags = MAP_FIXED_NOREPLACE,
-						    .scratch = header->pointer + ML_AGENT_SCRATCH};
+		const struct ml_code_place place = {
+			.address = places.list[i],
+			.size = ML_ISLAND_BYTES,
+			.flags = MAP_FIXED_NOREPLACE,
+			.scratch = header->pointer + offsetof(struct ml_agent_data, scratch)};
 		struct ml_error *error = ml_code_map(step, &place, &got);
 
 		if (error && ml_error_kind(error) == ML_ERROR_UNSUPPORTED)

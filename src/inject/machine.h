@@ -8,6 +8,7 @@
 
 #include "inject/prologue.h"
 #include "shared/agent_abi.h"
+#include "shared/slot.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,16 +16,6 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
-/*
- * A slot of an island: a function's descriptor, two constants, its stub, the instructions moved
- * out of it (the trampoline), and the patch that leads here.
- */
-#define ML_SLOT_BYTES 256u
-#define ML_SLOT_ENTRY 24u
-#define ML_SLOT_SELF  32u
-#define ML_SLOT_STUB  40u
-#define ML_SLOT_CODE  64u
-#define ML_SLOT_PATCH 192u
 /* That of a function watched by its imports has these patches instead of instructions and patch. */
 #define ML_SLOT_WORDS ((ML_SLOT_BYTES - ML_SLOT_CODE) / sizeof(struct ml_agent_patch))
 
@@ -81,6 +72,12 @@ void ml_machine_write_jump(uint8_t *jump, uint64_t from, uint64_t to);
 /** Writes the stub of a slot at ML_SLOT_STUB: @p first is taken back, the address of the descriptor
  * pushed, and the agent entered, by the constants at ML_SLOT_SELF and ML_SLOT_ENTRY. */
 void ml_machine_write_stub(uint8_t slot[ML_SLOT_BYTES], const struct ml_prologue_first *first);
+
+/** Writes the short way @p way of the agent's @p image, whose data is at @p data in the target,
+ * before the slot's trampoline; it begins by taking back @p first. */
+void ml_machine_write_short(uint8_t slot[ML_SLOT_BYTES], const void *image,
+			    const struct ml_agent_short *way, uint64_t data,
+			    const struct ml_prologue_first *first);
 
 /** True when @p byte is what a breakpoint puts there. */
 bool ml_machine_is_trap(uint8_t byte);

@@ -48,6 +48,16 @@ static struct ml_error *write_image(struct ml_step *step, uint64_t base)
 	return NULL;
 }
 
+bool ml_image_fill_sieve(const struct ml_process *process, const struct ml_agent_header *header)
+{
+	uint64_t sieve[ML_AGENT_SIEVE];
+
+	for (size_t i = 0; i < ML_AGENT_SIEVE; i++)
+		sieve[i] = ML_AGENT_SIEVE_ALL;
+	return ml_process_write(process, header->pointer + offsetof(struct ml_agent_data, sieve),
+				sieve, sizeof(sieve));
+}
+
 /* ---- with growth ------------------------------------------------------------------------------
  */
 
@@ -231,7 +241,7 @@ static struct ml_error *map_over_data(struct ml_step *step, uint64_t *base)
 		.address = *base + ML_AGENT_IMAGE_CODE,
 		.size = ml_image_size() - ML_AGENT_IMAGE_CODE,
 		.flags = MAP_FIXED,
-		.scratch = *base + ML_AGENT_IMAGE_DATA + ML_AGENT_SCRATCH,
+		.scratch = *base + ML_AGENT_IMAGE_DATA + offsetof(struct ml_agent_data, scratch),
 	};
 	uint64_t code;
 

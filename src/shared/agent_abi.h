@@ -15,13 +15,10 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 15u
+#define ML_AGENT_VERSION 16u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
-/** Of the page with the memory's address; where it is free for what is only passing. */
-#define ML_AGENT_SCRATCH 2048u
-
-#define ML_AGENT_PAGE    4096u
+#define ML_AGENT_PAGE        4096u
 /* The image: a spare page, one of data, two of a kind that matters on old kernels (inject/place.c),
  * then the code. */
 #define ML_AGENT_IMAGE_DATA   ML_AGENT_PAGE
@@ -70,6 +67,10 @@
 #define ML_AGENT_LARGE_BYTES   (1u << 18)
 #define ML_AGENT_FILTER        (1u << 16)
 #define ML_AGENT_FILTER_OTHERS 0x80u
+#define ML_AGENT_SIEVE         256u          /**< words of 32 bits, each of them for … */
+#define ML_AGENT_SIEVE_COUNTS  8u            /**< … so many bytes of the filter */
+#define ML_AGENT_SIEVE_ALL     0xffffffffull /**< all bits of a word */
+#define ML_AGENT_SIEVE_CHANGE  (1ull << 32)
 #define ML_AGENT_PRIOR         (1u << 22) /**< places for blocks that another tracer booked, … */
 #define ML_AGENT_PRIOR_PROBES  64u        /**< … each in one of so many behind each other */
 #define ML_AGENT_FREED         (1u << 20)
@@ -225,10 +226,22 @@ struct ml_agent_site {
 #define ML_AGENT_PRIOR_ALIVE(address) ((uint64_t)(address) << 1 | 1)
 #define ML_AGENT_PRIOR_DEAD(address)  ((uint64_t)(address) << 1)
 
-/** Where the filter counts the block of @p address; entry.S computes the same. */
+/** Where the sieve has the block of @p address; the short ways compute the same. */
+static inline uint32_t ml_agent_sieve_word(uint64_t address)
+{
+	return (uint32_t)address * 0x9e3779b1u >> 24;
+}
+
+static inline uint32_t ml_agent_sieve_bit(uint64_t address)
+{
+	return (uint32_t)address * 0x85ebca6bu >> 27;
+}
+
+/** Where the filter counts it: the bytes of one bit of the sieve are beside each other. */
 static inline uint32_t ml_agent_filter_index(uint64_t address)
 {
-	return (uint32_t)(address >> 4) * 0x9e3779b1u >> 16;
+	return (ml_agent_sieve_word(address) << 5 | ml_agent_sieve_bit(address)) << 3 |
+	       ((uint32_t)address * 0x9e3779b1u >> 21 & (ML_AGENT_SIEVE_COUNTS - 1));
 }
 
 /** The first place where the block of @p address may be. */
@@ -369,14 +382,21 @@ struct ml_agent_thread {
 	uint64_t call;    /**< address of its call in progress, 0 = none */
 	uint64_t events;
 	uint64_t untracked_frees;
-	uint64_t walker;             /**< sp of a walk in progress, 0 = none */
-	int64_t byte_budget;         /**< --sample-bytes: bytes until the next sample */
+	uint64_t walker; /**< sp of a walk in progress, 0 = none */
+	/** --sample-bytes: all calls of less bytes in all are not kept; 0: not known */
+	uint64_t byte_budget;
 	struct ml_agent_range stack; /**< memory known to be readable around its sp */
 	uint32_t tid;
 	uint32_t tid_number; /**< its index in tids */
 	uint32_t tid_offset; /**< where the C library keeps the tid behind the pointer; 0 unknown */
 	uint32_t trace_pages; /**< a bit for each page of traces in use */
-	uint64_t nth;
+	union {
+		uint64_t nth; /**< of --sample N */
+		struct {
+			uint32_t is_step; /**< no sampling point is where the budget ends */
+			uint32_t beat;    /**< what events was when the heartbeat was felt */
+		};
+	};
 	uint64_t random;
 	uint64_t walks;
 	struct ml_agent_memo *memo; /**< in the target */
@@ -454,7 +474,11 @@ struct ml_agent_memory {
 	uint32_t tids[ML_AGENT_TIDS] __attribute__((aligned(4096)));
 	/** Sampling by bytes: how many sampled blocks there are by hash of their address, and
 	 * whether (ML_AGENT_FILTER_OTHERS) there may be others, which only the tool says. */
-	uint8_t filter[ML_AGENT_FILTER];
+	union {
+		uint8_t filter[ML_AGENT_FILTER];
+		/** What a bit of the sieve stands for. */
+		uint64_t filter_words[ML_AGENT_FILTER / ML_AGENT_SIEVE_COUNTS];
+	};
 	struct ml_agent_cached_row row_cache[ML_AGENT_ROW_CACHE];
 	uint64_t stack_index[ML_AGENT_STACK_INDEX];
 	struct ml_agent_stack stacks[ML_AGENT_STACKS];
@@ -476,6 +500,7 @@ struct ml_agent_memory {
 	struct ml_agent_line lines[] __attribute__((aligned(4096)));
 };
 
+_Static_assert(ML_AGENT_SIEVE * 32 * ML_AGENT_SIEVE_COUNTS == ML_AGENT_FILTER, "");
 _Static_assert(sizeof(struct ml_agent_line) == 64, "a cache line");
 _Static_assert(ML_AGENT_PRIOR == 1u << (64 - 42), "what ml_agent_prior_first() gives");
 _Static_assert(sizeof(struct ml_agent_trace) == 64, "a cache line");
@@ -487,6 +512,35 @@ _Static_assert(ML_AGENT_STACKS <= 1u << 20, "the index has 44 bits of the hash")
 _Static_assert(2 * ML_AGENT_STACKS <= 1u << ML_AGENT_INDEX_SHIFT(ML_AGENT_INDEX_LEVELS - 1),
 	       "the index is never full");
 
+/**
+ * The one page of the image that can be written, all zero in forked children: these let all calls
+ * through.
+ *
+ * The sieve is the filter in small, what is in the nearest cache: a bit of a word's lower half is
+ * set when any of its bytes of the filter may be more than 0. Each setting changes the upper half,
+ * too, so that who has found the bytes to be 0 can clear the bit if none was set meanwhile.
+ */
+struct ml_agent_data {
+	struct ml_agent_memory *memory; /**< in the target */
+	uint64_t reserved[127];
+	uint64_t sieve[ML_AGENT_SIEVE];
+	uint64_t scratch[128]; /**< for what is only passing, while attaching */
+};
+
+_Static_assert(sizeof(struct ml_agent_data) == ML_AGENT_PAGE, "a page");
+
+/**
+ * What most calls are where few are kept, for a slot before its trampoline, in the image's bytes.
+ * Otherwise it goes on by the constants at ML_SLOT_SELF and ML_SLOT_LONG.
+ */
+struct ml_agent_short {
+	uint32_t begin;
+	uint32_t entered;  /**< where the slot's stub may lead to, instead of the image */
+	uint32_t start;    /**< behind room for ML_SLOT_UNDO bytes */
+	uint32_t data_end; /**< behind 64 bits that count from the data's address */
+	uint32_t end;
+};
+
 /** First bytes of the agent's code. Offsets are from there. */
 struct ml_agent_image_header {
 	uint64_t magic;
@@ -494,8 +548,9 @@ struct ml_agent_image_header {
 	uint32_t malloc;   /**< … those of functions like malloc that have no substitute … */
 	uint32_t free;     /**< … and those that free */
 	uint32_t returned; /**< where functions return to that the agent called */
-	int32_t data;      /**< the one writable page; holds the memory's address */
+	int32_t data;      /**< the one writable page, struct ml_agent_data */
 	uint32_t reserved;
+	struct ml_agent_short malloc_short, free_short;
 };
 
 #endif

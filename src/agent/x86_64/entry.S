@@ -13,6 +13,7 @@
  * ml_agent_before() and ml_agent_after().
  */
 #include "agent/x86_64/offsets.h"
+#include "shared/slot.h"
 
 /*
  * The frame of a call: rbp points at the caller's, below it are the registers of the call, then
@@ -97,6 +98,28 @@
 	je	beat
 .endm
 
+/* Sampling by bytes. Carry: there may be a block at rdi that was kept. bit, which may be the sieve's
+ * register, becomes the number of its bit in the word. */
+.macro sift sieve, word, word32, bit
+	imul	$SIEVE_HASH, %edi, \word32
+	shr	$SIEVE_WORD_SHIFT, \word32
+	mov	(\sieve, \word, 8), \word32
+	imul	$SIEVE_BIT_HASH, %edi, \bit
+	shr	$SIEVE_BIT_SHIFT, \bit
+	bt	\bit, \word32
+.endm
+
+/* Counts a call of size rdi that is not kept; one that may be counts as none yet. malloc(0) uses up
+ * one byte. */
+.macro use_budget thread, left, may_be_kept
+	mov	THREAD_BUDGET + \thread, \left
+	cmp	$1, %rdi
+	sbb	%rdi, \left
+	jbe	\may_be_kept
+	mov	\left, THREAD_BUDGET + \thread
+	incq	THREAD_EVENTS + \thread
+.endm
+
 /* place: where the key of the block of address is or was, as far as the thread remembers; word: the
  * memo, then what it says. The names with 32 are those of the same registers' lower halves. */
 .macro recall memory, address, address32, word, place, place32, unknown
@@ -127,6 +150,11 @@ image_header:
 	.long ml_agent_returned - image_header
 	.long ml_agent_data - image_header
 	.long 0
+	.irp way, malloc, free
+	.irp part, begin, entered, start, data_end, end
+	.long short_\way\()_\part - image_header
+	.endr
+	.endr
 
 	.text
 /* ---- free --------------------------------------------------------------------------------------
@@ -184,13 +212,33 @@ free_unremembered:
 free_sampled:
 	cmpq	$0, MEMORY_ALWAYS(%rax)
 	je	long_way
-	mov	%rdi, %rcx
-	shr	$4, %rcx
-	imul	$FILTER_HASH, %ecx, %ecx
-	shr	$16, %ecx
+	lea	(ml_agent_data + DATA_SIEVE)(%rip), %rdx
+	sift	%rdx, %rcx, %ecx, %edx
+	jnc	pass
+	imul	$SIEVE_HASH, %edi, %ecx
+	shr	$SIEVE_WORD_SHIFT, %ecx
+	shl	$SIEVE_BITS_SHIFT, %ecx
+	or	%ecx, %edx
+	cmpq	$0, MEMORY_FILTER(%rax, %rdx, SIEVE_COUNTS)
+	je	free_unsieved
+	imul	$SIEVE_HASH, %edi, %ecx
+	shr	$SIEVE_BYTE_SHIFT, %ecx
+	and	$(SIEVE_COUNTS - 1), %ecx
+	lea	(%rcx, %rdx, SIEVE_COUNTS), %rcx
 	cmpb	$0, MEMORY_FILTER(%rax, %rcx)
 	je	pass
 	jmp	long_way
+
+free_unsieved:
+	lea	-RED_ZONE(%rsp), %rsp
+	push	%rsi
+	push	%rdi
+	mov	%rax, %rsi
+	call	ml_agent_clear_sieve
+	pop	%rdi
+	pop	%rsi
+	lea	RED_ZONE(%rsp), %rsp
+	jmp	pass
 
 /* ---- malloc, and what takes its size in its place -----------------------------------------------
  */
@@ -239,17 +287,64 @@ ml_agent_malloc:
 
 	/* By bytes: as long as no sampling point is reached. */
 malloc_sampled:
-	cmp	MEMORY_ALWAYS(%rax), %rdi
-	jae	long_way
-	test	%rdi, %rdi
-	je	long_way	/* malloc(0) uses up one byte */
 	find_thread
-	mov	THREAD_BUDGET(%rdx), %rcx
-	sub	%rdi, %rcx
-	jle	long_way
-	count_event
-	mov	%rcx, THREAD_BUDGET(%rdx)
+	use_budget 0(%rdx), %rcx, long_way
 	jmp	pass
+
+/* ---- where few calls are kept -------------------------------------------------------------------
+ *
+ * Copied into slots, where a call that is not kept meets no other page of code and no indirect
+ * jump. What it finds in a forked child lets it pass; what it cannot tell is for the image.
+ */
+.macro short_way name
+	.p2align 4
+short_\name\()_begin:
+	mov	-16(%rsp), %rax
+	mov	-24(%rsp), %rcx
+	push	(short_\name\()_end - ML_SLOT_CODE + ML_SLOT_SELF)(%rip)
+	jmp	*(short_\name\()_end - ML_SLOT_CODE + ML_SLOT_LONG)(%rip)
+short_\name\()_entered:
+	lea	8(%rsp), %rsp
+	jmp	short_\name\()_start
+	.fill	ML_SLOT_UNDO, 1, 0xcc
+short_\name\()_start:
+	mov	%rax, -16(%rsp)
+	mov	%rcx, -24(%rsp)
+.endm
+
+.macro short_way_ends name
+	mov	-16(%rsp), %rax
+	mov	-24(%rsp), %rcx
+short_\name\()_end:
+.endm
+
+/* The constant is told to whoever copies it. */
+.macro load_data name, offset, register
+	movabs	$\offset, \register
+short_\name\()_data_end:
+.endm
+
+	short_way free
+	load_data free, DATA_SIEVE, %rcx
+	sift	%rcx, %rax, %eax, %ecx
+	jc	short_free_begin
+	short_way_ends free
+
+	short_way malloc
+	load_data malloc, 0, %rax
+	mov	(%rax), %rax
+	test	%rax, %rax
+	je	1f
+	mov	%fs:0, %rcx
+	imul	$THREAD_HASH, %ecx, %ecx
+	shr	$THREAD_HASH_SHIFT, %ecx
+	shl	$THREAD_SHIFT, %ecx
+	add	%rcx, %rax
+	mov	%fs:0, %rcx
+	cmp	%rcx, MEMORY_THREADS(%rax)
+	jne	short_malloc_begin
+	use_budget MEMORY_THREADS(%rax), %rcx, short_malloc_begin
+1:	short_way_ends malloc
 
 /* ---- the long way -------------------------------------------------------------------------------
  */

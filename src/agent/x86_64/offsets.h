@@ -22,7 +22,15 @@
 #define MEMORY_THREADS     235429888
 #define MODE_ON            1
 #define TICK_SHIFT         24
-#define FILTER_HASH        0x9e3779b1
+
+#define DATA_SIEVE         1024
+#define SIEVE_HASH         0x9e3779b1
+#define SIEVE_WORD_SHIFT   24
+#define SIEVE_BYTE_SHIFT   21
+#define SIEVE_BIT_HASH     0x85ebca6b
+#define SIEVE_BIT_SHIFT    27
+#define SIEVE_BITS_SHIFT   5
+#define SIEVE_COUNTS       8
 
 #define THREAD_CALL        8
 #define THREAD_EVENTS      16

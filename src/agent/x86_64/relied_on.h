@@ -21,6 +21,9 @@ RELIED_ON(ml_agent_memory, now_ns, MEMORY_NOW);
 RELIED_ON(ml_agent_memory, filter, MEMORY_FILTER);
 RELIED_ON(ml_agent_memory, threads, MEMORY_THREADS);
 
+RELIED_ON(ml_agent_data, memory, 0);
+RELIED_ON(ml_agent_data, sieve, DATA_SIEVE);
+
 RELIED_ON(ml_agent_thread, pointer, 0);
 RELIED_ON(ml_agent_thread, call, THREAD_CALL);
 RELIED_ON(ml_agent_thread, events, THREAD_EVENTS);
@@ -56,6 +59,9 @@ RELIED_ON(ml_agent_line, key, 0);
 
 _Static_assert(sizeof(struct ml_agent_thread) == 1 << THREAD_SHIFT, "");
 _Static_assert(ML_AGENT_THREADS == 1ull << (32 - THREAD_HASH_SHIFT), "");
+_Static_assert(ML_AGENT_SIEVE == 1u << (32 - SIEVE_WORD_SHIFT), "");
+_Static_assert(SIEVE_BITS_SHIFT == 32 - SIEVE_BIT_SHIFT, "");
+_Static_assert(ML_AGENT_SIEVE_COUNTS == SIEVE_COUNTS && SIEVE_COUNTS == 8, "a word");
 _Static_assert(HEARTBEAT_CALLS == HEARTBEAT_MASK + 1, "");
 _Static_assert(sizeof(struct ml_agent_trace) == 1 << TRACE_SHIFT, "");
 _Static_assert(ML_AGENT_TRACE_WAYS << TRACE_SHIFT == 1 << WAYS_SHIFT, "");

@@ -2,6 +2,7 @@
 /** Instructions written and recognised, without a decoder. */
 #include "inject/machine.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define BREAKPOINT 0xcc
@@ -23,6 +24,21 @@ void ml_machine_write_stub(uint8_t slot[ML_SLOT_BYTES], const struct ml_prologue
 
 	memcpy(slot + ML_SLOT_STUB, first->undo, first->undo_size);
 	memcpy(slot + at, stub, sizeof(stub));
+}
+
+void ml_machine_write_short(uint8_t slot[ML_SLOT_BYTES], const void *image,
+			    const struct ml_agent_short *way, uint64_t data,
+			    const struct ml_prologue_first *first)
+{
+	uint8_t *to = slot + ML_SLOT_CODE - (way->end - way->begin);
+	uint64_t constant;
+
+	assert(to >= slot + ML_SLOT_SHORT);
+	memcpy(to, (const uint8_t *)image + way->begin, way->end - way->begin);
+	memcpy(&constant, to + way->data_end - way->begin - sizeof(constant), sizeof(constant));
+	constant += data;
+	memcpy(to + way->data_end - way->begin - sizeof(constant), &constant, sizeof(constant));
+	memcpy(to + way->start - way->begin - first->undo_size, first->undo, first->undo_size);
 }
 
 bool ml_machine_is_trap(uint8_t byte)

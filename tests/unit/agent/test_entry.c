@@ -296,6 +296,133 @@ static void test_handlers_that_jump_out(void **state)
 	bench_outermost(1, run_left);
 }
 
+/* ---- sampling by bytes ------------------------------------------------------------------------
+ */
+
+/* Most pairs of 32 bytes are kept, or none of a test's. */
+#define MEAN_FEW  64u
+#define MEAN_MANY (1u << 30)
+
+static const uint64_t *sieve_word(const void *block)
+{
+	const struct ml_agent_data *data =
+		(const void *)(agent_code.start - ML_AGENT_IMAGE_CODE + ML_AGENT_IMAGE_DATA);
+
+	return &data->sieve[ml_agent_sieve_word((uint64_t)block)];
+}
+
+static bool is_in_sieve(const void *block)
+{
+	return *sieve_word(block) >> ml_agent_sieve_bit((uint64_t)block) & 1;
+}
+
+/* What was kept of all blocks that handlers took is found when it is freed. */
+static void check_all_found(void)
+{
+	while (next_block)
+		bench_free(address_of(next_block--, 48));
+	check_idle();
+	assert_int_equal(booked_live(), 0);
+	for (uint32_t i = 0; i < ML_AGENT_FILTER; i++)
+		assert_int_equal(memory->filter[i], 0);
+}
+
+static void run_sampled(uint32_t rounds)
+{
+	entry_steps = 1;
+	for (uint32_t i = 0; i < rounds; i++)
+		call_pair(500000);
+	entry_steps = 0;
+}
+
+static void sampled_interrupted_by(void (*what)(void))
+{
+	struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	interrupt = what;
+	sigaction(SIGTRAP, &action, NULL);
+	bench_outermost(16, run_sampled);
+	check_all_found();
+}
+
+static void test_most_pass(void **state)
+{
+	(void)state;
+	configure(MEAN_MANY);
+	sampled_interrupted_by(nothing);
+	/* The first free finds the sieve full. */
+	assert_false(is_in_sieve(address_of(500000, 48)));
+	steps = 0;
+	bench_outermost(1, run_sampled);
+	assert_in_range(steps, 10, 50);
+	sampled_interrupted_by(keep);
+	sampled_interrupted_by(take_and_give);
+	sampled_interrupted_by(take_again);
+}
+
+static void test_some_are_kept(void **state)
+{
+	(void)state;
+	configure(MEAN_FEW);
+	sampled_interrupted_by(nothing);
+	sampled_interrupted_by(keep);
+	sampled_interrupted_by(take_and_give);
+	sampled_interrupted_by(take_again);
+}
+
+/* A block that is kept is found though others of its bit in the sieve were not. */
+static void test_sieve(void **state)
+{
+	uint32_t kept = 0;
+
+	(void)state;
+	configure(MEAN_FEW);
+	for (uint32_t i = 0; i < 1000; i++) {
+		void *block = address_of(i, 48);
+
+		bench_next = block;
+		bench_malloc(32);
+		kept += booked_live();
+		if (booked_live())
+			assert_true(is_in_sieve(block));
+		bench_free(block);
+		bench_free(block);
+		assert_int_equal(booked_live(), 0);
+		assert_false(is_in_sieve(block));
+	}
+	assert_in_range(kept, 200, 600);
+}
+
+/* Left anywhere, a thread has as far to go to its next point as before, or less by the call. */
+static void run_sampled_left(uint32_t rounds)
+{
+	const struct ml_agent_thread *thread = memory->threads;
+	uint32_t at = 1;
+	uint64_t budget;
+
+	(void)rounds;
+	bench_free(address_of(700000, 48));
+	while (!thread->pointer)
+		thread++;
+	do
+		budget = thread->byte_budget;
+	while (is_left_at(at++) && budget - thread->byte_budget <= 32);
+	assert_in_range(at, 10, 50);
+	assert_int_equal(budget - thread->byte_budget, 32);
+}
+
+static void test_sampled_handlers_that_jump_out(void **state)
+{
+	struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	(void)state;
+	configure(MEAN_MANY);
+	bench_outermost(2, run_sampled);
+	interrupt = leave;
+	sigaction(SIGTRAP, &action, NULL);
+	bench_outermost(1, run_sampled_left);
+}
+
 /* The agent in this process, its books empty. */
 static int set_up(void **state)
 {
@@ -325,6 +452,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_handlers_that_allocate_and_free, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_handlers_that_jump_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_most_pass, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_some_are_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sieve, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sampled_handlers_that_jump_out, set_up,
+						tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
