@@ -4,6 +4,7 @@ import json
 import time
 
 import pairs
+import short
 
 WINDOW_S = 0.3
 LIMIT_S = 13  # for one row and tool on a machine that is never quiet
@@ -82,6 +83,8 @@ def measure_started(row, tool, quick=False):
 
 def measure(row, tool, work, quick=False):
     """Result, or RuntimeError with the reason why there is none."""
+    if short.is_short(row):
+        return short.measure(row, tool, work, quick)
     return measure_attached(row, tool, work, quick) if tool.command else measure_started(row, tool, quick)
 
 
@@ -89,6 +92,8 @@ def pairs_a_unit(row, tool, work):
     """Allocations in one unit of a row's work, counted by @p tool (memleak, every allocation)."""
     if row.unit_ns == 1:
         return 1
+    if short.is_short(row):
+        return short.pairs_a_unit(row, tool, work)
     program = row.start()
     try:
         attached = tool.attach(program.pid, work)
@@ -106,6 +111,8 @@ def pairs_a_unit(row, tool, work):
 def compare(row, tools, work, quick=False):
     """Two builds on one process, in turn, each beside windows without: (Result of the first, of the second,
     Result of the second beside the first)."""
+    if short.is_short(row):
+        return short.compare(row, tools, work, quick)
     program = row.start()
     second, both = [], []
 

@@ -21,6 +21,7 @@ import extras
 import machine
 import memory
 import rows
+import short
 import tables
 import threads
 import tools
@@ -47,6 +48,10 @@ def chosen(things, keys):
     return [thing for thing in things if not wanted or thing.key in wanted]
 
 
+def all_rows(work):
+    return rows.rows(work) + short.rows(work)
+
+
 def say(line):
     print(line, flush=True)
 
@@ -62,7 +67,7 @@ class Run:
         self.options, self.work = options, work
         self.memleak = os.path.abspath(options.memleak)
         self.tools = tools.ours(self.memleak) + tools.peers(work)
-        self.rows = rows.rows(work)
+        self.rows = all_rows(work)
         self.record = {}
 
     def chosen_tools(self, among=None):
@@ -82,6 +87,8 @@ class Run:
                 say(tables.failed_line(row, self.tools[0], error))
                 pairs_a_unit = None
             for tool in self.chosen_tools():
+                if short.is_short(row) and tool.key in short.LEFT_OUT:
+                    continue
                 entry = {"row": row.key, "tool": tool.key, "pairs_a_unit": pairs_a_unit}
                 self.list_of("cost").append(entry)
                 try:
@@ -130,7 +137,7 @@ OURS = ("agent-exact", "agent-sampled", "bpf-exact", "bpf-sampled")
 def compare_builds(options, work):
     old, new = ({tool.key: tool for tool in tools.ours(os.path.abspath(path))} for path in options.compare)
     say("| workload | mode | old | new | new / old, whole | added, old | added, new |\n|---|---|---|---|---|---|---|")
-    for row in chosen(rows.rows(work), options.rows):
+    for row in chosen(all_rows(work), options.rows):
         for key in (options.tools or "agent-exact,agent-sampled").split(","):
             one, two, both = costs.compare(row, (old[key], new[key]), work, options.quick)
             say(tables.compare_line(row, old[key], one, two, both))
@@ -141,12 +148,13 @@ def main():
     os.sched_setaffinity(0, machine.TOOL_CORES)
     with tempfile.TemporaryDirectory() as work:
         if options.list:
-            print("rows: ", *(row.key for row in rows.rows(work)))
+            print("rows: ", *(row.key for row in all_rows(work)))
             print("tools:", *(tool.key for tool in tools.ours("") + tools.peers(work)))
             return
         load, quiet = machine.describe_load()
         say(f"{load}.\n")
         rows.build(work)
+        short.build(work)
         if options.compare:
             compare_builds(options, work)
             return

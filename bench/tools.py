@@ -114,8 +114,9 @@ def peers(work):
     """Those that are installed."""
     found = []
     if shutil.which("heaptrack"):
+        # Raw: what its interpreter does it does elsewhere, and of cc1plus that does not work (bad_alloc).
         found.append(Tool("heaptrack", "heaptrack", EXACT, pairs=6, processes=2,
-                          prefix=["heaptrack", "-o", f"{work}/heaptrack"]))
+                          prefix=["heaptrack", "--raw", "-o", f"{work}/heaptrack"]))
     lsan = f"{LIBRARIES}/liblsan.so.0"
     if os.path.exists(lsan):
         found += [Tool("lsan", "LeakSanitizer, preloaded", EXACT, pairs=8, processes=4,
