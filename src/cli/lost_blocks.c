@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cli/note.h"
 #include "heap/reach.h"
+#include "target/launch.h"
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
 
@@ -121,7 +122,15 @@ static void on_end(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 	ml_error_free(error);
 }
 
-/* Waits for a stop of @pid that is not its end: its status, 0 when there is none. */
+/* What is not to be let go: its end, or its next program before it is attached to. */
+static bool is_ours(const siginfo_t *info)
+{
+	enum ml_ptrace_stop kind = ml_ptrace_stop_kind(ml_ptrace_status_of(info));
+
+	return ml_ptrace_is_end(info) || kind == ML_PTRACE_END || kind == ML_PTRACE_EXEC;
+}
+
+/* Waits for a stop of @pid in which it may be let go: its status, 0 when there is none. */
 static int wait_stop(pid_t pid)
 {
 	uint64_t deadline_ns = ml_monotonic_ns() + STOP_NS;
@@ -129,9 +138,7 @@ static int wait_stop(pid_t pid)
 	int status;
 
 	while (!waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL)) {
-		status = ml_ptrace_status_of(&info);
-		if (info.si_pid &&
-		    (ml_ptrace_is_end(&info) || ml_ptrace_stop_kind(status) == ML_PTRACE_END))
+		if (info.si_pid && is_ours(&info))
 			return 0;
 		if (info.si_pid)
 			return waitpid(pid, &status, __WALL) == pid ? status : 0;
@@ -147,7 +154,7 @@ bool ml_lost_blocks_turn(const struct ml_lost_blocks *lost, pid_t pid, bool begi
 	int status;
 
 	if (!begins) {
-		ptrace(PTRACE_SEIZE, pid, NULL, (long)PTRACE_O_TRACEEXIT);
+		ptrace(PTRACE_SEIZE, pid, NULL, (long)ML_LAUNCH_KEPT_OPTIONS);
 		return true;
 	}
 	if (lost->is_ending || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL))
@@ -160,7 +167,7 @@ bool ml_lost_blocks_turn(const struct ml_lost_blocks *lost, pid_t pid, bool begi
 								       : 0L);
 }
 
-void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
+bool ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 			     const struct ml_process *process)
 {
 	pid_t pid = ml_process_pid(process);
@@ -170,11 +177,14 @@ void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *trac
 
 		/* Not WEXITED: who reaps it is somebody else. */
 		if (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | __WALL) || !info.si_pid)
-			return;
+			return false;
 
 		int status = ml_ptrace_status_of(&info);
+		enum ml_ptrace_stop kind = ml_ptrace_stop_kind(status);
 
-		if (ml_ptrace_stop_kind(status) == ML_PTRACE_END)
+		if (kind == ML_PTRACE_EXEC && !ml_tracer_outlives_exec(tracer))
+			return true;
+		if (kind == ML_PTRACE_END)
 			on_end(lost, tracer, process);
 		ml_ptrace_resume(pid, status, PTRACE_CONT);
 	}

@@ -38,9 +38,10 @@ bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tra
 
 /**
  * Lets the command @p process go on after what ptrace has to say of it, and looks for what it has
- * lost when that is its end. After SIGCHLD.
+ * lost when that is its end. After SIGCHLD. True when it is left standing at an exec, of which the
+ * tracer will not hear by itself: call again once it was seen to.
  */
-void ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
+bool ml_lost_blocks_dispatch(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 			     const struct ml_process *process);
 
 /**

@@ -144,13 +144,25 @@ static void reap(struct ml_session *session)
 	ml_targets_reap(&session->targets);
 }
 
+static void on_command_stop(struct ml_session *session)
+{
+	const struct ml_target *target =
+		ml_targets_find(&session->targets, ml_command_pid(session->command));
+
+	while (target && target->process &&
+	       ml_lost_blocks_dispatch(&session->lost, session->tracer, target->process))
+		ml_session_command_execs(session);
+}
+
 static void look_at_targets(struct ml_session *session)
 {
 	if (!session->targets.list.count)
 		return;
 	session->last_look_ns = ml_monotonic_ns();
 	reap(session);
-	/* Of an exec it tells before the look finds another image. */
+	/* Of an exec these tell before the look finds another image. */
+	if (session->watches_end)
+		on_command_stop(session);
 	if (session->follow)
 		ml_follow_dispatch(session->follow);
 	ml_targets_look(&session->targets, session->follow);
@@ -239,15 +251,6 @@ static void set_mark(struct ml_session *session)
 		ml_note("no mark is set: --trace makes no reports");
 	else
 		take_problem(session, ml_reporter_mark(&session->reporter));
-}
-
-static void on_command_stop(struct ml_session *session)
-{
-	const struct ml_target *target =
-		ml_targets_find(&session->targets, ml_command_pid(session->command));
-
-	if (target && target->process)
-		ml_lost_blocks_dispatch(&session->lost, session->tracer, target->process);
 }
 
 static void on_signal(struct ml_session *session)

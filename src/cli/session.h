@@ -97,6 +97,9 @@ void ml_session_look_for_members(struct ml_session *session);
 /** Lets a followed process go for a moment in which the tracer stops it (@p begins), or takes it
  * back. False when it cannot be let go now (ml_follow_leave()). */
 bool ml_session_ptrace_turn(struct ml_session *session, pid_t pid, bool begins);
+/** The command, which is kept to its end, stands at an exec: attaches to its new program and lets
+ * it go on. */
+void ml_session_command_execs(struct ml_session *session);
 /** Learns of children that following has missed; at the @p end there will be no more told. */
 void ml_session_count_missed(struct ml_session *session, bool at_end);
 /** Attaches to children that were born during such a turn, of whom nobody told. */

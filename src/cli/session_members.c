@@ -155,6 +155,27 @@ static void on_mapped(void *context, pid_t pid, bool is_exec)
 		attach_held(session, target);
 }
 
+struct exec_context {
+	struct ml_session *session;
+	bool is_known; /* it was said that there is a new image */
+};
+
+static struct ml_error *on_command_mapped(void *context)
+{
+	struct exec_context *exec = context;
+
+	on_mapped(exec->session, ml_command_pid(exec->session->command), !exec->is_known);
+	exec->is_known = true;
+	return NULL;
+}
+
+void ml_session_command_execs(struct ml_session *session)
+{
+	struct exec_context exec = {.session = session};
+
+	ml_error_free(ml_launch_run_again(session->command->launch, on_command_mapped, &exec));
+}
+
 static void on_exited(void *context, pid_t pid, int status)
 {
 	struct ml_session *session = context;

@@ -141,7 +141,7 @@ static void notice_exec(struct ml_targets *targets, struct ml_target *target)
 	ml_error_free(ml_process_refresh(target->process));
 	target->is_attached = false;
 	target->is_noted = false;
-	target->is_late = target->is_late || !targets->tracer->ops->outlives_exec;
+	target->is_late = target->is_late || !ml_tracer_outlives_exec(targets->tracer);
 	ml_targets_attach(targets, target);
 	ml_target_note_exec(target);
 }

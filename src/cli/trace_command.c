@@ -252,8 +252,9 @@ static struct ml_error *command_mapped(void *context)
 	return is_attached && !run->is_announced ? announce_pid(run, pid) : NULL;
 }
 
-/* The agent is gone with an exec, and nobody tells of it in time: so the command is followed, not
- * its children ("env X=1 server", "sh -c 'exec server'"). */
+/* The agent is gone with an exec, and of others nobody may tell in time: so the command is
+ * followed, not its children ("env X=1 server", "sh -c 'exec server'"). One kept to its end is
+ * followed by that. */
 static struct ml_error *attach_command(struct run *run)
 {
 	pid_t pid = ml_command_pid(&run->command);
@@ -261,7 +262,7 @@ static struct ml_error *attach_command(struct run *run)
 
 	run->session.watches_end = ml_lost_blocks_wanted(run->options, run->session.tracer);
 	follows = run->options->follow ||
-		  (!run->session.watches_end && !run->session.tracer->ops->outlives_exec);
+		  (!run->session.watches_end && !ml_tracer_outlives_exec(run->session.tracer));
 	if (run->session.watches_end)
 		ml_launch_keep_to_end(run->command.launch);
 	struct ml_error *error =

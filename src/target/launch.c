@@ -160,6 +160,19 @@ static pid_t wait_for(pid_t pid, int *status)
 	return got;
 }
 
+/* False at its end, which is left to others: they want to know how it ended. */
+static bool wait_stop(pid_t pid, int *status)
+{
+	siginfo_t info = {0};
+	int got;
+
+	do
+		got = waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOWAIT | __WALL);
+	while (got < 0 && errno == EINTR);
+	return !got && !ml_ptrace_is_end(&info) && wait_for(pid, status) == pid &&
+	       WIFSTOPPED(*status);
+}
+
 static void kill_child(pid_t pid)
 {
 	int status;
@@ -326,7 +339,7 @@ static struct ml_error *handle_stop(struct ml_startup *startup, int status,
 static void let_go(struct ml_launch *launch)
 {
 	if (launch->keeps_to_end) {
-		ptrace(PTRACE_SETOPTIONS, launch->pid, NULL, (long)PTRACE_O_TRACEEXIT);
+		ptrace(PTRACE_SETOPTIONS, launch->pid, NULL, (long)ML_LAUNCH_KEPT_OPTIONS);
 		ptrace(PTRACE_CONT, launch->pid, NULL, 0L);
 	} else {
 		ptrace(PTRACE_DETACH, launch->pid, NULL, 0L);
@@ -355,8 +368,8 @@ static struct ml_error *run(struct ml_launch *launch, ml_launch_mapped *mapped, 
 		if (over)
 			break;
 		ml_ptrace_resume(launch->pid, status, PTRACE_SYSCALL);
-		if (wait_for(launch->pid, &status) < 0 || !WIFSTOPPED(status)) {
-			launch->is_held = false; /* it has ended and is reaped */
+		if (!wait_stop(launch->pid, &status)) {
+			launch->is_held = false;
 			return NULL;
 		}
 	}
@@ -372,6 +385,21 @@ struct ml_error *ml_launch_run(struct ml_launch *launch, ml_launch_mapped *mappe
 		kill_child(launch->pid);
 		launch->is_held = false;
 	}
+	return error;
+}
+
+struct ml_error *ml_launch_run_again(struct ml_launch *launch, ml_launch_mapped *mapped,
+				     void *context)
+{
+	long options = PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD;
+
+	if (ptrace(PTRACE_SETOPTIONS, launch->pid, NULL, options))
+		return NULL; /* killed meanwhile */
+
+	struct ml_error *error = run(launch, mapped, context);
+
+	if (error)
+		let_go(launch);
 	return error;
 }
 

@@ -46,11 +46,21 @@ typedef struct ml_error *ml_launch_mapped(void *context);
 struct ml_error *ml_launch_run(struct ml_launch *launch, ml_launch_mapped *mapped, void *context);
 
 /**
- * Before ml_launch_run(): the child is not let go but stays a tracee, of its signals, and of its
- * main thread's end, at which it stops with its memory still there. Whoever waits for it must
- * resume it; when the tool dies, the kernel lets it go.
+ * Before ml_launch_run(): the child is not let go but stays a tracee, of its signals, its
+ * execs, and its main thread's end, at which it stops with its memory still there. Whoever waits
+ * for it must resume it; when the tool dies, the kernel lets it go.
  */
 void ml_launch_keep_to_end(struct ml_launch *launch);
+
+/** Of ptrace, for a child that stays a tracee. */
+#define ML_LAUNCH_KEPT_OPTIONS (PTRACE_O_TRACEEXIT | PTRACE_O_TRACEEXEC)
+
+/**
+ * As ml_launch_run(), for a child that was kept and now stands at a later exec. It is not killed
+ * when @p mapped fails, nor when the tool dies on the way.
+ */
+struct ml_error *ml_launch_run_again(struct ml_launch *launch, ml_launch_mapped *mapped,
+				     void *context);
 
 /** Kills the child when it was never let go. NULL is fine. */
 void ml_launch_destroy(struct ml_launch *launch);

@@ -644,9 +644,16 @@ static void tracer_destroy(struct ml_tracer *base)
 	free(tracer);
 }
 
+/* Probes stay. But only multi links can have the loader of the next program wait until its modules
+ * are known (see choose_programs() in bpf_loader.c). */
+static bool tracer_outlives_exec(struct ml_tracer *base)
+{
+	return self(base)->attach.kind != ML_LINK_PERF;
+}
+
 static const struct ml_tracer_ops bpf_ops = {
 	.name = "bpf",
-	.outlives_exec = true,
+	.outlives_exec = tracer_outlives_exec,
 	.add_process = tracer_add_process,
 	.refresh_process = tracer_refresh_process,
 	.renew_process = tracer_renew_process,

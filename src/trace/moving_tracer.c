@@ -325,6 +325,12 @@ static void moving_destroy(struct ml_tracer *base)
 	free(moving);
 }
 
+/* Before it has moved. */
+static bool moving_outlives_exec(struct ml_tracer *base)
+{
+	return ml_tracer_outlives_exec(self(base)->bpf);
+}
+
 #define MOVING_OPS(shown, outlives, how_to_sample)                                                 \
 	{                                                                                          \
 		.name = (shown), .outlives_exec = (outlives), .add_process = moving_add_process,   \
@@ -335,8 +341,8 @@ static void moving_destroy(struct ml_tracer *base)
 		.destroy = moving_destroy,                                                         \
 	}
 
-static const struct ml_tracer_ops before_ops = MOVING_OPS("bpf", true, NULL);
-static const struct ml_tracer_ops after_ops = MOVING_OPS("agent", false, moving_sample);
+static const struct ml_tracer_ops before_ops = MOVING_OPS("bpf", moving_outlives_exec, NULL);
+static const struct ml_tracer_ops after_ops = MOVING_OPS("agent", NULL, moving_sample);
 
 static struct ml_error *listen_to(struct moving_tracer *moving, struct ml_tracer *tracer)
 {

@@ -69,8 +69,10 @@ struct ml_tracer;
 
 /** How a tracer does it. Members are required unless said otherwise. */
 struct ml_tracer_ops {
-	bool outlives_exec; /**< what it has put into a process is there in the next program, too */
-	const char *name;   /**< "bpf", "kernel", "agent" */
+	const char *name; /**< "bpf", "kernel", "agent" */
+	/** Whether a process may run another program without our holding it: what was put into it
+	 * is there in the next one, too, and the tracer hears of that in time. NULL = no. */
+	bool (*outlives_exec)(struct ml_tracer *tracer);
 	/**
 	 * Attaches to @p process (borrowed until remove_process() or destroy()); its maps are read
 	 * here. Called again for a process it already has, it looks again. ML_ERROR_UNSUPPORTED
@@ -115,6 +117,11 @@ struct ml_tracer_ops {
 struct ml_tracer {
 	const struct ml_tracer_ops *ops;
 };
+
+static inline bool ml_tracer_outlives_exec(struct ml_tracer *tracer)
+{
+	return tracer->ops->outlives_exec && tracer->ops->outlives_exec(tracer);
+}
 
 /** The bpf tracer for processes. ML_ERROR_UNSUPPORTED says why it cannot work on this machine. */
 struct ml_error *ml_bpf_tracer_create(const struct ml_tracer_options *options,

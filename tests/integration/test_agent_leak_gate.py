@@ -2,6 +2,7 @@
 """--fail-on-leak with the agent: the command is ptraced to its end and lent to the agent meanwhile."""
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -27,6 +28,24 @@ def test_lost(bench, programs):
 def test_library_loaded_later(bench, programs):
     status, words, out = gate(bench, programs["dlopen_leak"], programs["libleaky.so"])
     assert (status, words["leaked_blocks"]) == (1, "23"), out
+
+
+@pytest.mark.parametrize("words", [["env", "X=1"], ["sh", "-c", "exec \"$0\" \"$@\""]])
+def test_command_that_execs(bench, programs, words):
+    """What counts is the program that the command becomes."""
+    status, said, out = gate(bench, *words, programs["lost"], "x", options=["-T", "50"])
+    assert (status, said["verdict"], said["leaked_blocks"]) == (1, "leak", "28"), out
+
+
+def test_command_that_becomes_what_cannot_start(bench):
+    """Its loader ends it, while memleak leads it through its start: how it ended is told."""
+    library, program = (os.path.join(bench.directory, name) for name in ("libgone.so", "program"))
+    for words in (["-shared", "-o", library], ["-o", program, "-Wl,--no-as-needed", library]):
+        subprocess.run(["gcc", "-xc", "/dev/stdin", "-xnone", *words], check=True,
+                       input="int main(void) { return 0; }", text=True)
+    os.unlink(library)
+    status, _, out = gate(bench, "env", "X=1", program)
+    assert status == 0 and "the target ended (exit status 127)" in out
 
 
 @pytest.mark.parametrize("lacking", ["bpf,perf_event_open", "later"])
