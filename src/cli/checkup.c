@@ -89,9 +89,7 @@ static bool check_bpf(struct ml_checkup *checkup)
 	}
 	checkup->bpf.reason = ml_strdup(ml_error_message(error));
 	ml_checkup_add(checkup, "bpf", ML_CHECK_FAIL, ml_strdup(ml_error_message(error)),
-		       ml_strdup(is_permitted ? "processes can be traced by --backend agent"
-					      : "run memleak as root, outside of a container or in "
-						"a privileged one"));
+		       ml_strdup("without it, processes can be traced by --backend agent"));
 	return is_permitted;
 }
 

@@ -468,10 +468,14 @@ static struct ml_error *note_lost_calls(struct ml_session *session)
 	struct ml_error *error =
 		session->tracer->ops->snapshot(session->tracer, &nothing, &snapshot);
 
-	for (size_t i = 0; !error && i < sizeof(losses) / sizeof(losses[0]); i++)
-		if (snapshot.counters[losses[i]])
-			ml_note("%" PRIu64 " %s", snapshot.counters[losses[i]],
-				ml_report_caveat(losses[i]));
+	for (size_t i = 0; !error && i < sizeof(losses) / sizeof(losses[0]); i++) {
+		ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
+
+		if (!snapshot.counters[losses[i]])
+			continue;
+		ml_report_add_caveat(&text, losses[i], snapshot.counters[losses[i]]);
+		ml_note("%s", ml_strbuf_text(&text));
+	}
 	ml_snapshot_deinit(&snapshot);
 	return error;
 }

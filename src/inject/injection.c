@@ -138,10 +138,24 @@ static struct ml_error *open_memory(struct ml_injection *injection, int fd)
 			    MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	if (memory == MAP_FAILED)
-		return ml_error_errno(errno, "cannot map the agent's memory");
+		return ml_error_errno(errno,
+				      "cannot map the agent's memory, %zu MiB of addresses (see "
+				      "ulimit -v)",
+				      injection->size >> 20);
 	injection->memory = memory;
 	injection->fd = fd;
 	return NULL;
+}
+
+/* What was mapped and cannot be used. */
+static void take_out(const struct ml_process *process)
+{
+	struct ml_injection_left left;
+	struct ml_error *error = ml_injection_find(process, &left);
+
+	if (!error && left.kind == ML_INJECTION_STALE)
+		error = ml_injection_remove_left(process, &left);
+	ml_error_free(error); /* the next memleak that comes tries again */
 }
 
 /* Has it mapped, by a process that sends the memory's descriptor. */
@@ -160,8 +174,14 @@ static struct ml_error *run(struct mapping *mapping, struct ml_injection *out)
 
 	close(sockets[0]);
 	close(sockets[1]);
-	if (!error)
-		error = open_memory(out, fd);
+	if (!error) {
+		error = fd < 0 ? ml_error_new(ML_ERROR_SYSTEM,
+					      "the agent's memory did not arrive: too many open "
+					      "files? (ulimit -n)")
+			       : open_memory(out, fd);
+		if (error)
+			take_out(mapping->step.process);
+	}
 	if (error) {
 		ml_filter_watch_free(&out->filters);
 		ml_fd_close(&fd);

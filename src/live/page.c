@@ -204,7 +204,7 @@ void ml_page_help(struct ml_page *page, const struct ml_report *report,
 	for (size_t i = 0; report && i < ML_COUNTER_COUNT; i++) {
 		if (!report->counters[i])
 			continue;
-		ml_strbuf_printf(&line, "%" PRIu64 " %s", report->counters[i], ml_report_caveat(i));
+		ml_report_add_caveat(&line, i, report->counters[i]);
 		add_wrapped(page, ML_STYLE_GROWING, line.text, canvas->columns);
 		ml_strbuf_clear(&line);
 	}

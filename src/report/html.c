@@ -319,8 +319,11 @@ static void put_caveats(FILE *out, const struct ml_report *report)
 	for (size_t i = 0; i < ML_COUNTER_COUNT; i++) {
 		if (!report->counters[i])
 			continue;
-		fprintf(out, "<li>%" PRIu64 " ", report->counters[i]);
-		ml_markup_text(out, ml_report_caveat(i));
+		ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
+
+		ml_report_add_caveat(&text, i, report->counters[i]);
+		fputs("<li>", out);
+		ml_markup_text(out, ml_strbuf_text(&text));
 		fputs(".</li>\n", out);
 	}
 	fputs("</ul>\n</section>\n", out);

@@ -262,7 +262,7 @@ static void add_comments(struct profile *profile, const struct ml_report *report
 
 		if (!report->counters[i])
 			continue;
-		ml_strbuf_printf(&text, "%" PRIu64 " %s", report->counters[i], ml_report_caveat(i));
+		ml_report_add_caveat(&text, i, report->counters[i]);
 		*ml_array_push(&comments) = string_of(profile, text.text);
 	}
 	ml_array_each (note, &report->notes)

@@ -80,15 +80,32 @@ void ml_report_frame_name(struct ml_strbuf *name, const struct ml_report_frame *
 		ml_strbuf_printf(name, "0x%" PRIx64 " [%s]", frame->offset, frame->module);
 }
 
-const char *ml_report_caveat(size_t i)
+/* The end of the first word that ends with an s: the noun, behind its adjectives. */
+static size_t noun_end(const char *sentence)
+{
+	const char *end = strstr(sentence, "s ");
+	const char *colon = strstr(sentence, "s:");
+
+	if (colon && (!end || colon < end))
+		end = colon;
+	return end ? (size_t)(end + 1 - sentence) : 0;
+}
+
+void ml_report_add_caveat(struct ml_strbuf *text, size_t i, uint64_t number)
 {
 	static const char *const sentences[] = {
 #define X(name, key, sentence) sentence,
 		ML_COUNTERS(X)
 #undef X
 	};
+	size_t plural = number == 1 ? noun_end(sentences[i]) : 0;
+	/* process-es, but block-s */
+	size_t ending = plural >= 4 && !memcmp(sentences[i] + plural - 4, "sses", 4) ? 2 : 1;
 
-	return sentences[i];
+	ml_strbuf_printf(text, "%" PRIu64 " ", number);
+	if (plural)
+		ml_strbuf_add(text, sentences[i], plural - ending);
+	ml_strbuf_puts(text, sentences[i] + plural);
 }
 
 void ml_report_site_deinit(struct ml_report_site *site)

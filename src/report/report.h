@@ -189,8 +189,9 @@ struct ml_report_others ml_report_leave_out(struct ml_report *report,
 							   const struct ml_report_site *site),
 					    const void *context);
 
-/** What counter @p i means for the figures: the rest of a sentence that begins with its value. */
-const char *ml_report_caveat(size_t i);
+/** Adds what counter @p i means for the figures when it is @p number, not 0: "1 frame without a
+ * symbol". */
+void ml_report_add_caveat(struct ml_strbuf *text, size_t i, uint64_t number);
 
 /** A way to write reports. Each format is one file with one of these. */
 struct ml_report_format {

@@ -210,8 +210,8 @@ static void add_caveats(struct ml_strbuf *text, const struct ml_report *report)
 	for (size_t i = 0; i < ML_COUNTER_COUNT; i++) {
 		if (!report->counters[i])
 			continue;
-		ml_strbuf_printf(text, "# %" PRIu64 " %s", report->counters[i],
-				 ml_report_caveat(i));
+		ml_strbuf_puts(text, "# ");
+		ml_report_add_caveat(text, i, report->counters[i]);
 		if (i == ML_COUNTER_FRAMES_UNSYMBOLIZED && unnamed) {
 			ml_strbuf_puts(text, ", most of them in ");
 			ml_strbuf_escaped(text, unnamed);

@@ -3,7 +3,8 @@
  * Everything that can make a number wrong, by name. One list gives the slot in the kernel's table,
  * the key in the JSON report's `caveats`, and the sentence in the text report.
  *
- * X(NAME, json_key, "sentence after the number")
+ * X(NAME, json_key, "sentence after the number"), of which the first word that ends with an s is
+ * the noun: ml_report_add_caveat() takes the s away for one.
  */
 #ifndef ML_SHARED_COUNTERS_H
 #define ML_SHARED_COUNTERS_H

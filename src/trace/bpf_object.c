@@ -169,6 +169,12 @@ struct ml_error *ml_bpf_support(void)
 
 	if (map < 0 && (errno == EPERM || errno == EACCES))
 		return explain_permission();
+	if (map < 0 && errno == ENOSYS && status_number("\nSeccomp:", 10) == 2 &&
+	    access(KERNEL_BTF, F_OK) == 0)
+		return ml_error_new(
+			ML_ERROR_UNSUPPORTED,
+			"the bpf() system call is hidden by a seccomp filter (ENOSYS); in "
+			"a container run it with --security-opt seccomp=unconfined");
 	if (map < 0 && errno == ENOSYS)
 		return ml_error_new(ML_ERROR_UNSUPPORTED,
 				    "this kernel is built without BPF (CONFIG_BPF_SYSCALL)");

@@ -232,6 +232,19 @@ def test_killed_tool_leaves_what_the_next_removes(bench):
     assert target.finish() == 0
 
 
+@pytest.mark.parametrize("limit", ["-v 200000", "-n 17"])
+def test_limits_of_the_tool(bench, limit):
+    """What it cannot map or open itself is nothing that the target is left with."""
+    target = start(bench, "allocators", False)
+    run = bench.program(["sh", "-c", "ulimit %s; exec \"$@\"" % limit, "sh", helpers.MEMLEAK,
+                         "--backend", "agent", "-p", str(target.pid), "1"])
+    assert run.wait() == 3, run.out()
+    assert ("ulimit -v" if "-v" in limit else "Too many open files") in run.err()
+    assert not leftovers(target.pid)
+    target.work()
+    assert target.finish() == 0
+
+
 def copies(bench, folder):
     os.chmod(folder, 0o755)
     return [shutil.copy(path, folder) for path in

@@ -151,6 +151,9 @@ wanted lifecycle && pytest_run $tests/test_lifecycle.py
 # One test builds programs; there is no compiler here.
 wanted stacks && pytest_run $tests/test_stacks.py --deselect $tests/test_stacks.py::test_inlined_frames
 wanted follow && pytest_run $tests/test_follow.py
+# One test builds a program.
+wanted gate && pytest_run $tests/test_leak_gate.py
+wanted gate && pytest_run $tests/test_agent_leak_gate.py -k "not cannot_start"
 wanted agent && pytest_run $tests/test_agent_kernels.py
 wanted agent && pytest_run $tests/test_agent.py -k "without_ebpf or nothing_is_left_behind or \
 	doctor_repairs or forked_children or filtered_target or plain_user or writable_and_executable"

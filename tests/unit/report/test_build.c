@@ -361,9 +361,33 @@ static void test_many_sites(void **state)
 	assert_int_equal(fixture->report.outstanding_bytes, 10007ULL * 10006 / 2);
 }
 
+static void counts_one_and_many(void **state)
+{
+	static const struct {
+		enum ml_counter counter;
+		uint64_t number;
+		const char *text;
+	} cases[] = {
+		{ML_COUNTER_PROCESSES_UNSEEN, 1, "1 process not traced, "},
+		{ML_COUNTER_PROCESSES_UNSEEN, 2, "2 processes not traced, "},
+		{ML_COUNTER_FRAMES_UNSYMBOLIZED, 1, "1 frame without a symbol"},
+		{ML_COUNTER_STACKS_DEPTH, 1, "1 stack cut at the depth limit"},
+		{ML_COUNTER_LIVE_TABLE_FULL, 1, "1 allocation not kept: the table"},
+		{ML_COUNTER_MODULES_UNREADABLE, 1, "1 mapped file that could not"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
+
+		ml_report_add_caveat(&text, cases[i].counter, cases[i].number);
+		assert_memory_equal(ml_strbuf_text(&text), cases[i].text, strlen(cases[i].text));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counts_one_and_many),
 		cmocka_unit_test_setup_teardown(test_sorts_and_sums, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_drops_the_allocator_and_merges, set_up,
 						tear_down),
