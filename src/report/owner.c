@@ -284,6 +284,34 @@ static bool is_runtime(const char *module)
 	return false;
 }
 
+/* How long the beginning of @path is that names one of the linker's own directories; 0: none. */
+static size_t linker_directory(const char *path)
+{
+	static const char *const places[] = {"/usr/lib64/", "/usr/lib/", "/lib64/", "/lib/"};
+	const char *slash;
+	size_t length = 0;
+
+	for (size_t i = 0; i < COUNT(places) && !length; i++)
+		if (has_prefix(path, places[i]))
+			length = strlen(places[i]);
+	/* Debian's directories of an architecture: /usr/lib/x86_64-linux-gnu/ */
+	slash = length ? strchr(path + length, '/') : NULL;
+	if (slash && memmem(path + length, (size_t)(slash - path) - length, "-linux-", 7))
+		length = (size_t)(slash + 1 - path);
+	return length;
+}
+
+/* A library as a distribution installs it, without debug information: whoever reads the report has
+ * written what calls it. Plug-ins and modules are in directories of their own. */
+static bool is_foreign(const struct ml_report_frame *frame)
+{
+	size_t directory = frame->module_path && !frame->file && frame->kind == ML_FRAME_NATIVE
+				   ? linker_directory(frame->module_path)
+				   : 0;
+
+	return directory && !strchr(frame->module_path + directory, '/');
+}
+
 /* Templates and inlined functions of the standard libraries, whose names may lack the namespace. */
 static bool is_library_source(const char *file)
 {
@@ -341,21 +369,55 @@ static bool is_shared(const struct finder *finder, const struct ml_report_frame 
 	       judge_name(frame->symbol) == PERHAPS;
 }
 
+/* The module that runs the interpreted frames of @site; NULL when there are none. */
+static const char *interpreter_of(const struct ml_report_site *site)
+{
+	const char *interpreter = NULL;
+
+	ml_array_each (frame, &site->frames)
+		if (frame->is_interpreter)
+			interpreter = frame->module;
+	return interpreter;
+}
+
 /* The first frame of an interpreted language when only the interpreter stands before it. */
 static size_t skip_interpreter(const struct ml_report_site *site, size_t at)
 {
 	const struct ml_report_frame *frames = site->frames.items;
-	const char *interpreter = NULL;
-	size_t i;
+	const char *interpreter = interpreter_of(site);
 
-	for (i = at; i < site->frames.count; i++)
-		if (frames[i].is_interpreter)
-			interpreter = frames[i].module;
 	if (!interpreter)
 		return at;
-	for (i = at; i < site->frames.count; i++)
+	for (size_t i = at; i < site->frames.count; i++)
 		if (frames[i].kind != ML_FRAME_NATIVE ||
 		    (strcmp(frames[i].module, interpreter) != 0 && !is_runtime(frames[i].module)))
+			return i;
+	return at;
+}
+
+/* Something to look at: main() of a program without lines says nothing that is not known. */
+static bool is_telling(const struct ml_report_frame *frame)
+{
+	return frame->symbol && (frame->file || strcmp(frame->symbol, "main") != 0);
+}
+
+/* From @at, in somebody else's library, out to who calls it; to the first name when that has none.
+ */
+static size_t skip_foreign(const struct finder *finder, const struct ml_report_site *site,
+			   size_t at)
+{
+	const struct ml_report_frame *frames = site->frames.items;
+	const char *interpreter = interpreter_of(site);
+	size_t i = at;
+
+	while (i < site->frames.count && frames[i].kind == ML_FRAME_NATIVE &&
+	       (is_foreign(&frames[i]) || is_known_wrapper(finder, &frames[i]) ||
+		(interpreter && !strcmp(frames[i].module, interpreter))))
+		i++;
+	if (i < site->frames.count && is_telling(&frames[i]))
+		return i;
+	for (i = at; i < site->frames.count; i++)
+		if (is_telling(&frames[i]) && !is_known_wrapper(finder, &frames[i]))
 			return i;
 	return at;
 }
@@ -393,6 +455,8 @@ static size_t owner_of(const struct finder *finder, const struct ml_report_site 
 	while (at + 1 < site->frames.count && is_shared(finder, &site->frames.items[at]) &&
 	       !is_runtime(site->frames.items[at + 1].module))
 		at++;
+	if (at < site->frames.count && is_foreign(&site->frames.items[at]))
+		at = skip_foreign(finder, site, at);
 	at = skip_interpreter(site, at);
 	/* Nothing but wrappers: the innermost is as good as any. */
 	return at < site->frames.count ? at + 1 : 1;

@@ -7,6 +7,10 @@
  * the library it is in (the C and C++ libraries' functions are never to blame), or by its callers:
  * a short function that many different functions allocate through. Where the name only hints
  * (leak_malloc, allocate_memory), two callers are needed. Patterns of the user's add to these.
+ *
+ * A library in the linker's own directories that has no debug information is passed over as well,
+ * up to who calls it; if that is code without names, the library's innermost name is as good as it
+ * gets.
  */
 #ifndef ML_REPORT_OWNER_H
 #define ML_REPORT_OWNER_H

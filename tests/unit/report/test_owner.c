@@ -238,6 +238,90 @@ static void test_python(void **state)
 	ml_report_deinit(&report);
 }
 
+static void add_library_frame(struct ml_report_site *site, const char *symbol, uint64_t function,
+			      const char *path)
+{
+	add_frame(site, symbol, function, 0x420, strrchr(path, '/') + 1);
+	site->frames.items[site->frames.count - 1].module_path = path;
+}
+
+/* SQLite as Debian builds it: its static functions have no names. */
+static void test_libraries_of_the_system(void **state)
+{
+	static const char *const libraries[] = {"/usr/lib/x86_64-linux-gnu/libsqlite3.so.0.8.6",
+						"/usr/lib/libsqlite3.so.0",
+						"/lib64/libsqlite3.so.0", "/lib/libsqlite3.so.0"};
+	static const char *const others[] = {"/usr/lib/x86_64-linux-gnu/perl/5.36/auto/DBI/DBI.so",
+					     "/opt/lib/libsqlite3.so", "/usr/lib/app/plugin.so"};
+	struct ml_report report = {0};
+	struct ml_report_site *site;
+
+	for (size_t i = 0; i < 4; i++) {
+		site = add_site(&report);
+		add_library_frame(site, NULL, 0x1000, libraries[i]);
+		add_library_frame(site, "sqlite3VdbeCreate", 0x2000, libraries[i]);
+		add_library_frame(site, "lookup_user", 0x3000, "/srv/app");
+	}
+	for (size_t i = 0; i < 3; i++) {
+		site = add_site(&report);
+		add_library_frame(site, "dbd_open", 0x1000, others[i]);
+		add_library_frame(site, "lookup_user", 0x3000, "/srv/app");
+	}
+	ml_owners_find(&report, NULL);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(owner_name(&report, i), "lookup_user");
+	for (size_t i = 4; i < 7; i++)
+		assert_string_equal(owner_name(&report, i), "dbd_open");
+	ml_report_deinit(&report);
+}
+
+/* Where the program itself tells nothing, the library's function that has a name does. */
+static void test_libraries_below_a_stripped_program(void **state)
+{
+	static const char library[] = "/usr/lib/x86_64-linux-gnu/libtalloc.so.2.4.0";
+	struct ml_report report = {0};
+	struct ml_report_site *site;
+
+	for (size_t i = 0; i < 3; i++) {
+		site = add_site(&report);
+		add_library_frame(site, NULL, 0x1000, library);
+		add_library_frame(site, "xmalloc", 0x2000, library);
+		add_library_frame(site, "tdb_open", 0x3000, library);
+		add_library_frame(site, i ? "main" : NULL, 0x4000, "/usr/bin/app");
+	}
+	site->frames.items[3].file = "app.c";
+	/* With its debug information it is looked at like any other code. */
+	site = add_site(&report);
+	add_library_frame(site, "tdb_open", 0x3000, library);
+	site->frames.items[0].file = "tdb.c";
+	add_library_frame(site, "serve", 0x4000, "/srv/app");
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "tdb_open");
+	assert_string_equal(owner_name(&report, 1), "tdb_open");
+	assert_string_equal(owner_name(&report, 2), "main");
+	assert_string_equal(owner_name(&report, 3), "tdb_open");
+	ml_report_deinit(&report);
+}
+
+/* A binding of a library: the interpreter's own frames are passed over, too. */
+static void test_library_below_python(void **state)
+{
+	static const char interpreter[] = "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0";
+	struct ml_report report = {0};
+	struct ml_report_site *site = add_site(&report);
+
+	add_library_frame(site, "g_object_new", 0x1000,
+			  "/usr/lib/x86_64-linux-gnu/libgobject-2.0.so.0");
+	add_library_frame(site, "cfunction_call", 0x2000, interpreter);
+	add_frame(site, "Window.open", 0, 0, "python");
+	site->frames.items[2].kind = ML_FRAME_PYTHON;
+	add_library_frame(site, "_PyEval_EvalFrameDefault", 0x3000, interpreter);
+	site->frames.items[3].is_interpreter = true;
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "Window.open");
+	ml_report_deinit(&report);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +332,9 @@ int main(void)
 		cmocka_unit_test(test_known_wrappers),
 		cmocka_unit_test(test_patterns_of_the_user),
 		cmocka_unit_test(test_python),
+		cmocka_unit_test(test_libraries_of_the_system),
+		cmocka_unit_test(test_libraries_below_a_stripped_program),
+		cmocka_unit_test(test_library_below_python),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
