@@ -3,6 +3,7 @@
 
 #include "allocators/allocator.h"
 #include "base/u64map.h"
+#include "report/foreign_code.h"
 
 #include <ctype.h>
 #include <fnmatch.h>
@@ -253,77 +254,6 @@ bool ml_owner_is_wrapper_name(const char *symbol)
 	return judge_name(symbol) == WRAPPER;
 }
 
-/* Libraries that allocate on behalf of whoever calls them. */
-static bool is_runtime(const char *module)
-{
-	static const char *const names[] = {
-		"libc.so",
-		"libc-2.",
-		"ld-linux",
-		"ld-musl",
-		"libstdc++.so",
-		"libc++.so",
-		"libc++abi.so",
-		"libgcc_s.so",
-		"libjemalloc",
-		"libtcmalloc",
-		"libmimalloc",
-		"libsupc++",
-		"libpthread",
-		"[vdso]",
-		"libasan.so",
-		/* calls of C functions out of other languages */
-		"libffi.so",
-		"_ctypes.",
-		"_cffi_backend.",
-	};
-
-	for (size_t i = 0; module && i < COUNT(names); i++)
-		if (has_prefix(module, names[i]))
-			return true;
-	return false;
-}
-
-/* How long the beginning of @path is that names one of the linker's own directories; 0: none. */
-static size_t linker_directory(const char *path)
-{
-	static const char *const places[] = {"/usr/lib64/", "/usr/lib/", "/lib64/", "/lib/"};
-	const char *slash;
-	size_t length = 0;
-
-	for (size_t i = 0; i < COUNT(places) && !length; i++)
-		if (has_prefix(path, places[i]))
-			length = strlen(places[i]);
-	/* Debian's directories of an architecture: /usr/lib/x86_64-linux-gnu/ */
-	slash = length ? strchr(path + length, '/') : NULL;
-	if (slash && memmem(path + length, (size_t)(slash - path) - length, "-linux-", 7))
-		length = (size_t)(slash + 1 - path);
-	return length;
-}
-
-/* A library as a distribution installs it, without debug information: whoever reads the report has
- * written what calls it. Plug-ins and modules are in directories of their own. */
-static bool is_foreign(const struct ml_report_frame *frame)
-{
-	size_t directory = frame->module_path && !frame->file && frame->kind == ML_FRAME_NATIVE
-				   ? linker_directory(frame->module_path)
-				   : 0;
-
-	return directory && !strchr(frame->module_path + directory, '/');
-}
-
-/* Templates and inlined functions of the standard libraries, whose names may lack the namespace. */
-static bool is_library_source(const char *file)
-{
-	static const char *const places[] = {"/include/c++/", "/c++/v1/", "/rustc/",
-					     "/libstdc++-v3/"};
-
-	for (size_t i = 0; file && i < COUNT(places); i++)
-		if (strstr(file, places[i]))
-			return true;
-	return false;
-}
-
 /* What all sites of a report have in common, to tell wrappers by their callers. */
 struct finder {
 	const char *const *wrappers;
@@ -348,7 +278,8 @@ static uint64_t function_key(const struct ml_report_frame *frame)
 
 static bool is_known_wrapper(const struct finder *finder, const struct ml_report_frame *frame)
 {
-	if (is_runtime(frame->module) || is_library_source(frame->file))
+	if (ml_foreign_is_runtime(frame->module) || ml_foreign_is_standard_source(frame->file) ||
+	    ml_foreign_is_bridge(frame->symbol))
 		return true;
 	return frame->symbol &&
 	       (is_of_user(finder, frame) || ml_owner_is_wrapper_name(frame->symbol) ||
@@ -390,7 +321,8 @@ static size_t skip_interpreter(const struct ml_report_site *site, size_t at)
 		return at;
 	for (size_t i = at; i < site->frames.count; i++)
 		if (frames[i].kind != ML_FRAME_NATIVE ||
-		    (strcmp(frames[i].module, interpreter) != 0 && !is_runtime(frames[i].module)))
+		    (strcmp(frames[i].module, interpreter) != 0 &&
+		     !ml_foreign_is_runtime(frames[i].module)))
 			return i;
 	return at;
 }
@@ -401,18 +333,24 @@ static bool is_telling(const struct ml_report_frame *frame)
 	return frame->symbol && (frame->file || strcmp(frame->symbol, "main") != 0);
 }
 
+static bool is_passed_over(const struct finder *finder, const struct ml_report_frame *frame,
+			   const char *interpreter)
+{
+	return frame->kind == ML_FRAME_NATIVE &&
+	       (ml_foreign_is_library(frame) || is_known_wrapper(finder, frame) ||
+		(interpreter && !strcmp(frame->module, interpreter)));
+}
+
 /* From @at, in somebody else's library, out to who calls it; to the first name when that has none.
  */
-static size_t skip_foreign(const struct finder *finder, const struct ml_report_site *site,
+static size_t skip_library(const struct finder *finder, const struct ml_report_site *site,
 			   size_t at)
 {
 	const struct ml_report_frame *frames = site->frames.items;
 	const char *interpreter = interpreter_of(site);
 	size_t i = at;
 
-	while (i < site->frames.count && frames[i].kind == ML_FRAME_NATIVE &&
-	       (is_foreign(&frames[i]) || is_known_wrapper(finder, &frames[i]) ||
-		(interpreter && !strcmp(frames[i].module, interpreter))))
+	while (i < site->frames.count && is_passed_over(finder, &frames[i], interpreter))
 		i++;
 	if (i < site->frames.count && is_telling(&frames[i]))
 		return i;
@@ -420,6 +358,36 @@ static size_t skip_foreign(const struct finder *finder, const struct ml_report_s
 		if (is_telling(&frames[i]) && !is_known_wrapper(finder, &frames[i]))
 			return i;
 	return at;
+}
+
+/* From @at, a function without a name, to the next name in the same module or in a language that
+ * has lines. */
+static size_t skip_nameless(const struct ml_report_site *site, size_t at)
+{
+	const struct ml_report_frame *frames = site->frames.items;
+	const char *interpreter = interpreter_of(site);
+
+	for (size_t i = at; i < site->frames.count; i++) {
+		bool is_same = !strcmp(frames[i].module, frames[at].module) &&
+			       (!interpreter || strcmp(frames[i].module, interpreter) != 0);
+
+		if (is_telling(&frames[i]) &&
+		    (is_same || frames[i].file || frames[i].kind != ML_FRAME_NATIVE) &&
+		    !ml_foreign_is_runtime(frames[i].module))
+			return i;
+	}
+	return at;
+}
+
+/* Out of the JDK, where a Java program's own method is what made it allocate. */
+static size_t skip_jdk(const struct ml_report_site *site, size_t at)
+{
+	const struct ml_report_frame *frames = site->frames.items;
+	size_t i = at;
+
+	while (i < site->frames.count && ml_foreign_is_jdk(&frames[i]))
+		i++;
+	return i < site->frames.count && frames[i].kind == ML_FRAME_JAVA ? i : at;
 }
 
 static size_t first_outside(const struct finder *finder, const struct ml_report_site *site)
@@ -453,11 +421,14 @@ static size_t owner_of(const struct finder *finder, const struct ml_report_site 
 	size_t at = first_outside(finder, site);
 
 	while (at + 1 < site->frames.count && is_shared(finder, &site->frames.items[at]) &&
-	       !is_runtime(site->frames.items[at + 1].module))
+	       !ml_foreign_is_runtime(site->frames.items[at + 1].module))
 		at++;
-	if (at < site->frames.count && is_foreign(&site->frames.items[at]))
-		at = skip_foreign(finder, site, at);
+	at = skip_jdk(site, at);
+	if (at < site->frames.count && ml_foreign_is_library(&site->frames.items[at]))
+		at = skip_library(finder, site, at);
 	at = skip_interpreter(site, at);
+	if (at < site->frames.count && !site->frames.items[at].symbol)
+		at = skip_nameless(site, at);
 	/* Nothing but wrappers: the innermost is as good as any. */
 	return at < site->frames.count ? at + 1 : 1;
 }

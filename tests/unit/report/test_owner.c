@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -322,6 +323,79 @@ static void test_library_below_python(void **state)
 	ml_report_deinit(&report);
 }
 
+/* Functions without names: the next name in the same module, or in the language above. */
+static void test_nameless_functions(void **state)
+{
+	struct ml_report report = {0};
+	struct ml_report_site *site = add_site(&report);
+
+	add_frame(site, NULL, 0x1000, 0x20, "_json.so");
+	add_frame(site, "cfunction_call", 0x2000, 0x420, "python3.11");
+	add_frame(site, "JSONEncoder.encode", 0, 0, "python");
+	site->frames.items[2].kind = ML_FRAME_PYTHON;
+	add_frame(site, "_PyEval_EvalFrameDefault", 0x3000, 0x420, "python3.11");
+	site->frames.items[3].is_interpreter = true;
+	site = add_site(&report);
+	add_frame(site, NULL, 0x1000, 0x20, "dom.so");
+	add_frame(site, "execute_ex", 0x2000, 0x420, "php");
+	site = add_site(&report);
+	add_frame(site, NULL, 0x1000, 0x20, "server");
+	add_frame(site, "handle_exported", 0x2000, 0x420, "server");
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "JSONEncoder.encode");
+	assert_null(owner_name(&report, 1));
+	assert_string_equal(owner_name(&report, 2), "handle_exported");
+	ml_report_deinit(&report);
+}
+
+static void test_java(void **state)
+{
+	struct ml_report report = {0};
+	struct ml_report_site *site;
+
+	for (size_t i = 0; i < 2; i++) {
+		site = add_site(&report);
+		add_frame(site, i ? "Java_app_Codec_open" : "Unsafe_AllocateMemory0", 0x1000, 0x420,
+			  i ? "libcodec.so" : "libjvm.so");
+		add_frame(site, "java.nio.ByteBuffer.allocateDirect", 0, 0, "java");
+		site->frames.items[1].kind = ML_FRAME_JAVA;
+		add_frame(site, "app.Server.serve", 0, 0, "java");
+		site->frames.items[2].kind = ML_FRAME_JAVA;
+	}
+	/* The compiler's threads run no Java. */
+	site = add_site(&report);
+	add_frame(site, "Compilation::install_code(int)", 0x1000, 0x420, "libjvm.so");
+	add_frame(site, "start_thread", 0x2000, 0x420, "libc.so.6");
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "app.Server.serve");
+	assert_string_equal(owner_name(&report, 1), "Java_app_Codec_open");
+	assert_string_equal(owner_name(&report, 2), "Compilation::install_code(int)");
+	ml_report_deinit(&report);
+}
+
+/* What calls C.CString(), and C code that allocates by itself. */
+static void test_go(void **state)
+{
+	struct ml_report report = {0};
+	struct ml_report_site *site;
+
+	for (size_t i = 0; i < 2; i++) {
+		site = add_site(&report);
+		if (i)
+			add_frame(site, "make_session", 0x1000, 0x420, "server");
+		add_frame(site, "_cgo_26baeecbe1df_Cfunc__Cmalloc", 0x2000, 0x420, "server");
+		add_frame(site, "runtime.asmcgocall.abi0", 0x3000, 0x420, "server");
+		add_frame(site, "runtime.cgocall", 0x4000, 0x420, "server");
+		add_frame(site, "main._cgo_cmalloc.abi0", 0x5000, 0x420, "server");
+		add_frame(site, "main._Cfunc_CString", 0x6000, 0x420, "server");
+		add_frame(site, "main.handle", 0x7000, 0x420, "server");
+	}
+	ml_owners_find(&report, NULL);
+	assert_string_equal(owner_name(&report, 0), "main.handle");
+	assert_string_equal(owner_name(&report, 1), "make_session");
+	ml_report_deinit(&report);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +409,9 @@ int main(void)
 		cmocka_unit_test(test_libraries_of_the_system),
 		cmocka_unit_test(test_libraries_below_a_stripped_program),
 		cmocka_unit_test(test_library_below_python),
+		cmocka_unit_test(test_nameless_functions),
+		cmocka_unit_test(test_java),
+		cmocka_unit_test(test_go),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
