@@ -20,7 +20,7 @@ bench="gcc g++ python3 bpftrace heaptrack valgrind liblsan0 libjemalloc2 libgoog
 redis-server redis-tools"
 stacks="gdb g++ clang lld mold musl-tools libssl-dev libboost-context-dev rustc golang-go luajit pypy3
 nodejs redis-server redis-tools nginx-light postgresql"
-vm="e2fsprogs bpftool procps dash"
+vm="e2fsprogs bpftool procps findutils dash"
 
 action=${1:-install}
 [ $# -gt 0 ] && shift

@@ -43,7 +43,7 @@ make_early() {
 # The packages that hold what runs inside, with all they depend on.
 guest_packages() {
 	apt-cache depends --recurse --installed --important bash dash coreutils util-linux mount grep sed \
-		procps binutils python3 python3-pytest bpftool libbpf1 libelf1 libdw1 libzydis4.0 libzstd1 \
+		procps findutils binutils python3 python3-pytest bpftool libbpf1 libelf1 libdw1 libzydis4.0 libzstd1 \
 		libiberty-dev libstdc++6 musl libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 |
 		grep -E '^[a-z0-9]' | cut -d: -f1 | sort -u
 }
