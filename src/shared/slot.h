@@ -10,8 +10,7 @@
 #define ML_SLOT_BYTES 512
 #define ML_SLOT_ENTRY 24 /* where the stub jumps to */
 #define ML_SLOT_SELF  32 /* the slot's address */
-#define ML_SLOT_LONG  40 /* where the short way jumps to when it is none; 0: there is no short way \
-			  */
+#define ML_SLOT_LONG  40 /* where the short way goes on; 0: there is none */
 #define ML_SLOT_STUB  48
 #define ML_SLOT_SHORT 64  /* the short way is between here … */
 #define ML_SLOT_CODE  256 /* … and here, where the trampoline begins */
