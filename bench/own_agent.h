@@ -27,20 +27,29 @@ struct slot {
 	uint8_t *brief; /* its short way */
 };
 
-struct slot bench_malloc_slot, bench_free_slot;
+struct slot bench_malloc_slot, bench_calloc_slot, bench_realloc_slot, bench_free_slot;
 void *bench_next; /* what the allocator gives out */
+/* What stands behind calloc and realloc. */
+void *(*bench_zero)(size_t count, size_t size), *(*bench_resize)(void *address, size_t size);
 void *bench_malloc(size_t size);
+void *bench_calloc(size_t count, size_t size);
+void *bench_realloc(void *address, size_t size);
 void bench_free(void *address);
 void bench_outermost(uint32_t rounds, void (*run)(uint32_t rounds));
 extern char bench_malloc_code[], bench_free_code[], bench_malloc_stub[], bench_free_stub[];
+extern char bench_calloc_code[], bench_realloc_code[];
 
 __asm__(".pushsection .text\n"
 	"bench_malloc: jmp *bench_malloc_slot+16(%rip)\n"
 	"bench_free: jmp *bench_free_slot+16(%rip)\n"
+	"bench_calloc: jmp *bench_calloc_slot+16(%rip)\n"
+	"bench_realloc: jmp *bench_realloc_slot+16(%rip)\n"
 	"bench_malloc_stub: push bench_malloc_slot(%rip); jmp *bench_malloc_slot+8(%rip)\n"
 	"bench_free_stub: push bench_free_slot(%rip); jmp *bench_free_slot+8(%rip)\n"
 	"bench_malloc_code: mov bench_next(%rip), %rax; ret\n"
 	"bench_free_code: ret\n"
+	"bench_calloc_code: jmp *bench_zero(%rip)\n"
+	"bench_realloc_code: jmp *bench_resize(%rip)\n"
 	/* Stacks end here, in whatever libc this runs. */
 	"bench_outermost: .cfi_startproc; .cfi_undefined rip\n"
 	"sub $8, %rsp; call *%rsi; add $8, %rsp; ret; .cfi_endproc\n"
@@ -84,6 +93,9 @@ static void patch(bool is_patched)
 	bench_free_slot.called = !is_patched ? bench_free_code
 				 : is_brief  ? (char *)bench_free_slot.brief
 					     : bench_free_stub;
+	bench_calloc_slot.called = is_patched ? (char *)bench_calloc_slot.brief : bench_calloc_code;
+	bench_realloc_slot.called =
+		is_patched ? (char *)bench_realloc_slot.brief : bench_realloc_code;
 }
 
 static void configure(uint64_t sample_bytes)
@@ -130,6 +142,8 @@ static void write_slot(struct slot *out, uint8_t *slot, uint32_t role, const cha
 			     .brief = slot + ML_SLOT_CODE - (brief->end - brief->start)};
 }
 
+#define SLOTS 4
+
 static void load(void)
 {
 	size_t size, slots, room, bytes = sizeof(*memory) + LINES * sizeof(struct ml_agent_line);
@@ -138,7 +152,7 @@ static void load(void)
 	uint8_t *base, *code;
 
 	slots = (size + ML_SLOT_BYTES - 1) & ~(size_t)(ML_SLOT_BYTES - 1);
-	room = ML_AGENT_IMAGE_CODE + ((slots + 2 * ML_SLOT_BYTES + 4095) & ~(size_t)4095);
+	room = ML_AGENT_IMAGE_CODE + ((slots + SLOTS * ML_SLOT_BYTES + 4095) & ~(size_t)4095);
 	base = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -151,11 +165,15 @@ static void load(void)
 	for (size_t i = 0; i < ML_AGENT_SIEVE; i++)
 		data->sieve[i] = ML_AGENT_SIEVE_ALL;
 	/* The slots count as code of the agent's. */
-	agent_code = (struct ml_agent_range){(uint64_t)code, slots + 2 * ML_SLOT_BYTES};
+	agent_code = (struct ml_agent_range){(uint64_t)code, slots + SLOTS * ML_SLOT_BYTES};
 	write_slot(&bench_malloc_slot, code + slots, ML_ROLE_MALLOC, bench_malloc_code,
 		   image->malloc, &image->malloc_short);
 	write_slot(&bench_free_slot, code + slots + ML_SLOT_BYTES, ML_ROLE_FREE, bench_free_code,
 		   image->free, &image->free_short);
+	write_slot(&bench_calloc_slot, code + slots + 2 * ML_SLOT_BYTES, ML_ROLE_CALLOC,
+		   bench_calloc_code, image->entry, &image->calloc_short);
+	write_slot(&bench_realloc_slot, code + slots + 3 * ML_SLOT_BYTES, ML_ROLE_REALLOC,
+		   bench_realloc_code, image->entry, &image->realloc_short);
 	if (mprotect(code, room - ML_AGENT_IMAGE_CODE, PROT_READ | PROT_EXEC))
 		die("mprotect");
 }

@@ -130,6 +130,21 @@ static inline bool is_nested(struct ml_agent_memory *memory, struct ml_agent_thr
 	return UNLIKELY(outer != NULL) && is_nested_in(memory, thread, call, outer);
 }
 
+/* True when @call is made by one that was let pass since it was not kept (entry.S): malloc by a
+ * jump, any from the allocator's code while that one's return address still stands where it stood.
+ */
+static bool is_passing(const struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+		       const struct call *call)
+{
+	uint64_t here = (uint64_t)&call->return_address, sp = thread->passing_sp;
+
+	if (here == sp)
+		return call->role == ML_ROLE_MALLOC && call->return_address == thread->passing_ip;
+	return here < sp && is_readable(thread, here, sp) &&
+	       *(const uint64_t *)sp == thread->passing_ip &&
+	       (memory->is_static || is_allocator_code(memory, call->return_address));
+}
+
 /* ---- calls --------------------------------------------------------------------------------------
  */
 
@@ -252,7 +267,6 @@ static void begin_call(struct ml_agent_memory *memory, struct call *call,
 		       struct ml_agent_thread *thread, uint32_t role)
 {
 	call->thread = thread;
-	call->role = role;
 	call->old.address = 0;
 	call->is_substituted = 0;
 	if (call->descriptor->substitute)
@@ -280,6 +294,7 @@ uint32_t ml_agent_before(struct call *call)
 
 	call->target = descriptor->trampoline;
 	call->descriptor = descriptor;
+	call->role = role;
 	if (!memory || LOAD(memory->header.mode) != ML_AGENT_ON)
 		return 0;
 	if (role == ML_ROLE_FREE) {
@@ -301,6 +316,8 @@ uint32_t ml_agent_before(struct call *call)
 	call->kept = role_maps(role) || (is_inner && !memory->config.sample_bytes)
 			     ? KEPT_NOT
 			     : sample(memory, thread, call->size);
+	if (call->kept == KEPT_AS_SAMPLE && is_passing(memory, thread, call))
+		call->kept = KEPT_NOT;
 	if (is_inner || (role_maps(role) && is_allocator_code(memory, call->return_address)) ||
 	    (role == ML_ROLE_MALLOC && !call->kept))
 		return 0;

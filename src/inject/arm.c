@@ -58,14 +58,27 @@ static struct ways ways_of(const struct ml_site *site)
 {
 	size_t size;
 	const struct ml_agent_image_header *image = ml_agent_image(&size);
-	const struct ml_injection_function *function = site->function;
+	struct ways ways = {.entry = image->entry};
 
-	if (function->role == ML_ROLE_FREE)
-		return (struct ways){image->free, site->is_by_imports ? NULL : &image->free_short};
-	if (function->role == ML_ROLE_MALLOC && !function->throws)
-		return (struct ways){image->malloc,
-				     site->is_by_imports ? NULL : &image->malloc_short};
-	return (struct ways){image->entry, NULL};
+	switch (site->function->role) {
+	case ML_ROLE_FREE:
+		ways = (struct ways){image->free, &image->free_short};
+		break;
+	case ML_ROLE_MALLOC:
+		ways.brief = &image->malloc_short;
+		if (!site->function->throws)
+			ways.entry = image->malloc;
+		break;
+	case ML_ROLE_CALLOC:
+		ways.brief = &image->calloc_short;
+		break;
+	case ML_ROLE_REALLOC:
+		ways.brief = &image->realloc_short;
+		break;
+	}
+	if (site->is_by_imports)
+		ways.brief = NULL;
+	return ways;
 }
 
 /* Where the patch leads to: where calls are sampled by bytes, to the short way at once. */

@@ -381,10 +381,14 @@ struct ml_agent_thread {
 	uint64_t pointer; /**< its thread pointer (fs base); 0: unused */
 	uint64_t call;    /**< address of its call in progress, 0 = none */
 	uint64_t events;
-	uint64_t untracked_frees;
-	uint64_t walker; /**< sp of a walk in progress, 0 = none */
 	/** --sample-bytes: all calls of less bytes in all are not kept; 0: not known */
 	uint64_t byte_budget;
+	/** Where the last call stood that was let pass and may call malloc, and its return address.
+	 */
+	uint64_t passing_sp;
+	uint64_t passing_ip;
+	uint64_t walker; /**< sp of a walk in progress, 0 = none */
+	uint64_t untracked_frees;
 	struct ml_agent_range stack; /**< memory known to be readable around its sp */
 	uint32_t tid;
 	uint32_t tid_number; /**< its index in tids */
@@ -404,7 +408,7 @@ struct ml_agent_thread {
 	uint32_t own_key;      /**< its place in threads, + 1 */
 	uint32_t python_pages; /**< like trace_pages, for those with Python functions */
 	uint32_t tid_bits;     /**< tid_number as it is in a block's size */
-} __attribute__((aligned(64)));
+} __attribute__((aligned(256)));
 
 struct ml_agent_header {
 	uint64_t magic;
@@ -504,7 +508,7 @@ _Static_assert(ML_AGENT_SIEVE * 32 * ML_AGENT_SIEVE_COUNTS == ML_AGENT_FILTER, "
 _Static_assert(sizeof(struct ml_agent_line) == 64, "a cache line");
 _Static_assert(ML_AGENT_PRIOR == 1u << (64 - 42), "what ml_agent_prior_first() gives");
 _Static_assert(sizeof(struct ml_agent_trace) == 64, "a cache line");
-_Static_assert(sizeof(struct ml_agent_thread) == 128, "two cache lines");
+_Static_assert(sizeof(struct ml_agent_thread) == 256, "whole cache lines");
 _Static_assert(sizeof(struct ml_agent_header) <= 8192, "the header is copied whole");
 _Static_assert(ML_AGENT_KEY_STACKS << ML_AGENT_KEY_STACK == ML_AGENT_KEY_SAMPLED,
 	       "a bit of its own");
@@ -537,7 +541,7 @@ struct ml_agent_short {
 	uint32_t begin;
 	uint32_t entered;  /**< where the slot's stub may lead to, instead of the image */
 	uint32_t start;    /**< behind room for ML_SLOT_UNDO bytes */
-	uint32_t data_end; /**< behind 64 bits that count from the data's address */
+	uint32_t data_end; /**< behind 64 bits that are to be the data's address */
 	uint32_t end;
 };
 
@@ -550,7 +554,7 @@ struct ml_agent_image_header {
 	uint32_t returned; /**< where functions return to that the agent called */
 	int32_t data;      /**< the one writable page, struct ml_agent_data */
 	uint32_t reserved;
-	struct ml_agent_short malloc_short, free_short;
+	struct ml_agent_short malloc_short, calloc_short, realloc_short, free_short;
 };
 
 #endif

@@ -97,13 +97,14 @@ def builds():
                             ("-tcmalloc", ["-ltcmalloc_minimal"])):
         commands["throwing" + suffix] = ["g++", "-std=c++17", "-O2", "-fno-builtin", "-w",
                                          source("throwing.cc")] + library
-    allocators = source("allocators.c")
-    commands["allocators-static"] = GLIBC + ["-static", allocators]
-    commands["allocators-musl"] = MUSL + [allocators]
-    commands["allocators-musl-static"] = MUSL + ["-static", allocators]
-    commands["allocators-jemalloc"] = GLIBC + [allocators, "-ljemalloc"]
-    commands["allocators-tcmalloc"] = GLIBC + ["-fno-builtin", allocators, "-ltcmalloc_minimal"]
-    commands["allocators-mimalloc"] = GLIBC + [allocators, "-lmimalloc"]
+    for name in ("allocators", "resized"):
+        file = source(name + ".c")
+        commands[name + "-static"] = GLIBC + ["-static", file]
+        commands[name + "-musl"] = MUSL + [file]
+        commands[name + "-musl-static"] = MUSL + ["-static", file]
+        commands[name + "-jemalloc"] = GLIBC + [file, "-ljemalloc"]
+        commands[name + "-tcmalloc"] = GLIBC + ["-fno-builtin", file, "-ltcmalloc_minimal"]
+        commands[name + "-mimalloc"] = GLIBC + [file, "-lmimalloc"]
     commands["without"] = ["gcc", "-std=gnu11", "-O2", source("without.c")]
     commands["app"] = ["gcc", "-g", "-O0", "-pthread",
                        os.path.join(helpers.ROOT, "examples", "app.c")]

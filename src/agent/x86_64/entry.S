@@ -98,23 +98,22 @@
 	je	beat
 .endm
 
-/* Sampling by bytes. Carry: there may be a block at rdi that was kept. bit, which may be the sieve's
- * register, becomes the number of its bit in the word. */
-.macro sift sieve, word, word32, bit
+/* Sampling by bytes. Carry: there may be a block at rdi that was kept. bit, which may be the register
+ * of the data, becomes the number of its bit in the word. */
+.macro sift data, word, word32, bit
 	imul	$SIEVE_HASH, %edi, \word32
 	shr	$SIEVE_WORD_SHIFT, \word32
-	mov	(\sieve, \word, 8), \word32
+	mov	DATA_SIEVE(\data, \word, 8), \word32
 	imul	$SIEVE_BIT_HASH, %edi, \bit
 	shr	$SIEVE_BIT_SHIFT, \bit
 	bt	\bit, \word32
 .endm
 
-/* Counts a call of size rdi that is not kept; one that may be counts as none yet. malloc(0) uses up
- * one byte. */
-.macro use_budget thread, left, may_be_kept
+/* Counts a call that is not kept; one that may be counts as none yet. malloc(0) uses up one byte. */
+.macro use_budget thread, size, left, may_be_kept
 	mov	THREAD_BUDGET + \thread, \left
-	cmp	$1, %rdi
-	sbb	%rdi, \left
+	cmp	$1, \size
+	sbb	\size, \left
 	jbe	\may_be_kept
 	mov	\left, THREAD_BUDGET + \thread
 	incq	THREAD_EVENTS + \thread
@@ -150,7 +149,7 @@ image_header:
 	.long ml_agent_returned - image_header
 	.long ml_agent_data - image_header
 	.long 0
-	.irp way, malloc, free
+	.irp way, malloc, calloc, realloc, free
 	.irp part, begin, entered, start, data_end, end
 	.long short_\way\()_\part - image_header
 	.endr
@@ -212,7 +211,7 @@ free_unremembered:
 free_sampled:
 	cmpq	$0, MEMORY_ALWAYS(%rax)
 	je	long_way
-	lea	(ml_agent_data + DATA_SIEVE)(%rip), %rdx
+	lea	ml_agent_data(%rip), %rdx
 	sift	%rdx, %rcx, %ecx, %edx
 	jnc	pass
 	imul	$SIEVE_HASH, %edi, %ecx
@@ -288,7 +287,7 @@ ml_agent_malloc:
 	/* By bytes: as long as no sampling point is reached. */
 malloc_sampled:
 	find_thread
-	use_budget 0(%rdx), %rcx, long_way
+	use_budget 0(%rdx), %rdi, %rcx, long_way
 	jmp	pass
 
 /* ---- where few calls are kept -------------------------------------------------------------------
@@ -296,11 +295,31 @@ malloc_sampled:
  * Copied into slots, where a call that is not kept meets no other page of code and no indirect
  * jump. What it finds in a forked child lets it pass; what it cannot tell is for the image.
  */
-.macro short_way name
-	.p2align 4
-short_\name\()_begin:
+.macro keep_two
+	mov	%rax, -16(%rsp)
+	mov	%rcx, -24(%rsp)
+.endm
+
+.macro load_two
 	mov	-16(%rsp), %rax
 	mov	-24(%rsp), %rcx
+.endm
+
+.macro keep_three
+	keep_registers
+.endm
+
+.macro load_three
+	load_two
+	mov	-32(%rsp), %rdx
+.endm
+
+/* registers: two (rax and rcx) or three (rdx, too). data: where the data is, which whoever copies it
+ * fills in. */
+.macro short_way name, registers, data
+	.p2align 4
+short_\name\()_begin:
+	load_\registers
 	push	(short_\name\()_end - ML_SLOT_CODE + ML_SLOT_SELF)(%rip)
 	jmp	*(short_\name\()_end - ML_SLOT_CODE + ML_SLOT_LONG)(%rip)
 short_\name\()_entered:
@@ -308,33 +327,20 @@ short_\name\()_entered:
 	jmp	short_\name\()_start
 	.fill	ML_SLOT_UNDO, 1, 0xcc
 short_\name\()_start:
-	mov	%rax, -16(%rsp)
-	mov	%rcx, -24(%rsp)
-.endm
-
-.macro short_way_ends name
-	mov	-16(%rsp), %rax
-	mov	-24(%rsp), %rcx
-short_\name\()_end:
-.endm
-
-/* The constant is told to whoever copies it. */
-.macro load_data name, offset, register
-	movabs	$\offset, \register
+	keep_\registers
+	movabs	$0, \data
 short_\name\()_data_end:
 .endm
 
-	short_way free
-	load_data free, DATA_SIEVE, %rcx
-	sift	%rcx, %rax, %eax, %ecx
-	jc	short_free_begin
-	short_way_ends free
+.macro short_way_ends name, registers
+	load_\registers
+short_\name\()_end:
+.endm
 
-	short_way malloc
-	load_data malloc, 0, %rax
-	mov	(%rax), %rax
+/* rax: the memory, then the thread's place as far as it is from the first one. Takes rcx. */
+.macro find_thread_shortly name
 	test	%rax, %rax
-	je	1f
+	je	1f		/* a forked child */
 	mov	%fs:0, %rcx
 	imul	$THREAD_HASH, %ecx, %ecx
 	shr	$THREAD_HASH_SHIFT, %ecx
@@ -342,9 +348,48 @@ short_\name\()_data_end:
 	add	%rcx, %rax
 	mov	%fs:0, %rcx
 	cmp	%rcx, MEMORY_THREADS(%rax)
-	jne	short_malloc_begin
-	use_budget MEMORY_THREADS(%rax), %rcx, short_malloc_begin
-1:	short_way_ends malloc
+	jne	short_\name\()_begin
+.endm
+
+/* The function may call malloc: is_passing(). */
+.macro note_passing
+	mov	(%rsp), %rcx
+	mov	%rsp, (MEMORY_THREADS + THREAD_PASSING_SP)(%rax)
+	mov	%rcx, (MEMORY_THREADS + THREAD_PASSING_IP)(%rax)
+.endm
+
+	short_way free, two, %rcx
+	sift	%rcx, %rax, %eax, %ecx
+	jc	short_free_begin
+	short_way_ends free, two
+
+	short_way malloc, two, %rax
+	mov	(%rax), %rax
+	find_thread_shortly malloc
+	use_budget MEMORY_THREADS(%rax), %rdi, %rcx, short_malloc_begin
+1:	short_way_ends malloc, two
+
+	short_way calloc, three, %rax
+	mov	(%rax), %rax
+	mov	%rdi, %rdx
+	imul	%rsi, %rdx
+	jo	short_calloc_begin
+	find_thread_shortly calloc
+	use_budget MEMORY_THREADS(%rax), %rdx, %rcx, short_calloc_begin
+	note_passing
+1:	short_way_ends calloc, three
+
+	/* Without a block it may be a jump to malloc. */
+	short_way realloc, three, %rdx
+	test	%rdi, %rdi
+	je	short_realloc_begin
+	sift	%rdx, %rax, %eax, %ecx
+	jc	short_realloc_begin
+	mov	(%rdx), %rax
+	find_thread_shortly realloc
+	use_budget MEMORY_THREADS(%rax), %rsi, %rcx, short_realloc_begin
+	note_passing
+1:	short_way_ends realloc, three
 
 /* ---- the long way -------------------------------------------------------------------------------
  */

@@ -34,15 +34,17 @@
 
 #define THREAD_CALL        8
 #define THREAD_EVENTS      16
-#define THREAD_WALKER      32
-#define THREAD_BUDGET      40
-#define THREAD_STACK_START 48
-#define THREAD_STACK_SIZE  56
-#define THREAD_TID         64
-#define THREAD_TID_OFFSET  72
-#define THREAD_MEMO        104
-#define THREAD_TID_BITS    124
-#define THREAD_SHIFT       7
+#define THREAD_BUDGET      24
+#define THREAD_PASSING_SP  32
+#define THREAD_PASSING_IP  40
+#define THREAD_WALKER      48
+#define THREAD_STACK_START 64
+#define THREAD_STACK_SIZE  72
+#define THREAD_TID         80
+#define THREAD_TID_OFFSET  88
+#define THREAD_MEMO        120
+#define THREAD_TID_BITS    140
+#define THREAD_SHIFT       8
 #define THREAD_HASH        0x9e3779b1
 #define THREAD_HASH_SHIFT  20
 #define HEARTBEAT_MASK     16383

@@ -29,6 +29,8 @@ RELIED_ON(ml_agent_thread, call, THREAD_CALL);
 RELIED_ON(ml_agent_thread, events, THREAD_EVENTS);
 RELIED_ON(ml_agent_thread, walker, THREAD_WALKER);
 RELIED_ON(ml_agent_thread, byte_budget, THREAD_BUDGET);
+RELIED_ON(ml_agent_thread, passing_sp, THREAD_PASSING_SP);
+RELIED_ON(ml_agent_thread, passing_ip, THREAD_PASSING_IP);
 RELIED_ON(ml_agent_thread, stack.start, THREAD_STACK_START);
 RELIED_ON(ml_agent_thread, stack.size, THREAD_STACK_SIZE);
 RELIED_ON(ml_agent_thread, tid, THREAD_TID);

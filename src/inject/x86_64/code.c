@@ -31,13 +31,10 @@ void ml_machine_write_short(uint8_t slot[ML_SLOT_BYTES], const void *image,
 			    const struct ml_prologue_first *first)
 {
 	uint8_t *to = slot + ML_SLOT_CODE - (way->end - way->begin);
-	uint64_t constant;
 
 	assert(to >= slot + ML_SLOT_SHORT);
 	memcpy(to, (const uint8_t *)image + way->begin, way->end - way->begin);
-	memcpy(&constant, to + way->data_end - way->begin - sizeof(constant), sizeof(constant));
-	constant += data;
-	memcpy(to + way->data_end - way->begin - sizeof(constant), &constant, sizeof(constant));
+	memcpy(to + way->data_end - way->begin - sizeof(data), &data, sizeof(data));
 	memcpy(to + way->start - way->begin - first->undo_size, first->undo, first->undo_size);
 }
 

@@ -327,11 +327,49 @@ static void check_all_found(void)
 		assert_int_equal(memory->filter[i], 0);
 }
 
+static void *zero(size_t count, size_t size)
+{
+	(void)count, (void)size;
+	return bench_next;
+}
+
+static void *resize(void *block, size_t size)
+{
+	(void)block, (void)size;
+	return bench_next;
+}
+
+/* Some bytes from calloc, others of a block that realloc moves. The second argument is what the
+ * register has. */
+static void call_others(uint32_t block)
+{
+	uint64_t changed;
+
+	bench_zero = zero;
+	bench_resize = resize;
+	bench_next = address_of(block, 48);
+	assert_int_equal(entry_call((void *)bench_calloc, 2, &changed),
+			 (uint64_t)address_of(block, 48));
+	bench_next = address_of(block + 1, 48);
+	assert_int_equal(
+		entry_call((void *)bench_realloc, (uint64_t)address_of(block, 48), &changed),
+		(uint64_t)address_of(block + 1, 48));
+	bench_free(address_of(block + 1, 48));
+}
+
 static void run_sampled(uint32_t rounds)
 {
 	entry_steps = 1;
 	for (uint32_t i = 0; i < rounds; i++)
 		call_pair(500000);
+	entry_steps = 0;
+}
+
+static void run_others(uint32_t rounds)
+{
+	entry_steps = 1;
+	for (uint32_t i = 0; i < rounds; i++)
+		call_others(500000);
 	entry_steps = 0;
 }
 
@@ -342,6 +380,7 @@ static void sampled_interrupted_by(void (*what)(void))
 	interrupt = what;
 	sigaction(SIGTRAP, &action, NULL);
 	bench_outermost(16, run_sampled);
+	bench_outermost(16, run_others);
 	check_all_found();
 }
 
@@ -355,6 +394,9 @@ static void test_most_pass(void **state)
 	steps = 0;
 	bench_outermost(1, run_sampled);
 	assert_in_range(steps, 10, 50);
+	steps = 0;
+	bench_outermost(1, run_others);
+	assert_in_range(steps, 20, 120);
 	sampled_interrupted_by(keep);
 	sampled_interrupted_by(take_and_give);
 	sampled_interrupted_by(take_again);
@@ -391,6 +433,66 @@ static void test_sieve(void **state)
 		assert_false(is_in_sieve(block));
 	}
 	assert_in_range(kept, 200, 600);
+}
+
+/* As of C libraries that have only malloc: what these functions do by it is theirs. */
+static void *zero_by_malloc(size_t count, size_t size)
+{
+	return bench_malloc(count * size);
+}
+
+static void *resize_by_malloc(void *block, size_t size)
+{
+	void *moved = bench_malloc(size);
+
+	bench_free(block);
+	return moved;
+}
+
+/* How many of a thousand blocks of 32 bytes are kept. */
+static uint32_t count_kept(void *(*make)(uint32_t i))
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < 1000; i++) {
+		bench_next = address_of(1000 + i, 48);
+
+		void *block = make(i);
+
+		assert_ptr_equal(block, address_of(1000 + i, 48));
+		assert_in_range(booked_live(), 0, 1);
+		kept += booked_live();
+		bench_free(block);
+		assert_int_equal(booked_live(), 0);
+	}
+	return kept;
+}
+
+static void *make_by_calloc(uint32_t i)
+{
+	(void)i;
+	return bench_calloc(2, 16);
+}
+
+static void *make_by_realloc(uint32_t i)
+{
+	return bench_realloc(address_of(i, 48), 32);
+}
+
+/* Each has one chance of 1 - e^(-1/2), by the function or by what it calls. */
+static void test_nested_calls(void **state)
+{
+	(void)state;
+	configure(MEAN_FEW);
+	memory->is_static = 1;
+	bench_zero = zero;
+	bench_resize = resize;
+	assert_in_range(count_kept(make_by_calloc), 300, 490);
+	assert_in_range(count_kept(make_by_realloc), 300, 490);
+	bench_zero = zero_by_malloc;
+	bench_resize = resize_by_malloc;
+	assert_in_range(count_kept(make_by_calloc), 300, 490);
+	assert_in_range(count_kept(make_by_realloc), 300, 490);
 }
 
 /* Left anywhere, a thread has as far to go to its next point as before, or less by the call. */
@@ -455,6 +557,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_most_pass, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_some_are_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sieve, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nested_calls, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sampled_handlers_that_jump_out, set_up,
 						tear_down),
 	};
