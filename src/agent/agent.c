@@ -340,7 +340,7 @@ KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_me
 		return 0;
 	}
 	remember(memory, thread->memo, address, place);
-	empty_place(memory, place);
+	empty_place(memory, address, place);
 	return 1;
 }
 

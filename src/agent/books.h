@@ -26,7 +26,7 @@ _Static_assert(offsetof(struct ml_agent_memory, lines) >= RECENT_BASE &&
 	       "a place in all lines");
 
 /* One word, so that no signal handler can change half of it. entry.S looks at it, and at the key
- * that it leads to. */
+ * that it leads to; nothing counts there, so displaced blocks are not remembered. */
 static inline void remember(struct ml_agent_memory *memory, struct ml_agent_memo *memo,
 			    uint64_t address, struct place place)
 {
@@ -35,8 +35,10 @@ static inline void remember(struct ml_agent_memory *memory, struct ml_agent_memo
 
 	if (address & 15)
 		return;
-	__atomic_store_n(&memo->recent[(address >> 1 & RECENT_INDEX) / 8],
-			 number << RECENT_BITS | address >> RECENT_ADDRESS_SHIFT, __ATOMIC_RELAXED);
+	__atomic_store_n(
+		&memo->recent[(address >> 1 & RECENT_INDEX) / 8],
+		place.is_displaced ? 0 : number << RECENT_BITS | address >> RECENT_ADDRESS_SHIFT,
+		__ATOMIC_RELAXED);
 }
 
 /* Whether it is remembered where the thread last booked a block of @address, and it is not there
@@ -123,99 +125,96 @@ static inline void fill_place(struct place place, const struct block *block, uin
 	set_key(place, key_of(block));
 }
 
-static inline void empty_place(struct ml_agent_memory *memory, struct place place)
+static inline void empty_place(struct ml_agent_memory *memory, uint64_t address, struct place place)
 {
 	uint32_t size = place.line->size[place.i];
 
 	set_key(place, 0);
 	if (UNLIKELY(size & ML_AGENT_SIZE_LARGE))
 		large_free(memory, size);
+	if (UNLIKELY(place.is_displaced))
+		count_spill(memory, place.table, line_of(memory, place.table, place_key(address)),
+			    false);
 }
 
-/* Where the block of @wanted is in @table. When it is not there, *@passed tells whether blocks that
- * had no place there may be in tables behind it. */
+/* Where the block of @wanted is in @table, if it is there. */
 static bool find_in_table(struct ml_agent_memory *memory, uint32_t table, uint32_t wanted,
-			  struct place *out, bool *passed)
+			  struct place *out)
 {
 	struct ml_agent_line *line = line_of(memory, table, wanted);
+	uint32_t last = is_spilled(line) ? last_step(table) : 0;
 
-	for (uint32_t step = 0; step <= last_step(table); step++) {
+	out->table = table;
+	for (uint32_t step = 0; step <= last; step++) {
 		out->line = line_at(memory, table, line, step);
 		out->i = index_of(out->line, wanted);
+		out->is_displaced = step;
 		if (out->i != NOT_THERE)
 			return true;
-		*passed = is_spilled(out->line);
-		if (!*passed)
-			return false;
 	}
 	return false;
 }
 
-/* The table behind @table where the block that is not there may be; 0 none. Who owns a region looks
- * for places in all of its tables, in turn, the others only in those that are nobody's. */
-static inline uint32_t next_possible(struct ml_agent_memory *memory, uint64_t region,
-				     uint32_t table, bool passed)
+/* The table of @region behind @table; 0 none. */
+static inline uint32_t table_behind(struct ml_agent_memory *memory, uint64_t region, uint32_t table)
 {
-	if (!(region & ML_AGENT_CELL_CHAINED) || (!passed && !(region & ML_AGENT_CELL_MIXED)))
-		return 0;
-	return next_table(memory, table);
+	return UNLIKELY(region & ML_AGENT_CELL_CHAINED) ? next_table(memory, table) : 0;
 }
 
-/* Of the place just found in @table of @region. */
-static inline void tell_owner(uint32_t own, uint64_t region, uint32_t table, struct place *place)
+/* Of the place just found in a table of @region. */
+static inline void tell_owner(uint32_t own, uint64_t region, struct place *place)
 {
-	bool is_owned = table & ML_AGENT_TABLE_OWNED;
+	bool is_owned = place->table & ML_AGENT_TABLE_OWNED;
 
 	place->is_own = is_owned && own && (uint16_t)(region >> ML_AGENT_CELL_OWNER) == own;
 	place->is_others = is_owned && !place->is_own;
 }
 
-/* A free place for @wanted in @table, now taken. */
+/* A free place for @wanted in @table, now taken. Near where it should be it is counted, before
+ * anybody can look for it. */
 static bool take_in_table(struct ml_agent_memory *memory, uint32_t table, uint32_t wanted,
 			  struct place *out)
 {
 	struct ml_agent_line *line = line_of(memory, table, wanted);
-	uint32_t step = 0;
 
-	out->is_own = table & ML_AGENT_TABLE_OWNED;
-	out->is_others = false;
-	while (step <= last_step(table)) {
+	*out = (struct place){.table = table, .is_own = table & ML_AGENT_TABLE_OWNED};
+	for (uint32_t step = 0; step <= last_step(table); step++) {
 		out->line = line_at(memory, table, line, step);
-		out->i = free_index(out->line);
-		if (out->i == NOT_THERE) {
-			if (!is_spilled(out->line))
-				__atomic_fetch_or(&out->line->more, ML_AGENT_LINE_SPILLED,
-						  __ATOMIC_RELEASE);
-			step++;
-		} else if (out->is_own || claim_place(*out)) {
+		out->is_displaced = step;
+		while ((out->i = free_index(out->line)) != NOT_THERE) {
+			if (!out->is_own && !claim_place(*out))
+				continue;
+			if (step)
+				count_spill(memory, table, line, true);
 			return true;
 		}
 	}
 	return false;
 }
 
-/* A place for @block in a table behind the last one, @last, that is made for it. */
-RARE static bool place_behind(struct ml_agent_memory *memory, uint64_t *cell, uint32_t last,
-			      const struct block *block, uint32_t own, struct place *out)
+/* A place for @block in another table of the region at @cell, that is made for it: before the
+ * others, where those are much too small, so that it is found first. */
+RARE static bool place_elsewhere(struct ml_agent_memory *memory, uint64_t *cell,
+				 const struct block *block, uint32_t own, struct place *out)
 {
-	uint64_t region = LOAD(*cell), flags = ML_AGENT_CELL_CHAINED;
-	uint32_t owner = (uint16_t)(region >> ML_AGENT_CELL_OWNER), table, lines = 0;
-	bool is_own = own && owner == own;
+	uint64_t region = LOAD(*cell);
+	uint32_t owner = (uint16_t)(region >> ML_AGENT_CELL_OWNER), table;
+	bool is_own = own && owner == own, is_strange = owner && !is_own;
 
-	for (table = (uint32_t)region; table; table = next_table(memory, table))
-		lines += 1u << ML_AGENT_TABLE_LOG2(table);
-	if (!is_own && owner) {
-		flags |= ML_AGENT_CELL_MIXED;
+	if (is_strange)
 		ADD(memory->shared_count, 1);
-	}
-	/* Before there is anything behind it. */
-	__atomic_fetch_or(cell, flags, __ATOMIC_ACQ_REL);
 	do {
-		if (!table_append(memory, last, block->size, lines, is_own))
+		uint32_t first = (uint32_t)LOAD(*cell);
+		uint32_t more = more_lines(memory, first);
+
+		table = table_new(memory, block->size, more, is_own);
+		if (!table)
 			return false;
-		last = next_table(memory, last);
-	} while ((!is_own && last & ML_AGENT_TABLE_OWNED) ||
-		 !take_in_table(memory, last, place_key(block->address), out));
+		if (!is_strange && ML_AGENT_TABLE_LOG2(table) >= ML_AGENT_TABLE_LOG2(first))
+			table_prepend(memory, cell, table);
+		else
+			table_append(memory, cell, table, is_strange ? ML_AGENT_CELL_MIXED : 0);
+	} while (!take_in_table(memory, table, place_key(block->address), out));
 	return true;
 }
 
@@ -227,8 +226,8 @@ __attribute__((noinline)) static bool place_new(struct ml_agent_memory *memory, 
 						struct place *out)
 {
 	uint64_t *cell = cell_of(memory, block->address, true), region;
-	uint32_t wanted = place_key(block->address), table, last = 0;
-	bool is_own, is_taken = false, may_be_there, passed;
+	uint32_t wanted = place_key(block->address), table;
+	bool is_own, is_taken = false, may_be_there;
 
 	if (!cell)
 		return false;
@@ -237,46 +236,48 @@ __attribute__((noinline)) static bool place_new(struct ml_agent_memory *memory, 
 			return false;
 	is_own = own && (uint16_t)(region >> ML_AGENT_CELL_OWNER) == own;
 	may_be_there = !(is_known_gone && is_own && !(region & ML_AGENT_CELL_MIXED));
-	for (table = (uint32_t)region; table && !(is_taken && !may_be_there);
-	     table = next_table(memory, table)) {
+	for (table = (uint32_t)region; table && (!is_taken || may_be_there);
+	     table = table_behind(memory, region, table)) {
 		struct place old;
 
-		if (may_be_there && find_in_table(memory, table, wanted, &old, &passed)) {
-			empty_place(memory, old);
+		if (may_be_there && find_in_table(memory, table, wanted, &old)) {
+			empty_place(memory, block->address, old);
 			may_be_there = false;
-		} else if (may_be_there) {
-			may_be_there = next_possible(memory, region, table, passed);
 		}
 		if (!is_taken && (is_own || !(table & ML_AGENT_TABLE_OWNED)))
 			is_taken = take_in_table(memory, table, wanted, out);
-		last = table;
 	}
-	return is_taken || place_behind(memory, cell, last, block, own, out);
+	return is_taken || place_elsewhere(memory, cell, block, own, out);
 }
 
-/* A free place near its line, when the region is the thread's own. */
+/* Whether the block of @wanted is in no table of @region, as is seen at once. */
+static inline bool is_nowhere(struct ml_agent_memory *memory, uint64_t region, uint32_t wanted)
+{
+	for (uint32_t table = (uint32_t)region; table;
+	     table = table_behind(memory, region, table)) {
+		const struct ml_agent_line *line = line_of(memory, table, wanted);
+
+		if (is_spilled(line) || index_of(line, wanted) != NOT_THERE)
+			return false;
+	}
+	return true;
+}
+
+/* A free place in the first line where it may be, when the region is the thread's own and the block
+ * is known to be nowhere else. */
 static inline bool place_at_once(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
 				 bool is_known_gone, struct place *out)
 {
 	const uint64_t *cell = cell_of(memory, address, false);
 	uint64_t region = cell ? LOAD(*cell) : 0;
-	uint32_t wanted = place_key(address), table = (uint32_t)region, step = 0;
-	struct ml_agent_line *line;
+	uint32_t wanted = place_key(address), table = (uint32_t)region;
 
 	if (UNLIKELY((region & ~ML_AGENT_CELL_CHAINED) >> ML_AGENT_CELL_OWNER != own))
 		return false;
-	*out = (struct place){.line = line_of(memory, table, wanted), .is_own = true};
+	*out = (struct place){
+		.line = line_of(memory, table, wanted), .table = table, .is_own = true};
 	out->i = free_index(out->line);
-	if (is_known_gone && out->i != NOT_THERE)
-		return true;
-	for (line = out->line; UNLIKELY(is_spilled(line));) {
-		if (index_of(line, wanted) != NOT_THERE || step == last_step(table))
-			return false;
-		line = line_at(memory, table, line_of(memory, table, wanted), ++step);
-		if (out->i == NOT_THERE)
-			*out = (struct place){line, free_index(line), true, false};
-	}
-	return index_of(line, wanted) == NOT_THERE && out->i != NOT_THERE;
+	return out->i != NOT_THERE && (is_known_gone || is_nowhere(memory, region, wanted));
 }
 
 /* Apart, for it needs more registers than most places do. */
@@ -330,11 +331,10 @@ KEEPS_REGISTERS __attribute__((noinline)) static bool find_in_region(struct ml_a
 								     struct place *out)
 {
 	uint32_t table = (uint32_t)region;
-	bool passed;
 
-	while (table && !find_in_table(memory, table, wanted, out, &passed))
-		table = next_possible(memory, region, table, passed);
-	tell_owner(own, region, table, out);
+	while (table && !find_in_table(memory, table, wanted, out))
+		table = table_behind(memory, region, table);
+	tell_owner(own, region, out);
 	return table;
 }
 
@@ -349,7 +349,9 @@ static inline bool find_place(struct ml_agent_memory *memory, uint32_t own, uint
 		return false;
 	out->line = line_of(memory, (uint32_t)region, wanted);
 	out->i = index_of(out->line, wanted);
-	tell_owner(own, region, (uint32_t)region, out);
+	out->table = (uint32_t)region;
+	out->is_displaced = false;
+	tell_owner(own, region, out);
 	return LIKELY(out->i != NOT_THERE) || find_in_region(memory, own, region, wanted, out);
 }
 
@@ -379,7 +381,7 @@ static bool take_block(struct ml_agent_memory *memory, uint64_t address, struct 
 	}
 	if (key & ML_AGENT_KEY_SAMPLED)
 		out->stack |= ML_AGENT_STACK_SAMPLED;
-	empty_place(memory, place);
+	empty_place(memory, address, place);
 	return true;
 }
 

@@ -131,7 +131,8 @@ static inline uint64_t python_state(struct python_walk *walk, uint64_t thread_id
 
 	if (LIKELY(state && read_pointer(walk, state + walk->layout->thread_id) == thread_id))
 		return state;
-	return find_python_state(walk, thread_id);
+	state = find_python_state(walk, thread_id);
+	return can_read(walk, state + walk->layout->thread_id, 8) ? state : 0;
 }
 
 /* ---- frames -----------------------------------------------------------------------------------
@@ -141,15 +142,15 @@ static inline uint64_t python_state(struct python_walk *walk, uint64_t thread_id
  * are within their code objects: of the outer ones that is all to compare.
  */
 
-/* The newest frame of the thread; 0 when there is none. */
-static inline uint64_t newest_frame(struct python_walk *walk, uint64_t thread_id)
+/* The newest frame of the thread; 0 when there is none. *@in is what its state says of it. */
+static inline uint64_t newest_frame(struct python_walk *walk, uint64_t thread_id, uint64_t *in)
 {
 	uint64_t state = python_state(walk, thread_id);
-	uint64_t frame = state ? read_pointer(walk, state + walk->layout->frames) : 0;
 
-	if (frame && walk->layout->has_cframe)
-		frame = read_pointer(walk, frame + walk->layout->cframe_frame);
-	return frame;
+	*in = state ? read_pointer(walk, state + walk->layout->frames) : 0;
+	if (*in && walk->layout->has_cframe)
+		return read_pointer(walk, *in + walk->layout->cframe_frame);
+	return *in;
 }
 
 static inline uint64_t stir_frame(uint64_t hash, uint64_t code, uint64_t instruction)
@@ -170,8 +171,8 @@ static inline bool read_frame(const struct ml_python_layout *layout, uint64_t fr
 	return !is_marked || layout->mark_is_function;
 }
 
-/* Goes through all frames from @frame on; their hash but for that of the first one. */
-__attribute__((noinline)) static uint64_t walk_python(struct python_walk *walk, uint64_t frame)
+/* Goes through all frames from @frame on. */
+static void walk_python(struct python_walk *walk, uint64_t frame)
 {
 	const struct ml_python_layout *layout = walk->layout;
 	struct ml_agent_python *python = walk->python;
@@ -195,17 +196,15 @@ __attribute__((noinline)) static uint64_t walk_python(struct python_walk *walk, 
 	python->seen_count = functions ? n : 0;
 	python->seen_age = walk->age;
 	python->outer_hash = hash;
-	return hash;
 }
 
-/* Whether the thread is in @frame again and the frames before it are as they were. */
-static inline bool is_seen(const struct python_walk *walk, uint64_t frame)
+/* Whether the frames behind @frame, which is the newest again, are as they were. */
+static inline bool are_outer_seen(const struct python_walk *walk, uint64_t frame)
 {
 	const struct ml_agent_python *python = walk->python;
 	uint32_t at_previous = walk->layout->previous, at_instruction = walk->layout->instruction;
 
-	if (python->seen[0].frame != frame || python->seen_age != walk->age ||
-	    word_at(frame + at_previous) != python->seen[1].frame)
+	if (word_at(frame + at_previous) != python->seen[1].frame)
 		return false;
 	for (uint32_t i = 1, n = python->seen_count; i < n; i++) {
 		uint64_t outer = python->seen[i].frame;
@@ -217,19 +216,47 @@ static inline bool is_seen(const struct python_walk *walk, uint64_t frame)
 	return true;
 }
 
+/* Whether the thread is in the frames again that it was last in: all that is read here could be
+ * read a moment ago. */
+static inline bool is_seen(const struct python_walk *walk, uint64_t thread_id)
+{
+	const struct ml_agent_python *python = walk->python;
+	const struct ml_python_layout *layout = walk->layout;
+	uint64_t frame = python->seen[0].frame;
+
+	return LIKELY(python->seen_count) && python->seen_age == walk->age &&
+	       word_at(python->state + layout->thread_id) == thread_id &&
+	       word_at(python->state + layout->frames) == python->seen_in &&
+	       (!layout->has_cframe || word_at(python->seen_in + layout->cframe_frame) == frame) &&
+	       are_outer_seen(walk, frame);
+}
+
+/* Looks at all the frames that the thread is in. */
+__attribute__((noinline)) static void see_python(struct python_walk *walk, uint64_t thread_id)
+{
+	struct ml_agent_python *python = walk->python;
+	uint64_t in, frame;
+
+	/* What is interrupted here is to be done again. */
+	python->seen_count = 0;
+	IN_ORDER();
+	frame = newest_frame(walk, thread_id, &in);
+	python->seen_in = in;
+	walk_python(walk, frame);
+}
+
 /* A hash of the functions the thread is in, 0 when it is in none. */
 static inline uint64_t hash_python(struct python_walk *walk, uint64_t thread_id)
 {
 	struct ml_agent_python *python = walk->python;
-	uint64_t frame = newest_frame(walk, thread_id), hash;
 	struct ml_python_frame newest;
 
-	hash = LIKELY(python->seen_count && is_seen(walk, frame)) ? python->outer_hash
-								  : walk_python(walk, frame);
+	if (UNLIKELY(!is_seen(walk, thread_id)))
+		see_python(walk, thread_id);
 	if (!python->seen_count)
 		return 0;
-	read_frame(walk->layout, frame, &newest);
-	return stir_frame(hash, newest.code, newest.instruction) | 1;
+	read_frame(walk->layout, python->seen[0].frame, &newest);
+	return stir_frame(python->outer_hash, newest.code, newest.instruction) | 1;
 }
 
 /* ---- stacks -----------------------------------------------------------------------------------

@@ -11,6 +11,8 @@
 
 /* What a block of a common allocator takes beside its size, about. */
 #define MALLOC_HEADER 16u
+/* So many of them are planned for a line, which has room for some more. */
+#define PLANNED_BLOCKS 4u
 /* Lines that are looked at to tell how full a table is. */
 #define SAMPLED_LINES 16u
 /* In how many lines of a table a block may be. */
@@ -28,8 +30,10 @@ struct block {
 struct place {
 	struct ml_agent_line *line;
 	uint32_t i;
-	bool is_own;    /* nobody but the thread takes places of this table */
-	bool is_others; /* another thread alone does */
+	uint32_t table;
+	bool is_own;       /* nobody but the thread takes places of this table */
+	bool is_others;    /* another thread alone does */
+	bool is_displaced; /* it is near the line where it should be, which counts it */
 };
 
 static inline uint32_t place_key(uint64_t address)
@@ -77,14 +81,14 @@ static inline uint64_t *cell_of(struct ml_agent_memory *memory, uint64_t address
 	return &memory->pages[page][address >> ML_AGENT_REGION_SHIFT & (ML_AGENT_PAGE_REGIONS - 1)];
 }
 
-/* The line of @table that the block of @key should be in. */
+/* The line of @table that the block of @key should be in: lines are in the order of addresses, so
+ * that blocks which lie together, and were mostly allocated together, share one. */
 static inline struct ml_agent_line *line_of(struct ml_agent_memory *memory, uint32_t table,
 					    uint32_t key)
 {
-	uint64_t hash = (uint32_t)(key * 0x9e3779b1u);
+	uint32_t shift = ML_AGENT_REGION_SHIFT - 3 - ML_AGENT_TABLE_LOG2(table);
 
-	return &memory->lines[ML_AGENT_TABLE_FIRST(table) +
-			      (hash >> (32 - ML_AGENT_TABLE_LOG2(table)))];
+	return &memory->lines[ML_AGENT_TABLE_FIRST(table) + ((key & ML_AGENT_KEY_PLACE) >> shift)];
 }
 
 /* A block whose line is full goes to one near it: where @step is at most this. */
@@ -112,8 +116,7 @@ static inline uint32_t next_table(struct ml_agent_memory *memory, uint32_t table
 /* Lines that a region full of blocks of @size needs. */
 static inline uint32_t lines_for(uint64_t size)
 {
-	return (uint32_t)((1u << ML_AGENT_REGION_SHIFT) / (size + MALLOC_HEADER) /
-			  ML_AGENT_LINE_BLOCKS) +
+	return (uint32_t)((1u << ML_AGENT_REGION_SHIFT) / (size + MALLOC_HEADER) / PLANNED_BLOCKS) +
 	       1;
 }
 
@@ -128,18 +131,25 @@ static uint32_t lines_before(struct ml_agent_memory *memory, const uint64_t *cel
 	return lines;
 }
 
+/* How many blocks are in so many lines of @table, @every apart. */
+static uint32_t count_blocks(const struct ml_agent_memory *memory, uint32_t table, uint32_t every)
+{
+	const struct ml_agent_line *line = &memory->lines[ML_AGENT_TABLE_FIRST(table)];
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < 1u << ML_AGENT_TABLE_LOG2(table); i += every)
+		for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++)
+			used += LOAD(line[i].key[k]) != 0;
+	return used;
+}
+
 /* Whether @table would do with half its lines: by some of them. */
 static bool is_half_empty(const struct ml_agent_memory *memory, uint32_t table)
 {
-	const struct ml_agent_line *line = &memory->lines[ML_AGENT_TABLE_FIRST(table)];
-	uint32_t lines = 1u << ML_AGENT_TABLE_LOG2(table), used = 0;
+	uint32_t lines = 1u << ML_AGENT_TABLE_LOG2(table);
 
-	if (lines < 2 * SAMPLED_LINES)
-		return false;
-	for (uint32_t i = 0; i < SAMPLED_LINES; i++)
-		for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++)
-			used += LOAD(line[i].key[k]) != 0;
-	return used < 2 * SAMPLED_LINES;
+	return lines >= 2 * SAMPLED_LINES &&
+	       count_blocks(memory, table, lines / SAMPLED_LINES) < 2 * SAMPLED_LINES;
 }
 
 /* Lines for the first table at @cell, where a block of @size comes first: what the blocks before it
@@ -157,11 +167,20 @@ static uint32_t first_lines(struct ml_agent_memory *memory, const uint64_t *cell
 	return usual < wanted ? usual : wanted;
 }
 
-/* The same for a table behind @lines of others, where a block has no place: not to be much too
- * large. Not by that block: where sizes are mixed the small ones are no sign of many. */
-static uint32_t more_lines(const struct ml_agent_memory *memory, uint32_t lines)
+/* The same for a table beside those from @table on, where a block has no place: not to be much too
+ * large. Not by that block: where sizes are mixed the small ones are no sign of many. But where the
+ * others have room elsewhere, small blocks lie close together: these need finer lines. */
+static uint32_t more_lines(struct ml_agent_memory *memory, uint32_t table)
 {
-	return lines_for(LOAD(memory->mean_size)) > lines ? lines : lines / 4;
+	uint32_t usual = lines_for(LOAD(memory->mean_size)), lines = 0, used = 0;
+
+	for (; table; table = next_table(memory, table)) {
+		lines += 1u << ML_AGENT_TABLE_LOG2(table);
+		used += count_blocks(memory, table, 1);
+	}
+	if (used < 3 * lines || usual > 2 * lines)
+		return 2 * lines;
+	return usual > lines ? lines : lines / 4;
 }
 
 /* A table of at least @wanted lines, for a block of @size; 0 when there are none. */
@@ -215,20 +234,33 @@ RARE static bool region_new(struct ml_agent_memory *memory, uint64_t *cell, uint
 	return true;
 }
 
-/* The same behind @table, the last one of its region. */
-RARE static bool table_append(struct ml_agent_memory *memory, uint32_t table, uint64_t size,
-			      uint32_t lines, bool is_owned)
+/* Puts @table, with lines of its own only, before the others of the region at @cell. */
+RARE static void table_prepend(struct ml_agent_memory *memory, uint64_t *cell, uint32_t table)
 {
-	uint32_t *more = &memory->lines[ML_AGENT_TABLE_FIRST(table)].more, old = LOAD(*more);
-	uint32_t next = table_new(memory, size, more_lines(memory, lines), is_owned);
+	struct ml_agent_line *line = &memory->lines[ML_AGENT_TABLE_FIRST(table)];
+	uint64_t region = LOAD(*cell), rest;
 
-	if (!next)
-		return false;
-	while (!(old & ~ML_AGENT_LINE_SPILLED))
-		if (__atomic_compare_exchange_n(more, &old, old | next, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_RELAXED))
-			break;
-	return true;
+	do {
+		__atomic_store_n(&line->more, (uint32_t)region, __ATOMIC_RELAXED);
+		rest = (region & ~(uint64_t)UINT32_MAX) | ML_AGENT_CELL_CHAINED;
+	} while (!__atomic_compare_exchange_n(cell, &region, rest | table, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_RELAXED));
+}
+
+/* The same behind the last one of them. */
+RARE static void table_append(struct ml_agent_memory *memory, uint64_t *cell, uint32_t table,
+			      uint64_t flags)
+{
+	/* Before there is anything behind it. */
+	uint64_t region = __atomic_fetch_or(cell, flags | ML_AGENT_CELL_CHAINED, __ATOMIC_ACQ_REL);
+	uint32_t *more, old, last = (uint32_t)region;
+
+	do {
+		more = &memory->lines[ML_AGENT_TABLE_FIRST(last)].more;
+		old = LOAD(*more);
+		last = old & ~ML_AGENT_LINE_SPILLED;
+	} while (last || !__atomic_compare_exchange_n(more, &old, old | table, false,
+						      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 }
 
 /* ---- lines ------------------------------------------------------------------------------------
@@ -278,4 +310,28 @@ static inline void set_key(struct place place, uint32_t key)
 static inline bool is_spilled(const struct ml_agent_line *line)
 {
 	return LOAD(line->more) & ML_AGENT_LINE_SPILLED;
+}
+
+/* One more of the blocks that should be in @line of @table is near it, or one less. */
+static void count_spill(struct ml_agent_memory *memory, uint32_t table, struct ml_agent_line *line,
+			bool is_one_more)
+{
+	bool is_first = line == &memory->lines[ML_AGENT_TABLE_FIRST(table)];
+	uint32_t old = LOAD(line->more), new;
+
+	do {
+		bool is_full = (old & ML_AGENT_LINE_SPILLED) == ML_AGENT_LINE_SPILLED;
+
+		if (is_full && is_first)
+			return;
+		if (is_one_more)
+			new = old + (is_full ? ML_AGENT_LINE_SPILLED + 1 : 1);
+		else if (is_full && old > ML_AGENT_LINE_SPILLED)
+			new = old - (ML_AGENT_LINE_SPILLED + 1);
+		else if (old & ML_AGENT_LINE_SPILLED)
+			new = old - 1;
+		else
+			return;
+	} while (!__atomic_compare_exchange_n(&line->more, &old, new, false, __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
 }

@@ -156,16 +156,18 @@ struct ml_agent_line {
 	uint32_t more;
 } __attribute__((aligned(64)));
 
-/** Some blocks that belong here are, or were, in lines near it. */
-#define ML_AGENT_LINE_SPILLED 1u
+/** How many blocks that should be here are in lines near it: up to its highest here, what goes
+ * beyond that in the bits above it. A table's first line has no such bits: there it stays at its
+ * highest. */
+#define ML_AGENT_LINE_SPILLED 7u
 
 /** A table of lines: its first line, log2 of their number, whether only the thread that owns the
  * region puts blocks in; 0 none. */
-#define ML_AGENT_TABLE_OWNED 2u
+#define ML_AGENT_TABLE_OWNED 8u
 #define ML_AGENT_TABLE(first, log2, owned)                                                         \
-	((first) << 6 | (log2) << 2 | ((owned) ? ML_AGENT_TABLE_OWNED : 0u))
-#define ML_AGENT_TABLE_FIRST(table) ((table) >> 6)
-#define ML_AGENT_TABLE_LOG2(table)  ((table) >> 2 & 15u)
+	((first) << 8 | (log2) << 4 | ((owned) ? ML_AGENT_TABLE_OWNED : 0u))
+#define ML_AGENT_TABLE_FIRST(table) ((table) >> 8)
+#define ML_AGENT_TABLE_LOG2(table)  ((table) >> 4 & 15u)
 
 /** A region: its first table, above it the owner's own_key (0: nobody's), whether there is another
  * table behind the first, and whether of an owner's region one of them is not the owner's. */
@@ -344,6 +346,7 @@ struct ml_agent_python {
 		uint64_t frame, instruction;
 	} seen[2 * ML_PYTHON_DEPTH + 1];
 	uint64_t outer_hash; /**< of all but the newest */
+	uint64_t seen_in;    /**< what the state said where the newest one is */
 	uint32_t seen_count;
 	uint32_t seen_age;
 	/* Scratch of a walk: what becomes the words of a stack. */
@@ -506,6 +509,8 @@ struct ml_agent_memory {
 
 _Static_assert(ML_AGENT_SIEVE * 32 * ML_AGENT_SIEVE_COUNTS == ML_AGENT_FILTER, "");
 _Static_assert(sizeof(struct ml_agent_line) == 64, "a cache line");
+_Static_assert(ML_AGENT_TABLE_FIRST((ML_AGENT_LINES - 1) << 8) == ML_AGENT_LINES - 1,
+	       "a table's link holds every line");
 _Static_assert(ML_AGENT_PRIOR == 1u << (64 - 42), "what ml_agent_prior_first() gives");
 _Static_assert(sizeof(struct ml_agent_trace) == 64, "a cache line");
 _Static_assert(sizeof(struct ml_agent_thread) == 256, "whole cache lines");
