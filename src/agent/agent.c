@@ -372,7 +372,7 @@ KEEPS_REGISTERS struct ml_agent_trace *ml_agent_with_python(struct ml_agent_memo
 
 	if (trace->end != (ML_WALK_COMPLETE | ML_AGENT_STACK_LOOP))
 		return NULL;
-	python = python_trace(memory, thread, trace->stack);
+	python = python_trace(memory, thread, trace->stack, trace);
 	if (python && python->stack >= ML_AGENT_KEY_STACKS)
 		return NULL;
 	return python ? python : trace;

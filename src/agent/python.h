@@ -296,10 +296,23 @@ static inline bool has_python(const struct ml_agent_memory *memory, uint32_t nat
 	       memory->stacks[native].end & ML_AGENT_STACK_LOOP;
 }
 
-/* The trace of the stack that is stack @native with the thread's Python functions; NULL when it is
- * in none, or there is no room. Nobody else may be at the thread's traces. */
+static struct ml_agent_trace *find_python_trace(struct ml_agent_memo *memo, uint64_t hash,
+						uint32_t native, struct ml_agent_trace **ways)
+{
+	*ways = &memo->python_traces[(hash ^ native * GOLDEN) * GOLDEN >> 55 << 2 &
+				     (ML_AGENT_PYTHON_WALKS - 1)];
+	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
+		if ((*ways)[i].ip == hash && (*ways)[i].sp == native)
+			return &(*ways)[i];
+	return NULL;
+}
+
+/* The trace of the stack that is stack @native, @trace's unless that is NULL, with the thread's
+ * Python functions; NULL when it is in none, or there is no room. Nobody else may be at the
+ * thread's traces. */
 static struct ml_agent_trace *python_trace(struct ml_agent_memory *memory,
-					   struct ml_agent_thread *thread, uint32_t native)
+					   struct ml_agent_thread *thread, uint32_t native,
+					   struct ml_agent_trace *trace)
 {
 	struct ml_agent_memo *memo = thread->memo;
 	struct python_walk walk = {
@@ -309,24 +322,27 @@ static struct ml_agent_trace *python_trace(struct ml_agent_memory *memory,
 		.age = (uint16_t)((LOAD(memory->now_ns) >> PYTHON_AGE_SHIFT) +
 				  LOAD(memory->unmap_count)),
 	};
+	struct ml_agent_trace *last = &memo->python_traces[trace ? trace->python : 0], *ways;
 	uint64_t hash = hash_python(&walk, thread->pointer);
-	struct ml_agent_trace *ways;
 	uint32_t stack;
 
 	if (!hash)
 		return NULL;
-	ways = &memo->python_traces[(hash ^ native * GOLDEN) * GOLDEN >> 55 << 2 &
-				    (ML_AGENT_PYTHON_WALKS - 1)];
-	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
-		if (ways[i].ip == hash && ways[i].sp == native)
-			return &ways[i];
-	stack = python_stack(memory, memo, &walk, native);
-	if (!stack)
-		return NULL;
-	thread->python_pages |= 1u << (uint32_t)(ways - memo->python_traces) / TRACES_PER_PAGE;
-	ways = renew_ways(memory, ways);
-	ways->ip = hash;
-	ways->sp = native;
-	ways->stack = stack;
-	return ways;
+	if (LIKELY(last->ip == hash && last->sp == native))
+		return last;
+	last = find_python_trace(memo, hash, native, &ways);
+	if (!last) {
+		stack = python_stack(memory, memo, &walk, native);
+		if (!stack)
+			return NULL;
+		thread->python_pages |= 1u
+					<< (uint32_t)(ways - memo->python_traces) / TRACES_PER_PAGE;
+		last = renew_ways(memory, ways);
+		last->ip = hash;
+		last->sp = native;
+		last->stack = stack;
+	}
+	if (trace)
+		trace->python = (uint16_t)(last - memo->python_traces);
+	return last;
 }

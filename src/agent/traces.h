@@ -115,14 +115,15 @@ static struct ml_agent_trace *renew_ways(struct ml_agent_memory *memory,
 /* Room for the words of @trace. */
 static void make_room(const struct walk *walk, struct ml_agent_trace *trace, uint32_t count)
 {
-	uint32_t room = (count + 7) & ~7u;
+	uint32_t units = (count + ML_AGENT_TRACE_ROOM - 1) / ML_AGENT_TRACE_ROOM;
+	uint32_t room = units * ML_AGENT_TRACE_ROOM;
 
-	if (trace->room >= count)
+	if (trace->room >= units)
 		return;
 	if (walk->thread->words_used + room > ML_AGENT_TRACE_WORDS)
 		forget_traces(walk->memory, walk->thread, walk->memo);
 	trace->first = walk->thread->words_used;
-	trace->room = (uint16_t)room;
+	trace->room = (uint8_t)units;
 	walk->thread->words_used += room;
 }
 
@@ -298,7 +299,7 @@ static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread 
 		stack = walk_anew(memory, thread, ways, &regs, trace);
 	}
 	if (UNLIKELY(has_python(memory, stack, *trace))) {
-		struct ml_agent_trace *with_python = python_trace(memory, thread, stack);
+		struct ml_agent_trace *with_python = python_trace(memory, thread, stack, *trace);
 
 		if (with_python)
 			*trace = with_python;

@@ -44,7 +44,8 @@
 #define ML_AGENT_TRACE_WAYS   4u
 #define ML_AGENT_TRACES       2048u  /**< walks a thread remembers, */
 #define ML_AGENT_TRACE_WORDS  16384u /**< with so many words for all of them */
-#define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk */
+#define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk, … */
+#define ML_AGENT_TRACE_ROOM   8u     /**< … which get room by so many */
 #define ML_AGENT_MISSES       2048u  /**< walks it did not remember and may meet again */
 #define ML_AGENT_FRAMES       256u   /**< of its last walk, more than are kept of a stack, … */
 #define ML_AGENT_FRAME_WORDS  768u   /**< … and words these depend on */
@@ -288,8 +289,9 @@ struct ml_agent_trace {
 	uint32_t reach; /**< the last one's distance from sp */
 	uint32_t epoch;
 	uint16_t count;
-	uint16_t room; /**< words it may use */
-	uint16_t uses_bp;
+	uint8_t room; /**< words it may use, ML_AGENT_TRACE_ROOM of them a unit */
+	uint8_t uses_bp;
+	uint16_t python; /**< index of the python_traces that went with it last */
 	uint16_t end; /**< enum ml_walk_end */
 	uint64_t allocs;
 	uint64_t alloc_bytes;

@@ -457,7 +457,7 @@ way:	cmp	%rax, TRACE_IP(%rdx)
 	mov	MEMORY_EPOCH(%rdi), %r8d
 	cmp	TRACE_EPOCH(%rdx), %r8d
 	jne	next_way
-	cmpw	$0, TRACE_USES_BP(%rdx)
+	cmpb	$0, TRACE_USES_BP(%rdx)
 	jne	way_of_bp
 1:	mov	THREAD_STACK_START(%rcx), %r8
 	cmp	%r8, %rsi

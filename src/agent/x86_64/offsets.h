@@ -70,7 +70,7 @@
 #define TRACE_REACH          32
 #define TRACE_EPOCH          36
 #define TRACE_COUNT          40
-#define TRACE_USES_BP        44
+#define TRACE_USES_BP        43
 #define TRACE_END            46
 #define TRACE_ALLOCS         48
 #define TRACE_BYTES          56
