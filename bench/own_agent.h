@@ -178,4 +178,12 @@ static void load(void)
 		die("mprotect");
 }
 
+static inline int unload(void)
+{
+	ml_agent_rows_deinit(&rows);
+	return munmap(memory, sizeof(*memory) + LINES * sizeof(struct ml_agent_line)) ||
+	       munmap((char *)agent_code.start - ML_AGENT_IMAGE_CODE,
+		      ML_AGENT_IMAGE_CODE + agent_code.size);
+}
+
 #endif

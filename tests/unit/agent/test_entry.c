@@ -540,10 +540,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	ml_agent_rows_deinit(&rows);
-	return munmap(memory, sizeof(*memory) + LINES * sizeof(struct ml_agent_line)) ||
-	       munmap((char *)agent_code.start - ML_AGENT_IMAGE_CODE,
-		      ML_AGENT_IMAGE_CODE + agent_code.size);
+	return unload();
 }
 
 int main(void)
