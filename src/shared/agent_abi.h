@@ -292,7 +292,7 @@ struct ml_agent_trace {
 	uint8_t room; /**< words it may use, ML_AGENT_TRACE_ROOM of them a unit */
 	uint8_t uses_bp;
 	uint16_t python; /**< index of the python_traces that went with it last */
-	uint16_t end; /**< enum ml_walk_end */
+	uint16_t end;    /**< enum ml_walk_end */
 	uint64_t allocs;
 	uint64_t alloc_bytes;
 };
