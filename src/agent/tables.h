@@ -13,8 +13,8 @@
 #define MALLOC_HEADER 16u
 /* So many of them are planned for a line, which has room for some more. */
 #define PLANNED_BLOCKS 4u
-/* Lines that are looked at to tell how full a table is. */
-#define SAMPLED_LINES 16u
+/* What blocks are like that nobody has seen yet. */
+#define GUESSED_SIZE 48u
 /* In how many lines of a table a block may be. */
 #define PROBED_LINES 4u
 
@@ -113,58 +113,56 @@ static inline uint32_t next_table(struct ml_agent_memory *memory, uint32_t table
 	       ~ML_AGENT_LINE_SPILLED;
 }
 
+/* Lines for so many blocks. */
+static inline uint32_t lines_of(uint32_t blocks)
+{
+	return blocks / PLANNED_BLOCKS + !blocks;
+}
+
 /* Lines that a region full of blocks of @size needs. */
 static inline uint32_t lines_for(uint64_t size)
 {
-	return (uint32_t)((1u << ML_AGENT_REGION_SHIFT) / (size + MALLOC_HEADER) / PLANNED_BLOCKS) +
-	       1;
+	return lines_of((uint32_t)((1u << ML_AGENT_REGION_SHIFT) / (size + MALLOC_HEADER)));
 }
 
-/* Lines of all tables of the region before @cell; 0 when there are none. */
-static uint32_t lines_before(struct ml_agent_memory *memory, const uint64_t *cell)
+static inline uint32_t usual_lines(const struct ml_agent_memory *memory)
 {
-	uint32_t lines = 0;
-	uint64_t region = cell > memory->pages[0] ? LOAD(cell[-1]) : 0;
+	uint32_t mean = LOAD(memory->mean_size);
 
-	for (uint32_t table = (uint32_t)region; table; table = next_table(memory, table))
-		lines += 1u << ML_AGENT_TABLE_LOG2(table);
-	return lines;
+	return lines_for(mean ? mean : GUESSED_SIZE);
 }
 
-/* How many blocks are in so many lines of @table, @every apart. */
-static uint32_t count_blocks(const struct ml_agent_memory *memory, uint32_t table, uint32_t every)
+/* How many blocks are in the tables from @table on, and of how many lines these are. */
+static uint32_t count_blocks(struct ml_agent_memory *memory, uint32_t table, uint32_t *lines)
 {
-	const struct ml_agent_line *line = &memory->lines[ML_AGENT_TABLE_FIRST(table)];
 	uint32_t used = 0;
 
-	for (uint32_t i = 0; i < 1u << ML_AGENT_TABLE_LOG2(table); i += every)
-		for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++)
-			used += LOAD(line[i].key[k]) != 0;
+	for (*lines = 0; table; table = next_table(memory, table)) {
+		const struct ml_agent_line *line = &memory->lines[ML_AGENT_TABLE_FIRST(table)];
+		uint32_t count = 1u << ML_AGENT_TABLE_LOG2(table);
+
+		for (uint32_t i = 0; i < count; i++)
+			for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++)
+				used += LOAD(line[i].key[k]) != 0;
+		*lines += count;
+	}
 	return used;
 }
 
-/* Whether @table would do with half its lines: by some of them. */
-static bool is_half_empty(const struct ml_agent_memory *memory, uint32_t table)
-{
-	uint32_t lines = 1u << ML_AGENT_TABLE_LOG2(table);
-
-	return lines >= 2 * SAMPLED_LINES &&
-	       count_blocks(memory, table, lines / SAMPLED_LINES) < 2 * SAMPLED_LINES;
-}
-
-/* Lines for the first table at @cell, where a block of @size comes first: what the blocks before it
- * are like, or those at present, these will be. */
+/* Lines for the first table at @cell, where a block of @size comes first: what the blocks of the
+ * region before it are like these will be, but that may not be full yet. */
 static uint32_t first_lines(struct ml_agent_memory *memory, const uint64_t *cell, uint64_t size)
 {
-	uint32_t wanted = lines_for(size), usual = lines_before(memory, cell);
+	uint32_t wanted = lines_for(size), usual = usual_lines(memory), lines, used;
+	uint64_t before = cell > memory->pages[0] ? LOAD(cell[-1]) : 0;
 
-	if (usual && is_half_empty(memory, (uint32_t)LOAD(cell[-1])))
-		return usual / 2;
-	/* A little behind the first table is no reason to double that. */
-	if (usual)
-		return usual - usual / 4 < 4 * wanted ? usual - usual / 4 : 4 * wanted;
-	usual = lines_for(LOAD(memory->mean_size));
-	return usual < wanted ? usual : wanted;
+	if (!before)
+		return usual < wanted ? usual : wanted;
+	used = count_blocks(memory, (uint32_t)before, &lines);
+	/* A little more than there is room for is no reason to double that. */
+	usual = lines_of(used - used / 8);
+	usual = usual > lines / 4 ? usual : lines / 4;
+	return usual < 4 * wanted ? usual : 4 * wanted;
 }
 
 /* The same for a table beside those from @table on, where a block has no place: not to be much too
@@ -172,12 +170,8 @@ static uint32_t first_lines(struct ml_agent_memory *memory, const uint64_t *cell
  * others have room elsewhere, small blocks lie close together: these need finer lines. */
 static uint32_t more_lines(struct ml_agent_memory *memory, uint32_t table)
 {
-	uint32_t usual = lines_for(LOAD(memory->mean_size)), lines = 0, used = 0;
+	uint32_t usual = usual_lines(memory), lines, used = count_blocks(memory, table, &lines);
 
-	for (; table; table = next_table(memory, table)) {
-		lines += 1u << ML_AGENT_TABLE_LOG2(table);
-		used += count_blocks(memory, table, 1);
-	}
 	if (used < 3 * lines || usual > 2 * lines)
 		return 2 * lines;
 	return usual > lines ? lines : lines / 4;
