@@ -232,6 +232,37 @@ def test_killed_tool_leaves_what_the_next_removes(bench):
     assert target.finish() == 0
 
 
+def end_after(run, target):
+    target.work()
+    return end(run)
+
+
+def test_library_loaded_later(bench):
+    target = bench.target("dlopen_leak", bench.programs["libleaky.so"])
+    run = attach(bench, target.pid, "--backend", "agent")
+    check(end_after(run, target), target.sites())
+    assert not leftovers(target.pid) and target.finish() == 0
+
+
+def test_sampled(bench):
+    """A mean of one byte keeps every block, by the ways that sampling takes."""
+    target = start(bench, "allocators", False)
+    run = attach(bench, target.pid, "--backend", "agent", "--sample-bytes", "1")
+    check(end_after(run, target), target.sites())
+    assert target.finish() == 0
+
+
+def test_python(bench):
+    """Names of Python's functions are read from its memory."""
+    bench.programs.extra["python"] = "/usr/bin/python3"
+    target = bench.target("python", os.path.join(helpers.TARGETS, "leak.py"))
+    run = attach(bench, target.pid, "--backend", "agent")
+    said = target.work()["leak_strings"]
+    sites = [site for site in end(run).sites_of("leak_strings")
+             if site["bytes"] * said["count"] == site["count"] * said["bytes"]]
+    assert sum(site["count"] for site in sites) == said["count"]
+
+
 @pytest.mark.parametrize("limit", ["-v 200000", "-n 17"])
 def test_limits_of_the_tool(bench, limit):
     """What it cannot map or open itself is nothing that the target is left with."""

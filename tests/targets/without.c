@@ -58,13 +58,23 @@ static unsigned int number_of(const char *name)
 static const struct {
 	unsigned int number, argument, mask, from, to, errnum;
 } later[] = {
-	{SYS_madvise, 2, ~0u, 18, 99, EINVAL},       /* MADV_WIPEONFORK and on */
-	{SYS_ptrace, 0, ~0u, 0x4209, 0x42ff, EIO},   /* PTRACE_PEEKSIGINFO and on */
-	{SYS_prctl, 0, ~0u, 38, ~0u, EINVAL},        /* PR_SET_NO_NEW_PRIVS and on */
-	{SYS_open, 1, 020000000, 1, ~0u, EISDIR},    /* O_TMPFILE */
-	{SYS_openat, 2, 020000000, 1, ~0u, EISDIR},  /* the same */
-	{SYS_fcntl, 1, ~0u, 1033, 1100, EINVAL},     /* F_ADD_SEALS and on */
-	{SYS_perf_event_open, 4, 8, 1, ~0u, EINVAL}, /* PERF_FLAG_FD_CLOEXEC */
+	{SYS_madvise, 2, ~0u, 18, 99, EINVAL},               /* MADV_WIPEONFORK and on */
+	{SYS_ptrace, 0, ~0u, 0x4209, 0x42ff, EIO},           /* PTRACE_PEEKSIGINFO and on */
+	{SYS_prctl, 0, ~0u, 38, ~0u, EINVAL},                /* PR_SET_NO_NEW_PRIVS and on */
+	{SYS_open, 1, 020000000, 1, ~0u, EISDIR},            /* O_TMPFILE */
+	{SYS_openat, 2, 020000000, 1, ~0u, EISDIR},          /* the same */
+	{SYS_fcntl, 1, ~0u, 1033, 1100, EINVAL},             /* F_ADD_SEALS and on */
+	{SYS_perf_event_open, 4, 8, 1, ~0u, EINVAL},         /* PERF_FLAG_FD_CLOEXEC */
+	{SYS_mmap, 3, 0xf, 3, 3, EINVAL},                    /* MAP_SHARED_VALIDATE */
+	{SYS_mremap, 3, ~0u, 4, ~0u, EINVAL},                /* MREMAP_DONTUNMAP */
+	{SYS_fcntl, 1, ~0u, 36, 38, EINVAL},                 /* locks of open file descriptions */
+	{SYS_fallocate, 1, ~0u, 8, ~0u, EOPNOTSUPP},         /* FALLOC_FL_COLLAPSE_RANGE and on */
+	{SYS_waitid, 0, ~0u, 3, ~0u, EINVAL},                /* P_PIDFD */
+	{SYS_futex, 1, 0x7f, 13, ~0u, ENOSYS},               /* FUTEX_LOCK_PI2 */
+	{SYS_timerfd_create, 0, ~0u, 7, ~0u, EINVAL},        /* CLOCK_BOOTTIME and on */
+	{SYS_arch_prctl, 0, ~0u, 0x1011, ~0u, EINVAL},       /* ARCH_GET_CPUID and on */
+	{SYS_ioctl, 1, ~0u, 0xb701, 0xb7ff, ENOTTY},         /* of namespaces */
+	{SYS_ioctl, 1, ~0u, 0x40042408, 0x40042408, ENOTTY}, /* PERF_EVENT_IOC_SET_BPF */
 };
 
 /* Requests of ptrace whose options were fewer. */
