@@ -452,6 +452,18 @@ static struct ml_error *prepare_all(struct ml_arming *arming,
 	return NULL;
 }
 
+/* The tracer that the process has until now sees every call: the agent is not to see fewer. */
+static struct ml_error *refuse_partial(const struct ml_injection_function *functions, size_t count,
+				       const struct ml_injection_outcome *outcomes)
+{
+	for (size_t i = 0; i < count; i++)
+		if (outcomes[i].refused)
+			return ml_error_new(
+				ML_ERROR_UNSUPPORTED, "calls of %s would be missed from inside: %s",
+				functions[i].name, ml_error_message(outcomes[i].refused));
+	return NULL;
+}
+
 struct ml_error *ml_injection_arm(struct ml_injection *injection,
 				  const struct ml_injection_function *functions, size_t count,
 				  const struct ml_injection_imports *imports,
@@ -470,6 +482,8 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 	arming.sites = sites;
 	for (enum turn turn = 0; turn < TURNS && !error; turn++)
 		error = prepare_all(&arming, functions, count, turn, outcomes);
+	if (!error && injection->patched)
+		error = refuse_partial(functions, count, outcomes);
 	if (!error && (header->patch_count > arming.first || !arming.first))
 		error = ml_step_run(injection->process, arm_stopped, &arming);
 	/* Whoever was to write the patches may have been killed when some were written. */

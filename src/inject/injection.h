@@ -72,7 +72,8 @@ struct ml_injection {
 	int fd;                          /**< the memory's file; owned, -1 without memory */
 	uint32_t used[ML_AGENT_ISLANDS]; /**< slots given away on each island */
 	/** Called when functions are patched and all threads still stopped, by the process that
-	 * works: it can change what the kernel has, not this one's memory. May be NULL. */
+	 * works: it can change what the kernel has, not this one's memory. May be NULL; when set,
+	 * a function whose start cannot be patched is an error. */
 	void (*patched)(void *context);
 	void *patched_context;
 	struct ml_filter_watch filters; /**< what its threads had when they were looked at */

@@ -277,7 +277,8 @@ static struct ml_error *arm(struct ml_agent_attached *attached,
 						  count, &imports, outcomes);
 
 	for (size_t i = 0; i < count; i++) {
-		take_outcome(attached, &functions->list.items[i], &outcomes[i]);
+		if (!error)
+			take_outcome(attached, &functions->list.items[i], &outcomes[i]);
 		if (!error && outcomes[i].refused)
 			note(attached, ml_error_message(outcomes[i].refused));
 		ml_error_free(outcomes[i].refused);

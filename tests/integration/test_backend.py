@@ -58,6 +58,22 @@ def test_agent_cannot_go_there(bench):
     assert target.finish() == 0
 
 
+def test_agent_would_see_less(bench):
+    """An allocator that cannot be patched at its start: what bpf sees stays seen."""
+    target = bench.target("hot", env={"LD_PRELOAD": bench.programs["libshort.so"]})
+    run = bench.attach(target.pid)
+    helpers.wait_for(lambda: "it stays so" in run.err(), 30, "it says that it stays")
+    truth = target.work(30)
+    run.interrupt()
+    report = run.final()
+    site = truth["leak_when_hot"]
+    assert report["backend"] == "bpf"
+    assert report.site("leak_when_hot") == (site["bytes"], site["count"])
+    assert "would be missed from inside" in run.err()
+    assert "functions_by_imports" not in report["caveats"]
+    assert target.finish() == 0
+
+
 def test_another_memleak_is_never_probed_over(bench):
     """A uprobe on a patched function would end the target."""
     target = bench.target("hot", "idle")

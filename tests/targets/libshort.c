@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define ARENA (64u << 20)
+#define ARENA (1u << 30) /* nothing is used twice */
 
 #define ENTRY(name, work)                                                                          \
 	__asm__(".text\n.globl " name "\n.type " name ", @function\n" name                         \
