@@ -47,8 +47,12 @@ bool ml_foreign_is_runtime(const char *module)
 
 bool ml_foreign_is_standard_source(const char *file)
 {
-	static const char *const places[] = {"/include/c++/", "/c++/v1/", "/rustc/",
-					     "/libstdc++-v3/", "/rustlib/src/rust/library/"};
+	static const char *const places[] = {"/include/c++/",
+					     "/c++/v1/",
+					     "/rustc/",
+					     "/libstdc++-v3/",
+					     "/rustlib/src/rust/library/",
+					     "/nim/lib/system/"};
 	/* Rust's libraries as they are compiled with it. */
 	static const char *const relative[] = {"library/alloc/src/", "library/core/src/",
 					       "library/std/src/"};

@@ -348,6 +348,27 @@ static void test_nameless_functions(void **state)
 	ml_report_deinit(&report);
 }
 
+/* Where the standard library's own functions have lines. */
+static void test_standard_sources(void **state)
+{
+	static const char *const files[] = {"library/core/src/fmt/num.rs",
+					    "/usr/lib/nim/lib/system/mm/malloc.nim",
+					    "/usr/include/c++/12/bits/stl_vector.h"};
+	struct ml_report report = {0};
+
+	for (size_t i = 0; i < 3; i++) {
+		struct ml_report_site *site = add_site(&report);
+
+		add_frame(site, "grow_it", 0x1000, 0x420, "app");
+		site->frames.items[0].file = files[i];
+		add_frame(site, "serve", 0x2000, 0x420, "app");
+	}
+	ml_owners_find(&report, NULL);
+	for (size_t i = 0; i < 3; i++)
+		assert_string_equal(owner_name(&report, i), "serve");
+	ml_report_deinit(&report);
+}
+
 static void test_java(void **state)
 {
 	struct ml_report report = {0};
@@ -410,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_libraries_below_a_stripped_program),
 		cmocka_unit_test(test_library_below_python),
 		cmocka_unit_test(test_nameless_functions),
+		cmocka_unit_test(test_standard_sources),
 		cmocka_unit_test(test_java),
 		cmocka_unit_test(test_go),
 	};
