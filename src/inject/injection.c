@@ -220,6 +220,16 @@ struct ml_error *ml_injection_map(const struct ml_process *process,
 /* ---- forked children --------------------------------------------------------------------------
  */
 
+static bool is_mapped(const struct ml_process *process, uint64_t address)
+{
+	struct ml_maps maps = {0};
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
+	bool is_there = !error && ml_maps_find(&maps, address);
+
+	ml_maps_deinit(&maps);
+	return is_there;
+}
+
 bool ml_injection_is_inherited(const struct ml_process *process, const struct ml_injection *parent)
 {
 	struct ml_agent_image_header image;
@@ -230,10 +240,13 @@ bool ml_injection_is_inherited(const struct ml_process *process, const struct ml
 			     &image, sizeof(image)) ||
 	    image.magic != ML_AGENT_MAGIC)
 		return false;
-	/* What appears by growth may not be there yet. */
-	if (!ml_process_read(process, parent->memory->header.pointer, &pointer, sizeof(pointer)))
-		return parent->memory->header.grows;
-	return !pointer;
+	/* What appears by growth may not be there yet. It is not tried by reading: below what grows
+	 * Linux 6.5 puts a trace into its log (gup_vma_lookup() in mm/gup.c). */
+	if (parent->memory->header.grows && !is_mapped(process, parent->memory->header.pointer))
+		return true;
+	return ml_process_read(process, parent->memory->header.pointer, &pointer,
+			       sizeof(pointer)) &&
+	       !pointer;
 }
 
 /* The patches a child has: its parent may have got more meanwhile. */
