@@ -123,21 +123,31 @@ static bool is_called(const struct removal *removal)
 	return false;
 }
 
-static bool is_in_use(struct removal *removal)
+static bool is_within(const struct removal *removal, pid_t tid)
 {
-	bool in_use;
+	struct user_regs_struct regs;
+
+	return ml_registers_get(tid, &regs) &&
+	       (is_inside(&removal->header, ml_registers_ip(&regs)) ||
+		is_interrupted(removal, ml_registers_sp(&regs)));
+}
+
+/* Whether no thread is within the agent. The functions are restored, so none comes in any more:
+ * each but the first can go on as soon as it has been looked at. */
+static bool let_go_unused(struct removal *removal)
+{
+	struct ml_stop *stop = &removal->step.stop;
 
 	find_places(removal);
-	in_use = is_called(removal);
-	ml_array_each (thread, &removal->step.stop.threads) {
-		struct user_regs_struct regs;
-
-		if (in_use || !ml_registers_get(thread->tid, &regs))
-			continue;
-		in_use = is_inside(&removal->header, ml_registers_ip(&regs)) ||
-			 is_interrupted(removal, ml_registers_sp(&regs));
+	if (is_called(removal))
+		return false;
+	for (size_t i = 1; i < stop->threads.count;) {
+		if (is_within(removal, stop->threads.items[i].tid))
+			return false;
+		if (!ml_stop_let_go(stop, i))
+			i++;
 	}
-	return in_use;
+	return stop->threads.count && !is_within(removal, stop->threads.items[0].tid);
 }
 
 /* Puts the functions back. False when one is no more as we left it: then the stubs must stay. */
@@ -216,11 +226,9 @@ static struct ml_error *take_out(struct removal *removal, bool *done)
 				    "but the agent's memory is left mapped; memleak doctor "
 				    "--repair -p %d as root takes it out",
 				    removal->step.pid, removal->step.pid);
-	*done = is_restored && !is_in_use(removal);
-	if (*done) {
-		ml_stop_keep_first(&removal->step.stop);
+	*done = is_restored && let_go_unused(removal);
+	if (*done)
 		unmap_all(removal);
-	}
 	return is_restored ? NULL
 			   : ml_error_new(ML_ERROR_TARGET,
 					  "something else patched functions of process %d over "

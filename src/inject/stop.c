@@ -226,31 +226,31 @@ static void send_signals(const struct ml_stop *stop, const struct ml_stopped *th
 		syscall(SYS_tgkill, stop->pid, thread->tid, thread->signals[i]);
 }
 
-static void let_go_from(struct ml_stop *stop, size_t first)
+static void let_thread_go(const struct ml_stop *stop, const struct ml_stopped *thread)
 {
-	for (size_t i = first; i < stop->threads.count; i++) {
-		const struct ml_stopped *thread = &stop->threads.items[i];
-		long number = thread->signal_count ? thread->signals[0] : 0;
+	long number = thread->signal_count ? thread->signals[0] : 0;
 
-		send_signals(stop, thread, 1);
-		/* One that never stopped cannot be detached before it does. */
-		while (ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)number) && errno == ESRCH &&
-		       wait_stopped(thread->tid, 0) != WAIT_GONE && !kill(thread->tid, 0))
-			usleep(1000);
-	}
-	stop->threads.count = first;
+	send_signals(stop, thread, 1);
+	/* One that never stopped cannot be detached before it does. */
+	while (ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)number) && errno == ESRCH &&
+	       wait_stopped(thread->tid, 0) != WAIT_GONE && !kill(thread->tid, 0))
+		usleep(1000);
 }
 
 static void let_go(struct ml_stop *stop)
 {
-	let_go_from(stop, 0);
+	ml_array_each (thread, &stop->threads)
+		let_thread_go(stop, thread);
 	ml_array_free(&stop->threads);
 }
 
-void ml_stop_keep_first(struct ml_stop *stop)
+bool ml_stop_let_go(struct ml_stop *stop, size_t i)
 {
-	if (!stop->is_held)
-		let_go_from(stop, 1);
+	if (stop->is_held)
+		return false;
+	let_thread_go(stop, &stop->threads.items[i]);
+	stop->threads.items[i] = stop->threads.items[--stop->threads.count];
+	return true;
 }
 
 static struct ml_error *open_memory(struct ml_stop *stop)

@@ -51,8 +51,9 @@ void ml_stop_forget(struct ml_stop *stop);
 /** Stops what was seized, and threads that were born meanwhile. Nothing is stopped on an error. */
 struct ml_error *ml_stop_begin(struct ml_stop *stop);
 
-/** Lets all threads but the first go on. */
-void ml_stop_keep_first(struct ml_stop *stop);
+/** Lets thread @p i go on, unless the threads are held by others; the last one takes its number.
+ * False when it stays. */
+bool ml_stop_let_go(struct ml_stop *stop, size_t i);
 
 /** For a process of one thread that our own ptrace has stopped already; it stays stopped. */
 struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out);
