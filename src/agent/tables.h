@@ -190,8 +190,8 @@ RARE static uint32_t table_new(struct ml_agent_memory *memory, uint64_t size, ui
 		mean = (7 * mean + (uint32_t)size + 7) / 8;
 	__atomic_store_n(&memory->mean_size, mean, __ATOMIC_RELAXED);
 
-	if (LOAD(memory->line_count) + (1u << log2) >= memory->line_limit)
-		log2 = 0;
+	while (log2 && LOAD(memory->line_count) + (1u << log2) >= memory->line_limit)
+		log2--;
 	first = __atomic_fetch_add(&memory->line_count, 1u << log2, __ATOMIC_RELAXED) + 1;
 	if (first + (1u << log2) > memory->line_limit) {
 		__atomic_fetch_sub(&memory->line_count, 1u << log2, __ATOMIC_RELAXED);

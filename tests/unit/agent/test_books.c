@@ -224,6 +224,26 @@ static void test_two_threads(void **state)
 	bench_outermost(200, run_two);
 }
 
+static void run_short_of_room(uint32_t lines)
+{
+	memory->line_limit = lines;
+	place_blocks(0, 48);
+	churn(5, 24);
+	/* Some blocks were lost, which is counted; what is booked is right. */
+	assert_true(go_through(check_line) < live);
+	assert_int_not_equal(memory->counters[ML_COUNTER_LIVE_TABLE_FULL], 0);
+	assert_true(memory->line_count < lines);
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		give(i);
+	assert_int_equal(go_through(check_line), 0);
+}
+
+static void test_no_room(void **state)
+{
+	(void)state;
+	bench_outermost(300, run_short_of_room);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -247,6 +267,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_blocks_at_odd_places, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_blocks_far_apart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_threads, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_room, set_up, tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
