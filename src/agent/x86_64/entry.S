@@ -295,27 +295,36 @@ malloc_sampled:
  * Copied into slots, where a call that is not kept meets no other page of code and no indirect
  * jump. What it finds in a forked child lets it pass; what it cannot tell is for the image.
  */
-.macro keep_two
-	mov	%rax, -16(%rsp)
+/* What allocates returns something in rax: nobody relies on what was in there. */
+.macro keep_rcx
 	mov	%rcx, -24(%rsp)
 .endm
 
-.macro load_two
-	mov	-16(%rsp), %rax
+.macro load_rcx
 	mov	-24(%rsp), %rcx
 .endm
 
-.macro keep_three
-	keep_registers
+.macro keep_rcx_rdx
+	keep_rcx
+	mov	%rdx, -32(%rsp)
 .endm
 
-.macro load_three
-	load_two
+.macro load_rcx_rdx
+	load_rcx
 	mov	-32(%rsp), %rdx
 .endm
 
-/* registers: two (rax and rcx) or three (rdx, too). data: where the data is, which whoever copies it
- * fills in. */
+.macro keep_rax_rcx
+	mov	%rax, -16(%rsp)
+	keep_rcx
+.endm
+
+.macro load_rax_rcx
+	mov	-16(%rsp), %rax
+	load_rcx
+.endm
+
+/* registers: those that are used. data: where the data is, which whoever copies it fills in. */
 .macro short_way name, registers, data
 	.p2align 4
 short_\name\()_begin:
@@ -358,18 +367,18 @@ short_\name\()_end:
 	mov	%rcx, (MEMORY_THREADS + THREAD_PASSING_IP)(%rax)
 .endm
 
-	short_way free, two, %rcx
+	short_way free, rax_rcx, %rcx
 	sift	%rcx, %rax, %eax, %ecx
 	jc	short_free_begin
-	short_way_ends free, two
+	short_way_ends free, rax_rcx
 
-	short_way malloc, two, %rax
+	short_way malloc, rcx, %rax
 	mov	(%rax), %rax
 	find_thread_shortly malloc
 	use_budget MEMORY_THREADS(%rax), %rdi, %rcx, short_malloc_begin
-1:	short_way_ends malloc, two
+1:	short_way_ends malloc, rcx
 
-	short_way calloc, three, %rax
+	short_way calloc, rcx_rdx, %rax
 	mov	(%rax), %rax
 	mov	%rdi, %rdx
 	imul	%rsi, %rdx
@@ -377,10 +386,10 @@ short_\name\()_end:
 	find_thread_shortly calloc
 	use_budget MEMORY_THREADS(%rax), %rdx, %rcx, short_calloc_begin
 	note_passing
-1:	short_way_ends calloc, three
+1:	short_way_ends calloc, rcx_rdx
 
 	/* Without a block it may be a jump to malloc. */
-	short_way realloc, three, %rdx
+	short_way realloc, rcx_rdx, %rdx
 	test	%rdi, %rdi
 	je	short_realloc_begin
 	sift	%rdx, %rax, %eax, %ecx
@@ -389,7 +398,7 @@ short_\name\()_end:
 	find_thread_shortly realloc
 	use_budget MEMORY_THREADS(%rax), %rsi, %rcx, short_realloc_begin
 	note_passing
-1:	short_way_ends realloc, three
+1:	short_way_ends realloc, rcx_rdx
 
 /* ---- the long way -------------------------------------------------------------------------------
  */
