@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** Patching functions and putting them back, with all threads stopped. */
 #include "base/file.h"
-#include "inject/agent_image.h"
 #include "inject/arming.h"
 
 #include <errno.h>
@@ -46,80 +45,6 @@ static struct ml_error *take_slot(struct ml_injection *injection, uint64_t addre
 		return NULL;
 	}
 	return ml_error_new(ML_ERROR_UNSUPPORTED, "no place for its stub");
-}
-
-/* A function's ways in the image. */
-struct ways {
-	uint32_t entry;
-	const struct ml_agent_short *brief; /* NULL: none */
-};
-
-static struct ways ways_of(const struct ml_site *site)
-{
-	size_t size;
-	const struct ml_agent_image_header *image = ml_agent_image(&size);
-	struct ways ways = {.entry = image->entry};
-
-	switch (site->function->role) {
-	case ML_ROLE_FREE:
-		ways = (struct ways){image->free, &image->free_short};
-		break;
-	case ML_ROLE_MALLOC:
-		ways.brief = &image->malloc_short;
-		if (!site->function->throws)
-			ways.entry = image->malloc;
-		break;
-	case ML_ROLE_CALLOC:
-		ways.brief = &image->calloc_short;
-		break;
-	case ML_ROLE_REALLOC:
-		ways.brief = &image->realloc_short;
-		break;
-	}
-	if (site->is_by_imports)
-		ways.brief = NULL;
-	return ways;
-}
-
-/* Where the patch leads to: where calls are sampled by bytes, to the short way at once. */
-static uint64_t stub_of(const struct ml_injection *injection, const struct ml_site *site)
-{
-	const struct ml_agent_short *brief = ways_of(site).brief;
-
-	if (!brief || !injection->memory->always_bytes)
-		return site->slot + ML_SLOT_STUB;
-	return site->slot + ML_SLOT_CODE - (brief->end - brief->start) - site->first.undo_size;
-}
-
-static void set_word(uint8_t slot[ML_SLOT_BYTES], size_t offset, uint64_t word)
-{
-	memcpy(slot + offset, &word, sizeof(word));
-}
-
-void ml_site_fill(const struct ml_injection *injection, const struct ml_site *site,
-		  uint64_t substitute, uint8_t slot[ML_SLOT_BYTES])
-{
-	const struct ml_agent_header *header = &injection->memory->header;
-	struct ml_agent_descriptor descriptor = {
-		.trampoline = site->trampoline,
-		.substitute = substitute,
-		.role = site->function->role,
-		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
-		.function = site->function->number,
-	};
-	struct ways ways = ways_of(site);
-	uint64_t entry = header->image.start + ML_AGENT_IMAGE_CODE + ways.entry;
-	size_t size;
-
-	memcpy(slot, &descriptor, sizeof(descriptor));
-	set_word(slot, ML_SLOT_ENTRY, entry);
-	set_word(slot, ML_SLOT_SELF, site->slot);
-	ml_machine_write_stub(slot, &site->first);
-	if (!ways.brief)
-		return;
-	set_word(slot, ML_SLOT_LONG, entry);
-	ml_machine_write_short(slot, ml_agent_image(&size), ways.brief, header->pointer,
-			       &site->first);
 }
 
 static bool write_slot(const struct ml_injection *injection, const struct ml_site *site,
@@ -183,7 +108,7 @@ static bool is_taken_for_probe(const struct ml_injection *injection, const struc
 	uint64_t at = site->function->probe - site->address;
 	uint8_t jump[ML_AGENT_PATCH_BYTES];
 
-	ml_machine_write_jump(jump, site->address, stub_of(injection, site));
+	ml_machine_write_jump(jump, site->address, ml_site_stub(injection, site));
 	return site->function->probe && at < sizeof(jump) && ml_machine_is_trap(jump[at]);
 }
 
@@ -248,7 +173,7 @@ static struct ml_error *prepare_behind(struct ml_arming *arming,
 
 	*patch = (struct ml_agent_patch){.address = site->address, .size = ML_AGENT_PATCH_BYTES};
 	memcpy(patch->original, now, ML_AGENT_PATCH_BYTES);
-	ml_machine_write_jump(patch->patched, site->address, stub_of(injection, site));
+	ml_machine_write_jump(patch->patched, site->address, ml_site_stub(injection, site));
 	if (!write_slot(injection, site, substitute, patch))
 		return ml_error_errno(errno, "its stub cannot be written");
 	header->patch_count++;

@@ -30,7 +30,10 @@ struct ml_arming {
 	struct ml_step step;
 };
 
-/** The descriptor, the constants and the stub of the slot of @p site. */
+/** Where the patch of @p site is to lead: where calls are sampled by bytes, to the short way. */
+uint64_t ml_site_stub(const struct ml_injection *injection, const struct ml_site *site);
+
+/** The descriptor, the constants, the stub and the short way of the slot of @p site. */
 void ml_site_fill(const struct ml_injection *injection, const struct ml_site *site,
 		  uint64_t substitute, uint8_t slot[ML_SLOT_BYTES]);
 

@@ -637,10 +637,15 @@ static void tracer_sample(struct ml_tracer *base, uint64_t mean_bytes)
 	struct ml_tracer_cost cost;
 
 	tracer_cost(base, &cost);
-	ml_array_each (process, &tracer->processes)
-		if ((*process)->books.memory)
-			ml_agent_sampling_begin(&(*process)->sampling, (*process)->books.memory,
-						mean_bytes);
+	ml_array_each (it, &tracer->processes) {
+		struct agent_process *process = *it;
+
+		if (!process->books.memory)
+			continue;
+		ml_agent_sampling_begin(&process->sampling, process->books.memory, mean_bytes);
+		if (is_attached(process))
+			ml_error_free(ml_injection_shorten(&process->attached.injection));
+	}
 	ml_agent_profile_begin_anew(tracer->profile);
 }
 
