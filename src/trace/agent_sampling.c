@@ -11,6 +11,7 @@ void ml_agent_sampling_expect_others(struct ml_agent_sampling *sampling,
 	for (size_t i = 0; i < ML_AGENT_FILTER; i++)
 		__atomic_fetch_or(&memory->filter[i], ML_AGENT_FILTER_OTHERS, __ATOMIC_RELAXED);
 	sampling->has_others = true;
+	sampling->was_cleared = false;
 	sampling->ticks = 0;
 	sampling->waited_for.count = 0;
 }
@@ -76,6 +77,7 @@ void ml_agent_sampling_clear(struct ml_agent_sampling *sampling, struct ml_agent
 					   __ATOMIC_RELAXED);
 	}
 	sampling->has_others = left;
+	sampling->was_cleared = true;
 }
 
 void ml_agent_sampling_deinit(struct ml_agent_sampling *sampling)

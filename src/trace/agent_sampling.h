@@ -23,6 +23,7 @@ struct ml_agent_call_of {
 /** All-zero: not begun, or nothing to do. */
 struct ml_agent_sampling {
 	bool has_others;    /**< blocks that were not sampled may be alive */
+	bool was_cleared;   /**< the filter, of what was not there when it had settled */
 	unsigned int ticks; /**< since it began */
 	/** Calls in progress that may have begun before: their blocks are not sampled. */
 	ML_ARRAY(struct ml_agent_call_of) waited_for;

@@ -500,6 +500,37 @@ static int tracer_event_fd(struct ml_tracer *base)
 	return self(base)->epoll_fd;
 }
 
+/* Reads the books, but for what is not the agent's own. Where it samples, what it need not look for
+ * any more is found on the way. */
+static void read_books(struct agent_process *process, const struct ml_snapshot_filter *filter,
+		       struct ml_snapshot *out)
+{
+	struct ml_agent_memory *memory = process->books.memory;
+	bool clears = !process->prior.log_ticks &&
+		      ml_agent_sampling_is_settled(&process->sampling, memory);
+	ML_FREE_CLEANUP uint8_t *others = clears ? ml_alloc(ML_AGENT_FILTER) : NULL;
+
+	ml_agent_prior_settle(&process->prior, memory);
+	ml_agent_books_snapshot(&process->books, filter, others, out);
+	if (!clears)
+		return;
+	ml_agent_prior_mark(&process->prior, others);
+	ml_agent_sampling_clear(&process->sampling, memory, others);
+}
+
+/* Until the filter is cleared every free is looked up: that does not wait for a report. */
+static void clear_filter(struct agent_process *process)
+{
+	const struct ml_snapshot_filter all = {.want_ages = true};
+	struct ml_snapshot unused = {0};
+
+	if (process->sampling.was_cleared || process->prior.log_ticks ||
+	    !ml_agent_sampling_is_settled(&process->sampling, process->books.memory))
+		return;
+	read_books(process, &all, &unused);
+	ml_snapshot_deinit(&unused);
+}
+
 /* What is done every TICK_NS, however often the timer fires: what waits for threads counts it. */
 static void tick_slowly(struct agent_tracer *tracer)
 {
@@ -509,6 +540,7 @@ static void tick_slowly(struct agent_tracer *tracer)
 		tick_prior(tracer, *process);
 		if ((*process)->books.memory)
 			ml_agent_sampling_tick(&(*process)->sampling, (*process)->books.memory);
+		clear_filter(*process);
 	}
 }
 
@@ -565,24 +597,6 @@ static void tracer_dispatch(struct ml_tracer *base,
 	catch_up(tracer, false);
 	if (sink && tracer->common.options->trace_calls)
 		read_calls(tracer, sink, context);
-}
-
-/* Reads the books, but for what is not the agent's own. Where it samples, what it need not look for
- * any more is found on the way. */
-static void read_books(struct agent_process *process, const struct ml_snapshot_filter *filter,
-		       struct ml_snapshot *out)
-{
-	struct ml_agent_memory *memory = process->books.memory;
-	bool clears = !process->prior.log_ticks &&
-		      ml_agent_sampling_is_settled(&process->sampling, memory);
-	ML_FREE_CLEANUP uint8_t *others = clears ? ml_alloc(ML_AGENT_FILTER) : NULL;
-
-	ml_agent_prior_settle(&process->prior, memory);
-	ml_agent_books_snapshot(&process->books, filter, others, out);
-	if (!clears)
-		return;
-	ml_agent_prior_mark(&process->prior, others);
-	ml_agent_sampling_clear(&process->sampling, memory, others);
 }
 
 static struct ml_error *tracer_snapshot(struct ml_tracer *base,
