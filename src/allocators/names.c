@@ -68,6 +68,8 @@ static const char *const wrapper_names[] = {
 	"AllocSetAlloc",
 	"AllocSetAllocFromNewBlock",
 	"AllocSetAllocLarge",
+	"AllocSetContextCreateExtended",
+	"AllocSetContextCreateInternal",
 	"AllocSetRealloc",
 	"CRYPTO_aligned_alloc",
 	"CRYPTO_calloc",

@@ -285,7 +285,7 @@ static void freeze(struct build *build)
 {
 	struct ml_report *report = build->report;
 	enum ml_report_sort sort = build->input->sort;
-	size_t limit = build->input->symbolize_limit;
+	size_t limit = build->input->symbolize_limit, leaks = 0;
 
 	if (!build->drafts.count)
 		return;
@@ -297,7 +297,10 @@ static void freeze(struct build *build)
 
 		*site = draft->site;
 		say_at_end(report, site);
-		if (draft->stack && (!limit || report->sites.count <= limit))
+		leaks += site->verdict.class == ML_VERDICT_LEAK;
+		if (draft->stack &&
+		    (!limit || report->sites.count <= limit ||
+		     (site->verdict.class == ML_VERDICT_LEAK && leaks <= ML_REPORT_LEAKS_SHOWN)))
 			ml_frames_name(&build->namer, draft->stack, draft->skip, site, NULL);
 		say_threads(site);
 	}

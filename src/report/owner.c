@@ -141,7 +141,7 @@ static bool is_strong(const char *word)
 {
 	static const char *const ends[] = {"malloc",   "calloc", "realloc",  "zalloc", "palloc",
 					   "memalign", "strdup", "strndup",  "memdup", "wcsdup",
-					   "asprintf", "sbrk",   "reallocf", "allocz"};
+					   "sprintf",  "sbrk",   "reallocf", "allocz"};
 
 	for (size_t i = 0; i < COUNT(ends); i++)
 		if (ends_with(word, ends[i]))

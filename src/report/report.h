@@ -115,6 +115,9 @@ struct ml_report {
 	ML_ARRAY(char *) strings; /**< owned; what frames and sites point to */
 };
 
+/** So many leaks are shown in text however small they are. */
+#define ML_REPORT_LEAKS_SHOWN 5
+
 enum ml_report_sort { ML_SORT_SIZE, ML_SORT_COUNT };
 
 /** Frames named before, as a recording keeps them. */
@@ -138,7 +141,8 @@ struct ml_report_input {
 	const struct ml_report_recorded *recorded; /**< in place of the symbolizer, or NULL */
 	void *context;
 	enum ml_report_sort sort;
-	/** Sites to symbolize; those behind stay without frames when 0 < this < sites. 0 = all. */
+	/** Sites to symbolize; those behind stay without frames when 0 < this < sites, but for the
+	 * first ML_REPORT_LEAKS_SHOWN that leak. 0 = all. */
 	size_t symbolize_limit;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * The report for people, in the layout of bcc's memleak: scripts that read that one read this one.
- * Lines of ours begin with "→ " below a stack and with "# " below the stacks.
+ * Lines of ours begin with "→ " below a stack and with "# " elsewhere.
  */
 #include "report/text.h"
 #include "report/unnamed.h"
@@ -220,6 +220,25 @@ static void add_caveats(struct ml_strbuf *text, const struct ml_report *report)
 	}
 }
 
+/* Ten big blocks of start-up must not hide a leak that has only begun: the first of those that are
+ * smaller follow, unless the user said how many stacks to show. */
+static void add_smaller_leaks(struct ml_strbuf *text, const struct ml_report *report, size_t shown)
+{
+	size_t leaks = 0;
+
+	for (size_t i = 0; i < report->sites.count && leaks < ML_REPORT_LEAKS_SHOWN; i++) {
+		const struct ml_report_site *site = &report->sites.items[i];
+
+		if (site->verdict.class != ML_VERDICT_LEAK)
+			continue;
+		leaks++;
+		if (i < shown)
+			continue;
+		ml_strbuf_puts(text, "# smaller, but it leaks:\n");
+		add_site(text, report, site);
+	}
+}
+
 static void write_text(FILE *out, const struct ml_report *report)
 {
 	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
@@ -233,6 +252,8 @@ static void write_text(FILE *out, const struct ml_report *report)
 	ml_strbuf_putc(&text, '\n');
 	for (size_t i = 0; i < shown; i++)
 		add_site(&text, report, &report->sites.items[i]);
+	if (!report->is_limited)
+		add_smaller_leaks(&text, report, shown);
 	if (!report->sites.count)
 		add_nothing(&text, report);
 	begin_style(&text, report, STYLE_REMARK);

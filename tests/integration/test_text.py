@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+import helpers
+
 HEADER = re.compile(r"\[\d\d:\d\d:\d\d\] Top \d+ stacks with outstanding allocations:$")
 BLOCK = re.compile(r"\taddr = [0-9a-f]+ size = \d+$")
 SITE = re.compile(r"\t(\d+) bytes in (\d+) allocations from stack$")
@@ -68,6 +70,21 @@ def test_blocks_precede_their_stack(bench):
 def test_combined_only(bench):
     _, lines = lines_of(bench, "big", "-C")
     assert "\t10485760 bytes in 10 allocations from stack" in last_report(lines)
+
+
+def test_leak_smaller_than_all_that_is_shown(bench):
+    """Twelve big blocks of the start come first, ten of them are shown, and the leak all the same."""
+    target = bench.target("small_leak")
+    run = bench.memleak("--backend", "bpf", "-o", "0", "-p", target.pid, "0.3")
+    run.wait_attached()
+    target.tell()
+    helpers.wait_for(lambda: "# smaller, but it leaks:\n" in run.out(), 30, "the leak is shown")
+    run.interrupt()
+    report = last_report(run.out().splitlines())
+    assert len([line for line in report if SITE.match(line)]) == 11, report
+    leak = report[report.index("# smaller, but it leaks:") + 1:]
+    assert SITE.match(leak[0]) and leak[1].startswith("\t\tleak_little+0x")
+    assert any("look at leak_little" in line for line in leak)
 
 
 def test_stripped_program_has_offsets(bench, tmp_path):

@@ -60,6 +60,50 @@ static void test_leak(void **state)
 	compare_all("leak", sample_leak());
 }
 
+/* A big block of start-up, six leaks and something steady, where one stack is to be shown. */
+static struct ml_report small_leaks(void)
+{
+	struct ml_report report = sample_base();
+
+	report.top = 1;
+	for (uint64_t i = 0; i < 8; i++) {
+		struct ml_report_site *site = sample_site(&report, i + 1, 8192 >> i, 1);
+
+		site->verdict.class = i == 0   ? ML_VERDICT_STARTUP
+				      : i == 7 ? ML_VERDICT_STEADY
+					       : ML_VERDICT_LEAK;
+		sample_frame(site, "work", 0x10 + i, "app.c", 9, false);
+	}
+	return report;
+}
+
+static size_t count_of(const char *text, const char *what)
+{
+	size_t count = 0;
+
+	for (; (text = strstr(text, what)); text++)
+		count++;
+	return count;
+}
+
+static void test_small_leaks_are_shown(void **state)
+{
+	struct ml_report report = small_leaks();
+	size_t length;
+	ML_FREE_CLEANUP char *text = render(&ml_report_text, &report, &length);
+
+	assert_int_equal(count_of(text, "allocations from stack"), 1 + 5);
+	assert_int_equal(count_of(text, "# smaller, but it leaks:\n\t"), 5);
+	assert_non_null(strstr(text, "\t4096 bytes"));
+	assert_null(strstr(text, "\t64 bytes"));
+	report.is_limited = true;
+
+	ML_FREE_CLEANUP char *limited = render(&ml_report_text, &report, &length);
+
+	assert_int_equal(count_of(limited, "allocations from stack"), 1);
+	ml_report_deinit(&report);
+}
+
 static void test_kernel(void **state)
 {
 	compare_all("kernel", sample_kernel());
@@ -295,19 +339,13 @@ static void test_format_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_leak),
-		cmocka_unit_test(test_kernel),
-		cmocka_unit_test(test_processes),
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_no_control_characters),
-		cmocka_unit_test(test_pprof),
-		cmocka_unit_test(test_heaptrack_others),
-		cmocka_unit_test(test_svg),
-		cmocka_unit_test(test_svg_limits),
-		cmocka_unit_test(test_html),
-		cmocka_unit_test(test_html_verdicts),
-		cmocka_unit_test(test_local_time),
-		cmocka_unit_test(test_format_names),
+		cmocka_unit_test(test_leak),       cmocka_unit_test(test_small_leaks_are_shown),
+		cmocka_unit_test(test_kernel),     cmocka_unit_test(test_processes),
+		cmocka_unit_test(test_empty),      cmocka_unit_test(test_no_control_characters),
+		cmocka_unit_test(test_pprof),      cmocka_unit_test(test_heaptrack_others),
+		cmocka_unit_test(test_svg),        cmocka_unit_test(test_svg_limits),
+		cmocka_unit_test(test_html),       cmocka_unit_test(test_html_verdicts),
+		cmocka_unit_test(test_local_time), cmocka_unit_test(test_format_names),
 	};
 
 	setenv("TZ", "UTC", 1);
