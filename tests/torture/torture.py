@@ -386,6 +386,8 @@ class Torture:
     def start(self):
         pid = random.choice(self.pids)
         options = ["-f"] if self.follow and random.random() < 0.3 else []
+        if random.random() < 0.4:
+            options += ["--sample-bytes", random.choice(["4096", "524288"])]
         with open(self.log, "wb") as out:
             return subprocess.Popen([self.memleak, "--json", "--backend", "agent", *options, "-p",
                                      str(pid), "60"], stdin=subprocess.DEVNULL,
