@@ -130,7 +130,7 @@ static uint32_t number_stack(struct walk *walk, uint32_t *count, uint32_t *end)
 		*end = stack.end |= ML_AGENT_STACK_LOOP;
 	stack.hash =
 		spread_hash(memory, outer ? hash_within(top->hash, outer, stack.count) : top->hash);
-	id = stack_find(memory, stack.hash);
+	id = stack_recall(memory, memo, stack.hash);
 	if (!id) {
 		find_common(walk, last, last_count, &stack);
 		for (uint32_t i = 0; i < stack.own; i++)

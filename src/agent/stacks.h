@@ -72,6 +72,8 @@ static inline uint32_t stack_find(struct ml_agent_memory *memory, uint64_t hash)
 {
 	uint32_t last = level_of(LOAD(memory->stack_count));
 
+	for (uint32_t level = 1; level <= last; level++)
+		__builtin_prefetch(stack_slot(memory, level, hash));
 	for (uint32_t level = 0; level <= last; level++)
 		for (uint64_t i = hash;; i++) {
 			uint64_t slot =
@@ -83,6 +85,21 @@ static inline uint32_t stack_find(struct ml_agent_memory *memory, uint64_t hash)
 				return slot & ML_AGENT_INDEX_NUMBER;
 		}
 	return 0;
+}
+
+/* The same, for a thread that has been in most of its stacks a short while ago. */
+static uint32_t stack_recall(struct ml_agent_memory *memory, struct ml_agent_memo *memo,
+			     uint64_t hash)
+{
+	uint64_t *known = &memo->numbers[hash & (ML_AGENT_NUMBERS - 1)];
+	uint32_t id = *known & ML_AGENT_INDEX_NUMBER;
+
+	if (id && index_tag(*known) == index_tag(hash))
+		return id;
+	id = stack_find(memory, hash);
+	if (id)
+		*known = index_tag(hash) | id;
+	return id;
 }
 
 /* Has @stack go on as one that has those frames itself. */

@@ -26,14 +26,21 @@ static uint32_t *tid_at(uint64_t pointer, uint32_t offset)
 	return (uint32_t *)(pointer + offset);
 }
 
+static bool is_word_readable(uint64_t address);
+
 /* glibc and musl keep the tid in their struct pthread, other versions elsewhere. Within the
- * pointer's page memory is there. */
-static uint32_t find_tid(uint64_t pointer, uint32_t tid)
+ * pointer's page memory is there, and where the tool has seen one. */
+static uint32_t find_tid(const struct ml_agent_memory *memory, uint64_t pointer, uint32_t tid)
 {
 	uint64_t end = (pointer | (ML_AGENT_PAGE - 1)) + 1;
+	uint32_t known = memory->header.tid_offset;
 
 	if (!tid)
 		return 0;
+	if (known && *tid_at(pointer, known) == tid)
+		return known;
+	if (pointer + TID_REACH > end && is_word_readable(end))
+		end += ML_AGENT_PAGE;
 	if (pointer + ML_AGENT_TID_GLIBC + 4 <= end && *tid_at(pointer, ML_AGENT_TID_GLIBC) == tid)
 		return ML_AGENT_TID_GLIBC;
 	if (pointer + ML_AGENT_TID_MUSL + 4 <= end && *tid_at(pointer, ML_AGENT_TID_MUSL) == tid)
@@ -95,7 +102,7 @@ static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread
 	thread->walker = 0;
 	thread->stack.size = 0;
 	thread->random = pointer ^ (uint64_t)tid << 32 ^ LOAD(memory->now_ns);
-	thread->tid_offset = find_tid(pointer, tid);
+	thread->tid_offset = find_tid(memory, pointer, tid);
 	thread->memo = &memory->memos[thread - memory->threads];
 	thread->own_key = (uint32_t)(thread - memory->threads) + 1;
 	number_tid(memory, thread, tid);

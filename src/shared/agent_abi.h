@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 16u
+#define ML_AGENT_VERSION 17u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 #define ML_AGENT_PAGE        4096u
@@ -47,6 +47,7 @@
 #define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk, … */
 #define ML_AGENT_TRACE_ROOM   8u     /**< … which get room by so many */
 #define ML_AGENT_MISSES       2048u  /**< walks it did not remember and may meet again */
+#define ML_AGENT_NUMBERS      4096u  /**< stacks it knows without the index */
 #define ML_AGENT_FRAMES       256u   /**< of its last walk, more than are kept of a stack, … */
 #define ML_AGENT_FRAME_WORDS  768u   /**< … and words these depend on */
 #define ML_AGENT_PYTHON_WALKS 2048u  /**< stacks with Python functions a thread remembers */
@@ -375,6 +376,8 @@ struct ml_agent_memo {
 	struct ml_agent_word new_words[ML_AGENT_FRAME_WORDS];
 	/** Of walks that are not kept as traces: hashes of their stack and its place. */
 	uint32_t misses[ML_AGENT_MISSES];
+	/** By hash: slots of the index of stacks. */
+	uint64_t numbers[ML_AGENT_NUMBERS];
 	struct ml_agent_course course;
 	struct ml_agent_python python __attribute__((aligned(4096)));
 	/** Of stacks with Python functions: ip is a hash of those, sp the native stack's number. */
