@@ -299,8 +299,8 @@ static inline bool has_python(const struct ml_agent_memory *memory, uint32_t nat
 static struct ml_agent_trace *find_python_trace(struct ml_agent_memo *memo, uint64_t hash,
 						uint32_t native, struct ml_agent_trace **ways)
 {
-	*ways = &memo->python_traces[(hash ^ native * GOLDEN) * GOLDEN >> 55 << 2 &
-				     (ML_AGENT_PYTHON_WALKS - 1)];
+	*ways = &memo->python_traces[((hash ^ native * GOLDEN) * GOLDEN >> WAYS_HASH_SHIFT) *
+				     ML_AGENT_TRACE_WAYS];
 	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
 		if ((*ways)[i].ip == hash && (*ways)[i].sp == native)
 			return &(*ways)[i];

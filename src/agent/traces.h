@@ -50,9 +50,9 @@ static inline bool is_unchanged(const struct ml_agent_thread *thread,
 static inline struct ml_agent_trace *ways_of(const struct ml_agent_thread *thread, uint64_t ip,
 					     uint64_t sp)
 {
-	uint64_t set = (ip ^ sp << 20) * GOLDEN >> 55;
+	uint64_t set = (ip ^ sp << 20) * GOLDEN >> WAYS_HASH_SHIFT;
 
-	return &thread->memo->traces[set * ML_AGENT_TRACE_WAYS & (ML_AGENT_TRACES - 1)];
+	return &thread->memo->traces[set * ML_AGENT_TRACE_WAYS];
 }
 
 /* The trace of the walk from there; NULL when there is none that is still true. */
@@ -276,7 +276,7 @@ static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread 
 		.is_call = 1,
 	};
 	struct ml_agent_trace *ways = ways_of(thread, regs.ip, regs.sp);
-	bool is_free = !is_interrupted(thread, regs.sp);
+	bool is_free = !is_interrupted(thread, regs.sp), is_missed = call->is_plain == CALL_MISSED;
 	uint32_t stack;
 
 	*trace = NULL;
@@ -288,10 +288,11 @@ static uint32_t stack_of(struct ml_agent_memory *memory, struct ml_agent_thread 
 		return walk_anew(memory, thread, NULL, &regs, trace);
 	thread->walker = regs.sp;
 	IN_ORDER();
-	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
+	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS && !is_missed; i++)
 		if (ways[i].ip == regs.ip && ways[i].sp == regs.sp)
 			is_readable(thread, regs.sp, regs.sp + ways[i].reach);
-	*trace = find_trace(memory, thread, regs.ip, regs.sp, regs.bp);
+	if (!is_missed)
+		*trace = find_trace(memory, thread, regs.ip, regs.sp, regs.bp);
 	if (*trace) {
 		stack = (*trace)->stack;
 		count_end(memory, (*trace)->end);

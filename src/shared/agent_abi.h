@@ -41,9 +41,9 @@
 #define ML_AGENT_TIDS         (1u << 13)
 #define ML_AGENT_OTHER_STACKS 7u
 #define ML_AGENT_RECENT       2048u /**< places of blocks a thread remembers */
-#define ML_AGENT_TRACE_WAYS   4u
+#define ML_AGENT_TRACE_WAYS   8u
 #define ML_AGENT_TRACES       2048u  /**< walks a thread remembers, */
-#define ML_AGENT_TRACE_WORDS  16384u /**< with so many words for all of them */
+#define ML_AGENT_TRACE_WORDS  32768u /**< with so many words for all of them */
 #define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk, … */
 #define ML_AGENT_TRACE_ROOM   8u     /**< … which get room by so many */
 #define ML_AGENT_MISSES       2048u  /**< walks it did not remember and may meet again */

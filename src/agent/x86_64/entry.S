@@ -550,8 +550,9 @@ reload_way:
 	mov	16(%rbp), %rax
 next_way:
 	add	$(1 << TRACE_SHIFT), %rdx
-	test	$((1 << WAYS_SHIFT) - 1), %dl
+	test	$((1 << WAYS_SHIFT) - 1), %edx
 	jne	way
+	movl	$CALL_MISSED, CALL_PLAIN(%rsp)
 	jmp	leave_traces
 
 	/* It has Python functions, or is not complete. */

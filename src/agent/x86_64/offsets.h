@@ -8,6 +8,7 @@
 #define CALL_SIZE          24
 #define CALL_WAYS          40
 #define CALL_PLAIN         88
+#define CALL_MISSED        2 /* in CALL_PLAIN: no trace that is true */
 #define CALL_SUBSTITUTED   92
 
 #define MEMORY_MODE        12
@@ -75,9 +76,9 @@
 #define TRACE_ALLOCS         48
 #define TRACE_BYTES          56
 #define TRACE_SHIFT          6
-#define WAYS_SHIFT           8
+#define WAYS_SHIFT           9
 #define WAYS_SP_SHIFT        20
-#define WAYS_HASH_SHIFT      55
+#define WAYS_HASH_SHIFT      56
 #define WORDS_UNROLLED       4
 #define END_COMPLETE         1
 #define WAYS_FACTOR          0x9e3779b97f4a7c15
