@@ -184,13 +184,14 @@ def test_forked_children_are_told_apart(bench, who):
     assert target.finish() == 0
 
 
-def test_busy_target(bench):
+@pytest.mark.parametrize("options", [(), ("--sample-bytes", "4096")])
+def test_busy_target(bench, options):
     """Threads that allocate and one that forks, without pause."""
     target = start(bench, "busy", True)
     target.tell()
     target.wait_event("busy")
     for _ in range(3):
-        run = attach(bench, target.pid, "--backend", "agent", filtered=False)
+        run = attach(bench, target.pid, "--backend", "agent", *options, filtered=False)
         assert end(run)["totals"]["allocs"] > 0
     target.tell()
     target.wait_event("done")
