@@ -148,7 +148,7 @@ static struct ml_error *attach_multi(struct ml_links *links, uint32_t attach_typ
 
 	if (link < 0)
 		return explain(errno, set);
-	*ml_array_push(&links->fds) = link;
+	*ml_array_push(&links->list) = (struct ml_link){link, false};
 	return NULL;
 }
 
@@ -212,7 +212,7 @@ static struct ml_error *attach_perf(struct ml_links *links, int program_fd, bool
 
 		if (event < 0)
 			return explain(errno, set);
-		*ml_array_push(&links->fds) = event;
+		*ml_array_push(&links->list) = (struct ml_link){event, is_return};
 
 		LIBBPF_OPTS(bpf_link_create_opts, options,
 			    .perf_event.bpf_cookie = set->cookies[i]);
@@ -220,7 +220,7 @@ static struct ml_error *attach_perf(struct ml_links *links, int program_fd, bool
 
 		if (link < 0)
 			return explain(-link, set);
-		*ml_array_push(&links->fds) = link;
+		*ml_array_push(&links->list) = (struct ml_link){link, is_return};
 		if (ioctl(event, PERF_EVENT_IOC_ENABLE, 0) < 0)
 			return explain(errno, set);
 	}
@@ -229,14 +229,14 @@ static struct ml_error *attach_perf(struct ml_links *links, int program_fd, bool
 
 static void close_from(struct ml_links *links, size_t first)
 {
-	while (links->fds.count > first)
-		ml_fd_close(&links->fds.items[--links->fds.count]);
+	while (links->list.count > first)
+		ml_fd_close(&links->list.items[--links->list.count].fd);
 }
 
 struct ml_error *ml_links_attach(struct ml_links *links, enum ml_link_kind kind, int program_fd,
 				 bool is_return, const struct ml_probe_set *set)
 {
-	size_t before = links->fds.count;
+	size_t before = links->list.count;
 	struct ml_error *error;
 
 	if (!set->count)
@@ -252,5 +252,5 @@ struct ml_error *ml_links_attach(struct ml_links *links, enum ml_link_kind kind,
 void ml_links_close(struct ml_links *links)
 {
 	close_from(links, 0);
-	ml_array_free(&links->fds);
+	ml_array_free(&links->list);
 }

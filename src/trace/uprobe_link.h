@@ -41,9 +41,14 @@ struct ml_probe_set {
 	size_t count;
 };
 
-/** The links made so far: descriptors whose closing takes the probes out. */
+struct ml_link {
+	int fd;          /**< closing it takes the probe out */
+	bool goes_first; /**< see ml_link_keeper_give() */
+};
+
+/** The links made so far. */
 struct ml_links {
-	ML_ARRAY(int) fds;
+	ML_ARRAY(struct ml_link) list;
 };
 
 /**
