@@ -112,6 +112,7 @@ static void configure(uint64_t sample_bytes)
 	memory->now_ns = ((uint64_t)now.tv_sec + 1000000) * 1000000000u;
 	memory->start_ns = memory->now_ns;
 	memory->line_limit = LINES;
+	memory->line_factor = ML_AGENT_LINES_ORDERED;
 	memory->stack_limit = ML_AGENT_STACKS;
 	memory->word_limit = ML_AGENT_WORDS;
 	memory->tgid = (uint32_t)getpid();

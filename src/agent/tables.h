@@ -15,6 +15,8 @@
 #define PLANNED_BLOCKS 4u
 /* What blocks are like that nobody has seen yet. */
 #define GUESSED_SIZE 48u
+/* Where the first table is full it does not do to add fewer. */
+#define FEW_LINES 16u
 /* In how many lines of a table a block may be. */
 #define PROBED_LINES 4u
 
@@ -81,14 +83,14 @@ static inline uint64_t *cell_of(struct ml_agent_memory *memory, uint64_t address
 	return &memory->pages[page][address >> ML_AGENT_REGION_SHIFT & (ML_AGENT_PAGE_REGIONS - 1)];
 }
 
-/* The line of @table that the block of @key should be in: lines are in the order of addresses, so
- * that blocks which lie together, and were mostly allocated together, share one. */
+/* The line of @table that the block of @key should be in. */
 static inline struct ml_agent_line *line_of(struct ml_agent_memory *memory, uint32_t table,
 					    uint32_t key)
 {
-	uint32_t shift = ML_AGENT_REGION_SHIFT - 3 - ML_AGENT_TABLE_LOG2(table);
+	uint64_t hash = (uint32_t)((key & ML_AGENT_KEY_PLACE) * memory->line_factor);
 
-	return &memory->lines[ML_AGENT_TABLE_FIRST(table) + ((key & ML_AGENT_KEY_PLACE) >> shift)];
+	return &memory->lines[ML_AGENT_TABLE_FIRST(table) +
+			      (hash >> (32 - ML_AGENT_TABLE_LOG2(table)))];
 }
 
 /* A block whose line is full goes to one near it: where @step is at most this. */
@@ -166,15 +168,18 @@ static uint32_t first_lines(struct ml_agent_memory *memory, const uint64_t *cell
 }
 
 /* The same for a table beside those from @table on, where a block has no place: not to be much too
- * large. Not by that block: where sizes are mixed the small ones are no sign of many. But where the
- * others have room elsewhere, small blocks lie close together: these need finer lines. */
+ * large, nor by that block, for where sizes are mixed small ones are no sign of many. But where the
+ * others have room elsewhere, small blocks lie close together, and tables that are looked through
+ * one behind the other are not to become many, either. */
 static uint32_t more_lines(struct ml_agent_memory *memory, uint32_t table)
 {
-	uint32_t usual = usual_lines(memory), lines, used = count_blocks(memory, table, &lines);
+	uint32_t lines, used = count_blocks(memory, table, &lines);
 
-	if (used < 3 * lines || usual > 2 * lines)
-		return 2 * lines;
-	return usual > lines ? lines : lines / 4;
+	if (used < 3 * lines)
+		lines *= 2;
+	else if (usual_lines(memory) <= lines && !next_table(memory, table))
+		return lines / 4;
+	return lines > FEW_LINES ? lines : FEW_LINES;
 }
 
 /* A table of at least @wanted lines, for a block of @size; 0 when there are none. */

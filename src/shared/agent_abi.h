@@ -163,6 +163,16 @@ struct ml_agent_line {
  * highest. */
 #define ML_AGENT_LINE_SPILLED 7u
 
+/*
+ * A block's place in its region times one of these are 32 bits, the upper ones of which say its
+ * line. In the order of addresses, blocks that lie together, and were mostly allocated together,
+ * share a line; those of one size fill them evenly, mixed ones well enough. Slabs, of many small
+ * blocks beside few large ones, have to be spread; by multiples of the golden ratio the blocks of
+ * one are spread evenly (Knuth, vol. 3, 6.4).
+ */
+#define ML_AGENT_LINES_ORDERED (1u << (32 - ML_AGENT_REGION_SHIFT + 3))
+#define ML_AGENT_LINES_SPREAD  0x9e3779b1u
+
 /** A table of lines: its first line, log2 of their number, whether only the thread that owns the
  * region puts blocks in; 0 none. */
 #define ML_AGENT_TABLE_OWNED 8u
@@ -463,6 +473,7 @@ struct ml_agent_memory {
 	uint32_t is_listening; /**< the tool hears of new code, and tells of it */
 	uint32_t maps_current;
 	uint32_t word_limit;                          /**< of all stacks */
+	uint32_t line_factor;                         /**< ML_AGENT_LINES_…: never changes */
 	uint64_t now_ns __attribute__((aligned(64))); /**< CLOCK_MONOTONIC, the tool's heartbeat */
 	uint64_t word_count __attribute__((aligned(64)));
 	uint32_t stack_count;

@@ -208,6 +208,18 @@ static uint32_t line_count(const struct ml_tracer_options *options)
 	return options->max_blocks && lines < ML_AGENT_LINES ? (uint32_t)lines : ML_AGENT_LINES;
 }
 
+/* Whether it gives out many blocks of one size side by side, as most but glibc's do. */
+static bool has_slabs(const struct ml_allocator *allocator)
+{
+	static const char *const slabs[] = {"jemalloc", "tcmalloc", "mimalloc",
+					    "musl",     "other",    NULL};
+
+	for (size_t i = 0; slabs[i]; i++)
+		if (!strcmp(allocator->kind, slabs[i]))
+			return true;
+	return false;
+}
+
 static void configure(struct ml_agent_attached *attached, const struct ml_allocators *allocators)
 {
 	const struct ml_tracer_options *options = attached->common->options;
@@ -240,8 +252,12 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 	memory->tgid = (uint32_t)ml_process_pid(attached->process);
 	memory->stack_limit = stacks < attached->room_stacks ? stacks : attached->room_stacks;
 	memory->word_limit = attached->room_words;
-	ml_array_each (allocator, &allocators->list)
+	memory->line_factor = ML_AGENT_LINES_ORDERED;
+	ml_array_each (allocator, &allocators->list) {
 		memory->is_static |= ml_module_is_static(allocator->module);
+		if (has_slabs(allocator))
+			memory->line_factor = ML_AGENT_LINES_SPREAD;
+	}
 }
 
 /* What is said of a function that is not patched at its start. */

@@ -244,6 +244,17 @@ static void test_no_room(void **state)
 	bench_outermost(300, run_short_of_room);
 }
 
+/* Lines by hash, as for allocators of slabs. */
+static void test_spread(void **state)
+{
+	(void)state;
+	memory->line_factor = ML_AGENT_LINES_SPREAD;
+	bench_outermost(16, run_alone);
+	assert_int_not_equal(regions_with(ML_AGENT_CELL_CHAINED), 0);
+	bench_outermost(1008, run_alone);
+	bench_outermost(16, run_two);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -268,6 +279,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_blocks_far_apart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_threads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_spread, set_up, tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
