@@ -257,7 +257,7 @@ static struct ml_unwind_row cached_row(struct walk *walk, const struct ml_proces
 	struct ml_agent_memory *memory = walk->memory;
 	uint32_t epoch = LOAD(memory->epoch);
 	struct ml_agent_cached_row *cached =
-		&memory->row_cache[ip * GOLDEN >> 50 & (ML_AGENT_ROW_CACHE - 1)];
+		&memory->row_cache[ip * GOLDEN >> 48 & (ML_AGENT_ROW_CACHE - 1)];
 	uint64_t asked = ip ^ (uint64_t)epoch << 48;
 	union {
 		uint64_t word;
