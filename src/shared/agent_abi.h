@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 18u
+#define ML_AGENT_VERSION 19u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 #define ML_AGENT_PAGE        4096u
@@ -43,14 +43,14 @@
 #define ML_AGENT_RECENT       2048u /**< places of blocks a thread remembers */
 #define ML_AGENT_TRACE_WAYS   8u
 #define ML_AGENT_TRACES       2048u  /**< walks a thread remembers, */
-#define ML_AGENT_TRACE_WORDS  32768u /**< with so many words for all of them */
+#define ML_AGENT_TRACE_WORDS  24576u /**< with so many words for all of them */
 #define ML_AGENT_TRACE_LIMIT  256u   /**< words of one walk, … */
 #define ML_AGENT_TRACE_ROOM   8u     /**< … which get room by so many */
 #define ML_AGENT_MISSES       2048u  /**< walks it did not remember and may meet again */
 #define ML_AGENT_NUMBERS      4096u  /**< stacks it knows without the index */
 #define ML_AGENT_FRAMES       256u   /**< of its last walk, more than are kept of a stack, … */
 #define ML_AGENT_FRAME_WORDS  768u   /**< … and words these depend on */
-#define ML_AGENT_PYTHON_WALKS 2048u  /**< stacks with Python functions a thread remembers */
+#define ML_AGENT_PYTHON_WALKS 1024u  /**< stacks with Python functions a thread remembers */
 #define ML_AGENT_PAGE_SETS    64u    /**< sets of pages it knows to be readable */
 #define ML_AGENT_PAGE_WAYS    4u
 
