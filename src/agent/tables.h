@@ -179,6 +179,8 @@ static uint32_t more_lines(struct ml_agent_memory *memory, uint32_t table)
 		lines *= 2;
 	else if (usual_lines(memory) <= lines && !next_table(memory, table))
 		return lines / 4;
+	else if (usual_lines(memory) > 4 * lines)
+		lines *= 4;
 	return lines > FEW_LINES ? lines : FEW_LINES;
 }
 

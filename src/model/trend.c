@@ -8,6 +8,8 @@
 
 /* A level that rises by this factor from one point to the next has made a step. */
 #define STEP 1.3
+/* Blocks that double, seen one by one or now and then two at once. */
+#define STEP_RISE 1.4
 /* More blocks than this are not one that grows. */
 #define STEP_BLOCKS 16
 
@@ -231,10 +233,10 @@ bool ml_trend_is_floor_rising(const struct ml_trend *trend)
 bool ml_trend_find_steps(const struct ml_timeline_point *points, size_t count,
 			 struct ml_trend_steps *out)
 {
-	double before = (double)points[0].live_bytes;
+	double before = (double)points[0].live_bytes, rise = 0;
 	size_t falls = 0;
 
-	*out = (struct ml_trend_steps){0};
+	*out = (struct ml_trend_steps){.is_each_bigger = true};
 	for (size_t i = 1; i < count; i++) {
 		const struct ml_timeline_point *point = &points[i];
 		/* A report may come while the old storage is still there beside the new one. */
@@ -247,6 +249,8 @@ bool ml_trend_find_steps(const struct ml_timeline_point *points, size_t count,
 			out->count++;
 			out->before_ns = out->last_ns;
 			out->last_ns = point->time_ns;
+			out->is_each_bigger &= now - before >= STEP_RISE * rise;
+			rise = now - before;
 		}
 		before = now;
 		falls += point->live_bytes < point[-1].live_bytes;

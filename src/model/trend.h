@@ -46,10 +46,12 @@ void ml_trend_measure(const struct ml_timeline_point *points, size_t count, stru
 /** True when the low points between falls rise: what stays after each fall grows. */
 bool ml_trend_is_floor_rising(const struct ml_trend *trend);
 
-/** The steps up of a level that never falls: few blocks, each time replaced by bigger ones. */
+/** The steps up of a level that never falls: few blocks, each time bigger ones, in place of the
+ * others or beside them. */
 struct ml_trend_steps {
 	size_t count;
 	uint64_t last_ns, before_ns; /**< times of the last two */
+	bool is_each_bigger;         /**< each adds 1.4 times as much as the one before, or more */
 };
 
 /** False when the level of @p points falls, or there are too many blocks to be one that grows. */

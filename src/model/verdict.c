@@ -112,8 +112,9 @@ static size_t last_active(const struct history *site, size_t *steps)
 }
 
 /**
- * True, with the verdict, for a vector that doubles: each step takes longer than the one before, so
- * the next one is due for a long time after the last.
+ * True, with the verdict, for a vector that doubles, or a pool that takes blocks twice as big each
+ * time (PostgreSQL's memory contexts, APR's pools, arenas): each step takes longer than the one
+ * before, so the next one is due for a long time after the last.
  */
 static bool judge_steps(const struct history *site, struct ml_verdict *out)
 {
@@ -121,8 +122,8 @@ static bool judge_steps(const struct history *site, struct ml_verdict *out)
 	char size[ML_HUMAN_TEXT], quiet[ML_HUMAN_TEXT];
 	struct ml_trend_steps steps;
 
-	if (!last->frees || !ml_trend_find_steps(site->points, site->count, &steps) ||
-	    steps.count < 3)
+	if (!ml_trend_find_steps(site->points, site->count, &steps) || steps.count < 3 ||
+	    (!last->frees && !steps.is_each_bigger))
 		return false;
 
 	double quiet_s = ml_seconds_between(steps.last_ns, last->time_ns);
@@ -132,11 +133,18 @@ static bool judge_steps(const struct history *site, struct ml_verdict *out)
 	if (quiet_s > 2.5 * gap_s)
 		return false;
 	out->growth_bytes_per_s = (double)last->live_bytes / fmax(span_s, 1);
-	decide(out, ML_VERDICT_GROWING, 0.9 * evidence(site->count, span_s),
-	       "replaced by something bigger %zu times, by %s %s ago: grows like a vector that is "
-	       "only added to",
-	       steps.count, ml_human_bytes((double)last->live_bytes, size),
-	       ml_human_time(quiet_s, quiet));
+	ml_human_bytes((double)last->live_bytes, size);
+	ml_human_time(quiet_s, quiet);
+	if (last->frees)
+		decide(out, ML_VERDICT_GROWING, 0.9 * evidence(site->count, span_s),
+		       "replaced by something bigger %zu times, by %s %s ago: grows like a vector "
+		       "that is only added to",
+		       steps.count, size, quiet);
+	else
+		decide(out, ML_VERDICT_GROWING, 0.9 * evidence(site->count, span_s),
+		       "took something bigger %zu times, up to %s %s ago: grows like a pool that "
+		       "is only added to",
+		       steps.count, size, quiet);
 	return true;
 }
 

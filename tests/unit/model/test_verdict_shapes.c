@@ -171,6 +171,18 @@ static void vector_doubling(struct program *p, double t)
 	allocate(p, size);
 }
 
+/* A pool that is never reset: its blocks double. */
+static void pool_doubling(struct program *p, double t)
+{
+	uint64_t size = 1024;
+
+	p->state[0] += 2000 * p->step_s * 8;
+	for (size_t i = 0; i < live(p); i++)
+		size *= 2;
+	if ((double)size < p->state[0])
+		allocate(p, size);
+}
+
 static void queue_lagging(struct program *p, double t)
 {
 	for (int i = due(p, 80); i > 0; i--) {
@@ -414,6 +426,7 @@ static const struct example {
 	{"leak and big start-up", leak_and_big_startup, 60, 1, 20, LEAK},
 	{"realloc growth", leak_of_realloc, 60, 1, 10, LEAK | GROWING},
 	{"vector doubling", vector_doubling, 120, 1, 10, GROWING},
+	{"pool doubling", pool_doubling, 120, 1, 10, GROWING},
 	{"queue lagging", queue_lagging, 120, 1, 40, GROWING},
 	{"ttl 15 s", cache_ttl, 120, 1, 30, BOUNDED},
 	{"ttl 40 s", cache_ttl_long, 200, 1, 80, BOUNDED},
