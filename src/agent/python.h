@@ -296,11 +296,17 @@ static inline bool has_python(const struct ml_agent_memory *memory, uint32_t nat
 	       memory->stacks[native].end & ML_AGENT_STACK_LOOP;
 }
 
+_Static_assert(!(ML_AGENT_PYTHON_WALKS & (ML_AGENT_PYTHON_WALKS - 1)) &&
+		       ML_AGENT_PYTHON_WALKS <= ML_AGENT_TRACE_WAYS << (64 - WAYS_HASH_SHIFT),
+	       "every way is in a set");
+
+/* The trace of @hash over stack @native, NULL when there is none; *@ways is where it should be. */
 static struct ml_agent_trace *find_python_trace(struct ml_agent_memo *memo, uint64_t hash,
 						uint32_t native, struct ml_agent_trace **ways)
 {
-	*ways = &memo->python_traces[((hash ^ native * GOLDEN) * GOLDEN >> WAYS_HASH_SHIFT) *
-				     ML_AGENT_TRACE_WAYS];
+	uint64_t set = (hash ^ native * GOLDEN) * GOLDEN >> WAYS_HASH_SHIFT;
+
+	*ways = &memo->python_traces[set * ML_AGENT_TRACE_WAYS & (ML_AGENT_PYTHON_WALKS - 1)];
 	for (uint32_t i = 0; i < ML_AGENT_TRACE_WAYS; i++)
 		if ((*ways)[i].ip == hash && (*ways)[i].sp == native)
 			return &(*ways)[i];

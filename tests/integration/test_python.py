@@ -134,6 +134,20 @@ def test_names_survive_the_program(bench, python, tmp_path, backend):
           {line["site"]: line for line in documents("site")}, is_complete=False)
 
 
+def test_many_functions(bench, python):
+    """More stacks with Python functions than the agent remembers: none of their calls is lost."""
+    found = []
+    for backend in "bpf", "agent":
+        status, out, err = bench.run(
+            "--backend", backend, "--json", "-o", "0", "60", "--", python,
+            os.path.join(helpers.TARGETS, "functions.py"), seconds=60,
+            env={**os.environ, "PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"})
+        assert status == 0, err
+        found.append(helpers.json.loads(out.splitlines()[-1])["totals"])
+    assert found[0] == found[1]
+    assert found[0]["allocs"] > 300 * 20 * 3
+
+
 def test_moves_to_the_agent(bench, python):
     """What was leaked by a line before the move and after it is one site."""
     target = bench.target("python", os.path.join(helpers.TARGETS, "hot.py"),
