@@ -258,11 +258,8 @@ static void test_spread(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	load();
-	tell_maps();
-	configure(0);
 	live = 0;
-	return 0;
+	return begin();
 }
 
 static int tear_down(void **state)

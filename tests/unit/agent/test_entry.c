@@ -531,10 +531,7 @@ static int set_up(void **state)
 	(void)state;
 	made = live = 0;
 	next_block = 0;
-	load();
-	tell_maps();
-	configure(0);
-	return 0;
+	return begin();
 }
 
 static int tear_down(void **state)

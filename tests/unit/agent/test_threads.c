@@ -78,10 +78,7 @@ static void test_tid_in_the_next_page(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	load();
-	tell_maps();
-	configure(0);
-	return 0;
+	return begin();
 }
 
 static int tear_down(void **state)
