@@ -56,7 +56,7 @@ static struct ml_error *move_branch(struct mover *mover, const ZydisDecodedInstr
 	/* 70…7f and 0f 80…8f are the same conditions; loop and jrcxz have no near form. */
 	if (decoded->meta.category != ZYDIS_CATEGORY_COND_BR ||
 	    ((decoded->opcode & 0xf0) != 0x70 && (decoded->opcode & 0xf0) != 0x80))
-		return refuse("a call or loop is among them");
+		return refuse("a loop is among them");
 	conditional[1] = (uint8_t)(0x80 | (decoded->opcode & 15));
 	return put_jump(mover, conditional, 2, target);
 }
@@ -83,6 +83,37 @@ static struct ml_error *move_plain(struct mover *mover, const ZydisDecodedInstru
 	return NULL;
 }
 
+/*
+ * A call, which comes back to where it stood in the function: the address it would have pushed is
+ * pushed, and then jumped. So the function's own frame is there, for exceptions and for whoever
+ * walks the stack. Through a word of a table near it, or directly.
+ */
+static struct ml_error *move_call(struct mover *mover, const ZydisDecodedInstruction *decoded,
+				  const uint8_t *bytes, size_t offset)
+{
+	static const uint8_t push_word[] = {0xff, 0x35}, jump = 0xe9, jump_by_word[] = {0xff, 0x25};
+	uint64_t next = mover->address + offset + decoded->length;
+	bool is_by_word = decoded->opcode == 0xff;
+	uint32_t to_word = (is_by_word ? sizeof(jump_by_word) : sizeof(jump)) + 4;
+	uint64_t target;
+	struct ml_error *error;
+
+	if (offset + decoded->length < JUMP_BYTES)
+		return refuse("a call that comes back among them");
+	if (is_by_word && (decoded->raw.modrm.mod != 0 || decoded->raw.modrm.rm != 5 ||
+			   decoded->raw.modrm.reg != 2))
+		return refuse("a call by a register or a far one is among them");
+	target = next +
+		 (uint64_t)(is_by_word ? decoded->raw.disp.value : decoded->raw.imm[0].value.s);
+	put(mover->out, push_word, sizeof(push_word));
+	put(mover->out, &to_word, sizeof(to_word));
+	error = is_by_word ? put_jump(mover, jump_by_word, sizeof(jump_by_word), target)
+			   : put_jump(mover, &jump, sizeof(jump), target);
+	put(mover->out, &next, sizeof(next));
+	mover->is_over = true;
+	return error;
+}
+
 static struct ml_error *move_one(struct mover *mover, const ZydisDecodedInstruction *decoded,
 				 const uint8_t *bytes, size_t offset)
 {
@@ -94,11 +125,12 @@ static struct ml_error *move_one(struct mover *mover, const ZydisDecodedInstruct
 	out->moves[out->move_count++].to = (uint8_t)out->code_size;
 	switch (decoded->meta.category) {
 	case ZYDIS_CATEGORY_CALL:
+		return move_call(mover, decoded, bytes, offset);
 	case ZYDIS_CATEGORY_INTERRUPT:
 	case ZYDIS_CATEGORY_SYSCALL:
 	case ZYDIS_CATEGORY_SYSRET:
 	case ZYDIS_CATEGORY_SYSTEM:
-		return refuse("a call or trap is among them");
+		return refuse("a trap is among them");
 	case ZYDIS_CATEGORY_RET:
 		mover->is_over = true;
 		return move_plain(mover, decoded, bytes, offset);

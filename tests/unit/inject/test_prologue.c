@@ -99,9 +99,44 @@ static void test_last_jump(void **state)
 	assert_int_equal(end_of(&moved), FROM + 5 + 0x100);
 }
 
+/* The address the call comes back to, as moved code pushes it out of the word behind its jump. */
+static uint64_t pushed_by(const struct ml_prologue *moved, size_t at)
+{
+	uint64_t word;
+
+	assert_int_equal(moved->code[at], 0xff);
+	assert_int_equal(moved->code[at + 1], 0x35);
+	memcpy(&word, moved->code + at + 6 + word_at(moved->code + at + 2), sizeof(word));
+	assert_int_equal(moved->code_size, at + 6 + word_at(moved->code + at + 2) + 8);
+	return word;
+}
+
+static void test_calls(void **state)
+{
+	/* sub $8,%rsp; call +0x100; add $8,%rsp; ret (TBB's malloc), and by a word of a table */
+	const uint8_t near[] = {0x48, 0x83, 0xec, 0x08, 0xe8, 0, 1,
+				0,    0,    0x48, 0x83, 0xc4, 8, 0xc3};
+	const uint8_t table[] = {0x50, 0xff, 0x15, 0, 1, 0, 0, 0x58, 0xc3};
+	struct ml_prologue moved = move(near, sizeof(near));
+
+	assert_int_equal(moved.length, 9);
+	assert_int_equal(moved.move_count, 2);
+	assert_int_equal(pushed_by(&moved, 4), FROM + 9);
+	assert_int_equal(moved.code[10], 0xe9);
+	assert_int_equal(TO + 15 + (uint64_t)(int64_t)word_at(moved.code + 11), FROM + 9 + 0x100);
+	moved = move(table, sizeof(table));
+	assert_int_equal(pushed_by(&moved, 1), FROM + 7);
+	assert_int_equal(moved.code[7], 0xff);
+	assert_int_equal(moved.code[8], 0x25);
+	assert_int_equal(TO + 13 + (uint64_t)(int64_t)word_at(moved.code + 9), FROM + 7 + 0x100);
+}
+
 static void test_refused(void **state)
 {
-	const uint8_t call[] = {0xe8, 0, 0, 0, 0, 0xc3};
+	/* One that comes back into the jump, by a register, and to itself. */
+	const uint8_t call[] = {0xff, 0xd0, 0x90, 0x90, 0x90, 0x90, 0xc3};
+	const uint8_t by_register[] = {0x48, 0x83, 0xec, 0x08, 0xff, 0xd0, 0xc3};
+	const uint8_t back[] = {0x55, 0xe8, 0xfb, 0xff, 0xff, 0xff, 0xc3};
 	const uint8_t trap[] = {0xcc, 0x55, 0x53, 0x90, 0x90, 0xc3};
 	const uint8_t too_short[] = {0x31, 0xc0, 0xc3, 0x90, 0x90, 0x90};
 	const uint8_t cut[] = {0x48, 0x89};
@@ -110,6 +145,8 @@ static void test_refused(void **state)
 	const uint8_t junk[] = {0x06, 0x06, 0x06, 0x06, 0x06, 0x06};
 
 	refuses(call, sizeof(call));
+	refuses(by_register, sizeof(by_register));
+	refuses(back, sizeof(back));
 	refuses(trap, sizeof(trap));
 	refuses(too_short, sizeof(too_short));
 	refuses(cut, sizeof(cut));
@@ -173,8 +210,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),    cmocka_unit_test(test_relative_data),
 		cmocka_unit_test(test_branches), cmocka_unit_test(test_last_jump),
-		cmocka_unit_test(test_refused),  cmocka_unit_test(test_too_far),
-		cmocka_unit_test(test_first),
+		cmocka_unit_test(test_calls),    cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_too_far),  cmocka_unit_test(test_first),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
