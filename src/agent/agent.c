@@ -96,6 +96,11 @@ static bool is_size_wanted(const struct ml_agent_memory *memory, uint64_t size)
 	return size >= memory->config.min_size && size <= memory->config.max_size;
 }
 
+static bool role_maps(uint32_t role)
+{
+	return role == ML_ROLE_MMAP || role == ML_ROLE_MUNMAP || role == ML_ROLE_MREMAP;
+}
+
 static bool is_allocator_code(const struct ml_agent_memory *memory, uint64_t ip)
 {
 	const struct ml_process_map *map = find_map(memory, ip - 1);
@@ -115,7 +120,9 @@ RARE static bool is_nested_in(struct ml_agent_memory *memory, struct ml_agent_th
 		count(memory, ML_COUNTER_RETURNS_LOST);
 		return false;
 	}
-	return memory->is_static || is_allocator_code(memory, call->return_address);
+	/* Pages for an allocator may come through a library it uses (libunwind's of tcmalloc). */
+	return memory->is_static || role_maps(call->role) ||
+	       is_allocator_code(memory, call->return_address);
 }
 
 /* True when @call is made by the thread's call in progress: from the allocator's code, or by a tail
@@ -174,11 +181,6 @@ static void note_arguments(struct call *call, uint32_t role)
 	}
 }
 
-static bool role_maps(uint32_t role)
-{
-	return role == ML_ROLE_MMAP || role == ML_ROLE_MUNMAP || role == ML_ROLE_MREMAP;
-}
-
 static bool role_resizes(uint32_t role)
 {
 	return role == ML_ROLE_REALLOC || role == ML_ROLE_REALLOCARRAY;
@@ -217,20 +219,22 @@ static bool unbook(struct ml_agent_memory *memory, uint64_t address, struct bloc
 static void free_call(struct ml_agent_memory *memory, struct call *call)
 {
 	struct ml_agent_thread *thread = thread_of(memory);
+	bool is_inner = false;
 	struct block gone;
 
 	if (!call->rdi)
 		return;
 	if (thread) {
 		feel_heartbeat(memory, thread);
-		if (is_nested(memory, thread, call))
-			return;
+		is_inner = is_nested(memory, thread, call);
 	}
 	if (UNLIKELY(memory->config.trace_calls)) {
-		tell_call(memory, thread, call->descriptor, 0, call->rdi, 0);
+		if (!is_inner)
+			tell_call(memory, thread, call->descriptor, 0, call->rdi, 0);
 		return;
 	}
-	if (!unbook(memory, call->rdi, &gone))
+	/* What an allocator frees by itself is in no book, but for an exception that it caught. */
+	if (!unbook(memory, call->rdi, &gone) && !is_inner)
 		free_unknown(memory, thread, call->rdi);
 }
 
@@ -496,8 +500,11 @@ __attribute__((noinline)) static uint32_t after_long(struct call *call)
 	 * of ours. What it may find after all is not seen. */
 	if (call->is_substituted && !address) {
 		call->target = call->descriptor->trampoline;
-		if (memory)
-			count(memory, ML_COUNTER_RETURNS_LOST);
+		if (!memory)
+			return 1;
+		count(memory, ML_COUNTER_RETURNS_LOST);
+		if (role_resizes(role) && call->pointer)
+			settle_old(memory, call, address);
 		return 1;
 	}
 	if (!memory)
