@@ -13,7 +13,7 @@ build="gcc make meson ninja-build pkg-config clang llvm bpftool libbpf-dev libel
 libiberty-dev libzstd-dev liblzma-dev zlib1g-dev libzydis-dev libncurses-dev python3"
 demo="gcc libc6-dev util-linux iproute2"
 test="g++ clang-format libcmocka-dev python3-pytest musl-tools binutils
-libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libgoogle-perftools-dev libmimalloc2.0 libmimalloc-dev
+libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libgoogle-perftools-dev libmimalloc2.0 libmimalloc-dev libtbbmalloc2
 redis-server redis-tools nginx-light netcat-openbsd python3-pyte libclang-rt-14-dev lld gdb strace xz-utils dwz openjdk-17-jdk-headless bpftrace
 qemu-system-x86 busybox-static cpio"
 bench="gcc g++ python3 bpftrace heaptrack valgrind liblsan0 libjemalloc2 libgoogle-perftools4 libsqlite3-0

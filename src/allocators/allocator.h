@@ -27,7 +27,8 @@ struct ml_allocator_function {
 /** What one module brings. */
 struct ml_allocator {
 	struct ml_module *module; /**< referenced */
-	/** "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "static" (a static program's libc),
+	/** "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "tbbmalloc", "static" (a static
+	    program's libc),
 	    "user" (only functions the user named) or "other" (defines malloc and free) */
 	const char *kind;
 	ML_ARRAY(struct ml_allocator_function) functions; /**< one per address */
@@ -61,10 +62,10 @@ struct ml_allocators {
  * The first module in link order that defines a name (malloc, free, …) is the one the program
  * calls; the C library's own copies are probed too when something else replaced them, since the
  * library may still call them itself. operator new/delete are probed only where they do not call
- * malloc themselves (jemalloc's, tcmalloc's, mimalloc's), so that nothing is counted twice. Symbols
- * of the same address are one function, and one that only jumps to another probed function is left
- * out. Finding nothing is not an error here: the list is then empty. A function or prefix the user
- * named and no module has is ML_ERROR_USAGE.
+ * malloc themselves (jemalloc's, tcmalloc's, mimalloc's, TBB's), so that nothing is counted twice.
+ * Symbols of the same address are one function, and one that only jumps to another probed function
+ * is left out. Finding nothing is not an error here: the list is then empty. A function or prefix
+ * the user named and no module has is ML_ERROR_USAGE.
  */
 struct ml_error *ml_allocators_find(const struct ml_allocator_candidate *candidates, size_t count,
 				    const struct ml_allocator_options *options,
@@ -72,21 +73,23 @@ struct ml_error *ml_allocators_find(const struct ml_allocator_candidate *candida
 
 void ml_allocators_deinit(struct ml_allocators *allocators);
 
-/** How a function allocates that throws an exception, or calls what may, when there is no memory.
- */
-enum ml_throwing {
-	ML_THROWS_NOT,
-	ML_THROWS,         /**< f(size): like malloc otherwise */
-	ML_THROWS_ALIGNED, /**< f(size, alignment): like memalign with its arguments swapped */
-	ML_THROWS_OTHER,   /**< something else */
+/** True when the allocating function of this (mangled) name throws an exception, or calls what may,
+ * when there is no memory. */
+bool ml_allocator_throws(const char *name);
+
+/** What can be called in the stead of a function that throws. */
+struct ml_stand_in {
+	uint64_t address; /**< ELF address */
+	bool is_swapped;  /**< it takes the first two arguments the other way round */
 };
 
-/** Whether and how the allocating function of this (mangled) name throws. */
-enum ml_throwing ml_allocator_throws(const char *name);
-
-/** True when the function of this name can be called in the stead of one of its module that throws
- * in the way @p how. */
-bool ml_allocator_stands_in(const char *name, enum ml_throwing how);
+/**
+ * Finds what gives the same block as the function of @p module of this name, and null where that
+ * throws; false when there is none. Of operator new that is malloc() only where the module's delete
+ * is its free(): others may keep apart what each has allocated (tcmalloc's debugging library ends
+ * the program), and it is the form for std::nothrow then, if the module has it.
+ */
+bool ml_allocator_stand_in(struct ml_module *module, const char *name, struct ml_stand_in *out);
 
 /**
  * True when a function of this (mangled) name only passes an allocation on (operator new,

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "allocators/roles.h"
 
-#include "allocators/allocator.h"
-
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +122,14 @@ static const struct role_entry entries[] = {
 	{"realloc", {ML_ROLE_REALLOC, ML_SCOPE_STANDARD, false}},
 	{"reallocarray", {ML_ROLE_REALLOCARRAY, ML_SCOPE_MIMALLOC, false}},
 	{"reallocf", {ML_ROLE_REALLOC, ML_SCOPE_MIMALLOC, false}},
+	{"scalable_aligned_free", {ML_ROLE_FREE, ML_SCOPE_TBB, false}},
+	{"scalable_aligned_malloc", {ML_ROLE_MALLOC, ML_SCOPE_TBB, false}},
+	{"scalable_aligned_realloc", {ML_ROLE_REALLOC, ML_SCOPE_TBB, false}},
+	{"scalable_calloc", {ML_ROLE_CALLOC, ML_SCOPE_TBB, false}},
+	{"scalable_free", {ML_ROLE_FREE, ML_SCOPE_TBB, false}},
+	{"scalable_malloc", {ML_ROLE_MALLOC, ML_SCOPE_TBB, false}},
+	{"scalable_posix_memalign", {ML_ROLE_POSIX_MEMALIGN, ML_SCOPE_TBB, false}},
+	{"scalable_realloc", {ML_ROLE_REALLOC, ML_SCOPE_TBB, false}},
 	{"sdallocx", {ML_ROLE_FREE, ML_SCOPE_JEMALLOC, false}},
 	{"tc_calloc", {ML_ROLE_CALLOC, ML_SCOPE_TCMALLOC, false}},
 	{"tc_cfree", {ML_ROLE_FREE, ML_SCOPE_TCMALLOC, true}},
@@ -215,51 +221,6 @@ static bool operator_find(const char *name, struct ml_role_name *out)
 		out->is_alias = name[3] == 'a';
 		return true;
 	}
-	return false;
-}
-
-enum ml_throwing ml_allocator_throws(const char *name)
-{
-	static const struct {
-		const char *name;
-		enum ml_throwing how;
-	} throwing[] = {
-		{"_Znwm", ML_THROWS},
-		{"_Znam", ML_THROWS},
-		{"_ZnwmSt11align_val_t", ML_THROWS_ALIGNED},
-		{"_ZnamSt11align_val_t", ML_THROWS_ALIGNED},
-		{"tc_new", ML_THROWS},
-		{"tc_newarray", ML_THROWS},
-		{"tc_new_aligned", ML_THROWS_ALIGNED},
-		{"tc_newarray_aligned", ML_THROWS_ALIGNED},
-		{"mi_new", ML_THROWS},
-		{"mi_new_aligned", ML_THROWS_ALIGNED},
-		{"mi_new_n", ML_THROWS_OTHER},
-		{"mi_new_realloc", ML_THROWS_OTHER},
-		{"mi_new_reallocn", ML_THROWS_OTHER},
-		{"mi_heap_alloc_new", ML_THROWS_OTHER},
-	};
-
-	for (size_t i = 0; i < sizeof(throwing) / sizeof(*throwing); i++)
-		if (!strcmp(name, throwing[i].name))
-			return throwing[i].how;
-	return ML_THROWS_NOT;
-}
-
-bool ml_allocator_stands_in(const char *name, enum ml_throwing how)
-{
-	static const char *const plain[] = {"malloc", "je_malloc", "tc_malloc", "mi_malloc"};
-	static const char *const aligned[] = {"memalign",    "je_memalign",   "tc_memalign",
-					      "mi_memalign", "aligned_alloc", "je_aligned_alloc"};
-	const char *const *names = how == ML_THROWS ? plain : aligned;
-	size_t count = how == ML_THROWS ? sizeof(plain) / sizeof(*plain)
-					: sizeof(aligned) / sizeof(*aligned);
-
-	if (how != ML_THROWS && how != ML_THROWS_ALIGNED)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(name, names[i]))
-			return true;
 	return false;
 }
 

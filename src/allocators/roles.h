@@ -15,6 +15,7 @@ enum ml_role_scope {
 	ML_SCOPE_JEMALLOC,
 	ML_SCOPE_TCMALLOC,
 	ML_SCOPE_MIMALLOC,
+	ML_SCOPE_TBB,
 	ML_SCOPE_USER,   /**< named by the user */
 	ML_SCOPE_MARKER, /**< no allocation function, but tells what the module is */
 };

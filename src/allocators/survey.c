@@ -92,6 +92,9 @@ static void note_allocator(struct visit *visit, const struct ml_symbol *symbol,
 	case ML_SCOPE_MIMALLOC:
 		survey->has_mimalloc |= !strcmp(name, "mi_malloc");
 		break;
+	case ML_SCOPE_TBB:
+		survey->has_tbb |= !strcmp(name, "scalable_malloc");
+		break;
 	default:
 		break;
 	}
@@ -156,6 +159,8 @@ static bool is_believed(const struct ml_survey *survey, const struct ml_found *f
 		return survey->has_tcmalloc;
 	case ML_SCOPE_MIMALLOC:
 		return survey->has_mimalloc;
+	case ML_SCOPE_TBB:
+		return survey->has_tbb;
 	case ML_SCOPE_MARKER:
 		break;
 	}
@@ -252,6 +257,8 @@ const char *ml_survey_kind(const struct ml_survey *survey)
 		return "tcmalloc";
 	if (survey->has_mimalloc)
 		return "mimalloc";
+	if (survey->has_tbb)
+		return "tbbmalloc";
 	if (survey->is_static)
 		return "static";
 	if (survey->is_libc)

@@ -21,7 +21,7 @@ struct ml_survey {
 	bool is_loader;   /**< glibc's ld.so: what it allocates is its own */
 	bool is_libc;     /**< glibc or musl as a library */
 	bool is_provider; /**< defines malloc and free for others */
-	bool has_glibc, has_jemalloc, has_tcmalloc, has_mimalloc;
+	bool has_glibc, has_jemalloc, has_tcmalloc, has_mimalloc, has_tbb;
 	bool has_prefix; /**< some PREFIXmalloc… of -S was found */
 };
 

@@ -6,6 +6,17 @@
 #include <errno.h>
 #include <string.h>
 
+/* The patch at the start of the function at @address, or behind its first instruction. */
+static const struct ml_agent_patch *find_patch(const struct ml_agent_header *header,
+					       uint64_t address)
+{
+	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++)
+		if (header->patches[i].size == ML_AGENT_PATCH_BYTES &&
+		    header->patches[i].address - address <= ML_PROLOGUE_FIRST)
+			return &header->patches[i];
+	return NULL;
+}
+
 /* A library that is loaded again at its old place gets its old slots: they hold the same, and a
  * thread may still be in one. */
 static bool find_slot(const struct ml_injection *injection, uint64_t address,
@@ -59,20 +70,33 @@ static bool write_slot(const struct ml_injection *injection, const struct ml_sit
 	return ml_process_write(injection->process, site->slot, bytes, sizeof(bytes));
 }
 
-/* The trampoline of what is called in the stead of @function, which throws; 0 when there is none.
- */
+/* The trampoline of the function at @address, which is patched; 0 when it is not. */
+static uint64_t find_trampoline(const struct ml_arming *arming, uint64_t address)
+{
+	const struct ml_injection *injection = arming->injection;
+	const struct ml_agent_patch *patch = find_patch(&injection->memory->header, address);
+	struct ml_agent_descriptor descriptor;
+	uint64_t slot;
+
+	for (size_t i = 0; i < arming->count; i++)
+		if (!arming->sites[i].is_by_imports &&
+		    arming->sites[i].function->address == address)
+			return arming->sites[i].trampoline;
+	/* By an earlier call of ours. */
+	if (!patch || !find_slot(injection, patch->address, patch->original, &slot) ||
+	    !ml_process_read(injection->process, slot, &descriptor, sizeof(descriptor)))
+		return 0;
+	return descriptor.trampoline;
+}
+
+/* What is called in the stead of @function, which throws; 0 when there is nothing. A stub that
+ * cannot be left out will know that the agent calls it. */
 static uint64_t find_substitute(const struct ml_arming *arming,
 				const struct ml_injection_function *function)
 {
-	for (size_t i = 0; i < arming->count; i++) {
-		const struct ml_site *site = &arming->sites[i];
+	uint64_t trampoline = find_trampoline(arming, function->substitute);
 
-		if (site->function->module == function->module && !site->function->throws &&
-		    function->stands_in != ML_STAND_IN_NONE &&
-		    site->function->stands_in == function->stands_in)
-			return site->trampoline;
-	}
-	return 0;
+	return trampoline ? trampoline : function->substitute;
 }
 
 /* The instruction before the patch is the file's; a trap on it does not matter. */
@@ -346,6 +370,8 @@ static void prepare(struct ml_arming *arming, const struct ml_injection_function
 	bool is_known =
 		function->is_by_imports || ml_imports_has(arming->injection, function->address);
 
+	/* One that was refused before may have left something here. */
+	*site = (struct ml_site){0};
 	if (!is_known && !is_freed_by_imports(arming, function))
 		outcome->refused = prepare_start(arming, function, site);
 	else if (!is_known)
@@ -422,13 +448,7 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 
 bool ml_injection_has(const struct ml_injection *injection, uint64_t address)
 {
-	const struct ml_agent_header *header = &injection->memory->header;
-
-	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++)
-		if (header->patches[i].size == ML_AGENT_PATCH_BYTES &&
-		    header->patches[i].address - address <= ML_PROLOGUE_FIRST)
-			return true;
-	return false;
+	return find_patch(&injection->memory->header, address);
 }
 
 size_t ml_injection_prune(struct ml_injection *injection)

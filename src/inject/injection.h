@@ -19,13 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** In what way functions can be called in the stead of each other. */
-enum ml_stand_in {
-	ML_STAND_IN_NONE,
-	ML_STAND_IN_PLAIN,   /**< size as argument */
-	ML_STAND_IN_ALIGNED, /**< size and alignment; those that do not throw the other way round */
-};
-
 /** A function to patch. */
 struct ml_injection_function {
 	const char *name;
@@ -37,9 +30,10 @@ struct ml_injection_function {
 	uint16_t number;      /**< of its name, for --trace */
 	const void *module;   /**< the same for functions of one module */
 	/** It may throw an exception, which cannot pass the agent: it is called for its exception
-	 * only, and otherwise one of the same module that stands in for it. */
+	 * only, and otherwise what gives the same block and does not throw. */
 	bool throws;
-	enum ml_stand_in stands_in;
+	bool is_swapped;     /**< that takes the first two arguments the other way round */
+	uint64_t substitute; /**< its address in the process, 0 = there is none */
 	/** It is watched by its imports already: only new ones are to be patched. */
 	bool is_by_imports;
 };

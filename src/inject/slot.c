@@ -62,7 +62,7 @@ void ml_site_fill(const struct ml_injection *injection, const struct ml_site *si
 		.trampoline = site->trampoline,
 		.substitute = substitute,
 		.role = site->function->role,
-		.swapped = site->function->stands_in == ML_STAND_IN_ALIGNED,
+		.swapped = site->function->is_swapped,
 		.function = site->function->number,
 	};
 	const struct ml_agent_short *way = short_of_site(site);

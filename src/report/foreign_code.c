@@ -32,6 +32,7 @@ bool ml_foreign_is_runtime(const char *module)
 		"libjemalloc",
 		"libtcmalloc",
 		"libmimalloc",
+		"libtbbmalloc",
 		"libsupc++",
 		"libpthread",
 		"[vdso]",

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "shared/sample_weight.h"
+#include "trace/agent_functions.h"
 #include "trace/agent_imports.h"
 #include "trace/agent_left.h"
 #include "trace/agent_prior.h"
@@ -18,21 +19,8 @@
 #define STACK_BYTES  64u
 #define MAP_ATTEMPTS 3
 
-/* What is read of a function: to find jumps back to its start. */
-#define FUNCTION_BYTES         8192u
-#define FUNCTION_BYTES_UNKNOWN 32u
-
-/* The functions of a process, with their bytes. */
-struct function_list {
-	ML_ARRAY(struct ml_injection_function) list;
-};
-
-static void function_list_free(struct function_list *functions)
-{
-	ml_array_each (function, &functions->list)
-		free((void *)function->bytes);
-	ml_array_free(&functions->list);
-}
+/* A process may load ever more libraries with functions that cannot be patched. */
+#define TOLD_LIMIT 256
 
 static void note(const struct ml_agent_attached *attached, const char *text)
 {
@@ -40,6 +28,17 @@ static void note(const struct ml_agent_attached *attached, const char *text)
 
 	if (options->note)
 		options->note(options->note_context, text);
+}
+
+/* The same function is looked at again each time when code has gone. */
+static void note_once(struct ml_agent_attached *attached, const char *text)
+{
+	bool is_new = false;
+
+	if (attached->told.entries.count < TOLD_LIMIT)
+		ml_intern_text(&attached->told, text, &is_new);
+	if (is_new)
+		note(attached, text);
 }
 
 /* Another part of the tool may hold the process by ptrace, as the steps of an injection do. What is
@@ -51,100 +50,6 @@ static bool take_turn(const struct ml_agent_attached *attached, bool begins)
 	return !options->ptrace_turn || ml_process_is_held(attached->process) ||
 	       options->ptrace_turn(options->turn_context, ml_process_pid(attached->process),
 				    begins);
-}
-
-/* ---- functions --------------------------------------------------------------------------------
- */
-
-static const struct ml_code *code_of(const struct ml_code_map *map, const struct ml_module *module,
-				     uint64_t address)
-{
-	for (size_t i = 0; i < map->mapped_count; i++) {
-		const struct ml_code *code = &map->list.items[i];
-		uint64_t at = address + code->bias;
-
-		if (code->module == module && at >= code->start && at < code->end)
-			return code;
-	}
-	return NULL;
-}
-
-static bool is_by_imports(const struct ml_agent_attached *attached, uint64_t address)
-{
-	ml_array_each (function, &attached->by_imports)
-		if (*function == address)
-			return true;
-	return false;
-}
-
-static bool is_done(const struct ml_agent_attached *attached, uint64_t address)
-{
-	if (attached->injection.memory && ml_injection_has(&attached->injection, address))
-		return true;
-	ml_array_each (refused, &attached->refused)
-		if (*refused == address)
-			return true;
-	return false;
-}
-
-static void refuse(struct ml_agent_attached *attached, uint64_t address)
-{
-	*ml_array_push(&attached->refused) = address;
-	attached->not_patched++;
-}
-
-/* What a function needs called in its stead, or can be called in the stead of. */
-static enum ml_stand_in stand_in_of(const char *name, enum ml_throwing throws)
-{
-	if (throws == ML_THROWS || ml_allocator_stands_in(name, ML_THROWS))
-		return ML_STAND_IN_PLAIN;
-	if (throws == ML_THROWS_ALIGNED || ml_allocator_stands_in(name, ML_THROWS_ALIGNED))
-		return ML_STAND_IN_ALIGNED;
-	return ML_STAND_IN_NONE;
-}
-
-static void list_function(struct ml_agent_attached *attached, struct ml_module *module,
-			  const struct ml_allocator_function *function,
-			  struct function_list *functions)
-{
-	const struct ml_code *code = code_of(&attached->code, module, function->address);
-	struct ml_symbol symbol = {0};
-	enum ml_throwing throws = ml_allocator_throws(function->name);
-	uint64_t size = FUNCTION_BYTES_UNKNOWN;
-	uint8_t *bytes;
-
-	if (!code || is_done(attached, function->address + code->bias))
-		return;
-	if (ml_module_symbol_at(module, function->address, &symbol) && symbol.size)
-		size = symbol.size < FUNCTION_BYTES ? symbol.size : FUNCTION_BYTES;
-	bytes = ml_alloc(size);
-	if (!ml_module_read(module, function->address, bytes, size)) {
-		free(bytes);
-		refuse(attached, function->address + code->bias);
-		return;
-	}
-	*ml_array_push(&functions->list) = (struct ml_injection_function){
-		.name = function->name,
-		.address = function->address + code->bias,
-		.bytes = bytes,
-		.size = size,
-		.role = function->role,
-		.probe = attached->is_probed ? function->probe + code->bias : 0,
-		.number = ml_function_names_id(&attached->common->functions, function->name),
-		.module = module,
-		.throws = throws != ML_THROWS_NOT,
-		.stands_in = stand_in_of(function->name, throws),
-		.is_by_imports = is_by_imports(attached, function->address + code->bias),
-	};
-}
-
-/* Those that are neither patched nor known not to be patchable. */
-static void list_functions(struct ml_agent_attached *attached,
-			   const struct ml_allocators *allocators, struct function_list *functions)
-{
-	ml_array_each (allocator, &allocators->list)
-		ml_array_each (function, &allocator->functions)
-			list_function(attached, allocator->module, function, functions);
 }
 
 /* ---- the agent's view of the code ----------------------------------------------------------- */
@@ -211,7 +116,7 @@ static uint32_t line_count(const struct ml_tracer_options *options)
 /* Whether it gives out many blocks of one size side by side, as most but glibc's do. */
 static bool has_slabs(const struct ml_allocator *allocator)
 {
-	static const char *const slabs[] = {"jemalloc", "tcmalloc", "mimalloc",
+	static const char *const slabs[] = {"jemalloc", "tcmalloc", "mimalloc", "tbbmalloc",
 					    "musl",     "other",    NULL};
 
 	for (size_t i = 0; slabs[i]; i++)
@@ -266,10 +171,11 @@ static void take_outcome(struct ml_agent_attached *attached,
 			 struct ml_injection_outcome *outcome)
 {
 	if (!outcome->is_by_imports && outcome->refused) {
-		refuse(attached, function->address);
+		ml_agent_function_refuse(attached, function->address);
 		outcome->refused =
 			ml_error_wrap(outcome->refused, "%s is not traced", function->name);
-	} else if (outcome->is_by_imports && !is_by_imports(attached, function->address)) {
+	} else if (outcome->is_by_imports &&
+		   !ml_agent_function_is_by_imports(attached, function->address)) {
 		*ml_array_push(&attached->by_imports) = function->address;
 		if (outcome->refused)
 			outcome->refused = ml_error_wrap(
@@ -281,7 +187,7 @@ static void take_outcome(struct ml_agent_attached *attached,
 }
 
 static struct ml_error *arm(struct ml_agent_attached *attached,
-			    const struct function_list *functions)
+			    const struct ml_agent_functions *functions)
 {
 	struct ml_agent_imports where = {.process = attached->process, .code = &attached->code};
 	const struct ml_injection_imports imports = {.find = ml_agent_imports_find,
@@ -296,7 +202,7 @@ static struct ml_error *arm(struct ml_agent_attached *attached,
 		if (!error)
 			take_outcome(attached, &functions->list.items[i], &outcomes[i]);
 		if (!error && outcomes[i].refused)
-			note(attached, ml_error_message(outcomes[i].refused));
+			note_once(attached, ml_error_message(outcomes[i].refused));
 		ml_error_free(outcomes[i].refused);
 	}
 	return error;
@@ -305,7 +211,7 @@ static struct ml_error *arm(struct ml_agent_attached *attached,
 /* With the memory there: the rest, or everything out again. */
 static struct ml_error *begin(struct ml_agent_attached *attached,
 			      const struct ml_allocators *allocators,
-			      const struct function_list *functions)
+			      const struct ml_agent_functions *functions)
 {
 	struct ml_error *error =
 		ml_agent_heart_add(attached->common->heart, attached->injection.memory,
@@ -355,7 +261,7 @@ static bool is_left(const struct ml_process *process)
 /* What a killed memleak had begun may get an agent in between our look and our turn: then both are
  * taken again. */
 static struct ml_error *map_alone(struct ml_agent_attached *attached,
-				  const struct function_list *functions, size_t size)
+				  const struct ml_agent_functions *functions, size_t size)
 {
 	struct ml_error *error;
 
@@ -377,10 +283,11 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 	size_t size = sizeof(struct ml_agent_memory) +
 		      line_count(attached->common->options) * sizeof(struct ml_agent_line);
 	pid_t pid = ml_process_pid(attached->process);
-	struct function_list functions = {0};
+	struct ml_agent_functions functions = {0};
 	struct ml_error *error = NULL;
 
-	list_functions(attached, allocators, &functions);
+	ml_array_each (allocator, &allocators->list)
+		ml_agent_functions_add(attached, allocator, &functions);
 	if (!functions.list.count)
 		error = ml_allocators_none(allocators, &attached->code, pid);
 	else if (!take_turn(attached, true))
@@ -399,7 +306,7 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 			error = begin(attached, allocators, &functions);
 		take_turn(attached, false);
 	}
-	function_list_free(&functions);
+	ml_agent_functions_free(&functions);
 	return error;
 }
 
@@ -417,28 +324,56 @@ static struct ml_error *look_at_code(struct ml_agent_attached *attached,
 				      allocators);
 }
 
-/* New allocators: those of a library that was loaded now, or again. */
+static struct ml_error *patch_listed(struct ml_agent_attached *attached,
+				     const struct ml_module *module,
+				     const struct ml_agent_functions *functions)
+{
+	struct ml_error *error = ml_injection_extend(&attached->injection, functions->list.items,
+						     functions->list.count);
+
+	if (!error)
+		error = arm(attached, functions);
+	if (!error)
+		return NULL;
+	/* What could not be patched now is not tried at every look. */
+	ml_array_each (function, &functions->list)
+		if (!ml_agent_function_is_done(attached, function->address))
+			ml_agent_function_refuse(attached, function->address);
+	error = ml_error_wrap(error, "the allocation functions of %s are not traced",
+			      ml_module_name(module));
+	if (ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
+		return error;
+	note_once(attached, ml_error_message(error));
+	ml_error_free(error);
+	return NULL;
+}
+
+/* New allocators: those of a library that was loaded now, or again. One that cannot be traced is
+ * not to cost the others. */
 static struct ml_error *patch_new(struct ml_agent_attached *attached,
 				  const struct ml_allocators *allocators)
 {
-	struct function_list functions = {0};
 	struct ml_error *error = NULL;
 
-	list_functions(attached, allocators, &functions);
-	attached->is_behind = functions.list.count && !take_turn(attached, true);
-	if (functions.list.count && !attached->is_behind) {
-		error = ml_injection_extend(&attached->injection, functions.list.items,
-					    functions.list.count);
-		if (!error)
-			error = arm(attached, &functions);
-		take_turn(attached, false);
+	attached->is_behind = false;
+	ml_array_each (allocator, &allocators->list) {
+		struct ml_agent_functions functions = {0};
+
+		ml_agent_functions_add(attached, allocator, &functions);
+		if (functions.list.count && take_turn(attached, true)) {
+			struct ml_error *other =
+				patch_listed(attached, allocator->module, &functions);
+
+			take_turn(attached, false);
+			if (error)
+				ml_error_free(other);
+			else
+				error = other;
+		} else if (functions.list.count) {
+			attached->is_behind = true;
+		}
+		ml_agent_functions_free(&functions);
 	}
-	/* What could not be patched now is not tried at every look. */
-	if (error)
-		ml_array_each (function, &functions.list)
-			if (!is_done(attached, function->address))
-				refuse(attached, function->address);
-	function_list_free(&functions);
 	return error;
 }
 
@@ -449,6 +384,7 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 	struct ml_allocators allocators = {0};
 	struct ml_error *error = find_room(attached);
 
+	ml_agent_forget_functions(attached);
 	attached->is_probed = attached->common->takes_over;
 	if (!error)
 		error = look_at_code(attached, &allocators);
@@ -470,12 +406,6 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 
 /* ---- looking again ----------------------------------------------------------------------------
  */
-
-static void forget_refused(struct ml_agent_attached *attached)
-{
-	attached->not_patched -= attached->refused.count;
-	attached->refused.count = 0;
-}
 
 static struct ml_error *take_changes(struct ml_agent_attached *attached)
 {
@@ -514,7 +444,7 @@ enum ml_agent_look ml_agent_look(struct ml_agent_attached *attached, bool resolv
 	size_t pruned = ml_injection_prune(&attached->injection);
 
 	if (pruned || change.removed)
-		forget_refused(attached);
+		attached->refused.count = 0;
 	if (change.added || change.removed || pruned || attached->is_behind)
 		*error = take_changes(attached);
 	return ML_AGENT_SAME;
@@ -544,12 +474,18 @@ void ml_agent_close(struct ml_agent_attached *attached)
 {
 	ml_agent_heart_drop(attached->common->heart, attached->injection.memory);
 	ml_injection_close(&attached->injection);
-	forget_refused(attached);
+}
+
+void ml_agent_forget_functions(struct ml_agent_attached *attached)
+{
+	attached->refused.count = 0;
+	attached->by_imports.count = 0;
 }
 
 void ml_agent_attached_deinit(struct ml_agent_attached *attached)
 {
 	ml_agent_close(attached);
+	ml_intern_free(&attached->told);
 	ml_array_free(&attached->refused);
 	ml_array_free(&attached->by_imports);
 	ml_code_map_deinit(&attached->code);

@@ -4,6 +4,7 @@
 #define ML_TRACE_AGENT_ATTACH_H
 
 #include "base/array.h"
+#include "base/intern.h"
 #include "inject/injection.h"
 #include "trace/agent_heart.h"
 #include "trace/agent_python.h"
@@ -37,7 +38,8 @@ struct ml_agent_attached {
 	/** Addresses of functions that are watched where other modules call them. */
 	ML_ARRAY(uint64_t) by_imports;
 	ML_ARRAY(uint64_t) refused; /**< addresses of functions that cannot be patched */
-	uint64_t beyond_limit, not_patched;
+	struct ml_intern told;      /**< what was said of functions: once is enough */
+	uint64_t beyond_limit;
 	/** Lines of blocks, stacks and their words: what the limits on its memory leave for them.
 	 */
 	uint32_t room_lines, room_stacks, room_words;
@@ -77,8 +79,11 @@ enum ml_agent_look ml_agent_look(struct ml_agent_attached *attached, bool resolv
 /** Takes the agent out; the books stay. Twice is fine. */
 struct ml_error *ml_agent_detach(struct ml_agent_attached *attached);
 
-/** Forgets the memory and the functions; the code map stays. */
+/** Forgets the memory; the code map and what is known of functions stay. */
 void ml_agent_close(struct ml_agent_attached *attached);
+
+/** Forgets which functions were not patched. */
+void ml_agent_forget_functions(struct ml_agent_attached *attached);
 
 void ml_agent_attached_deinit(struct ml_agent_attached *attached);
 

@@ -330,6 +330,7 @@ static void tracer_remove_process(struct ml_tracer *base, pid_t pid, bool keep)
 	ml_map_books_settle(tracer->map_books);
 	ml_map_books_forget(tracer->map_books, pid);
 	ml_agent_books_forget(&process->books);
+	ml_agent_forget_functions(&process->attached);
 	ml_agent_prior_deinit(&process->prior);
 }
 
@@ -619,7 +620,7 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 					first);
 		fresh.counters[ML_COUNTER_MODULES_UNREADABLE] += process->attached.code.unreadable;
 		fresh.counters[ML_COUNTER_MAPPINGS_BEYOND_LIMIT] += process->attached.beyond_limit;
-		fresh.counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += process->attached.not_patched;
+		fresh.counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += process->attached.refused.count;
 		fresh.counters[ML_COUNTER_FUNCTIONS_BY_IMPORTS] +=
 			process->attached.by_imports.count;
 	}

@@ -69,6 +69,7 @@ def pytest_runtest_logreport(report):
 
 
 GLIBC = ["gcc", "-std=gnu11", "-O2", "-g", "-fomit-frame-pointer", "-pthread", "-w"]
+GXX = ["g++", "-std=c++17", "-O2", "-g", "-fomit-frame-pointer", "-w"]
 MUSL = ["musl-gcc", "-std=gnu11", "-O2", "-g", "-fomit-frame-pointer", "-w"]
 
 
@@ -91,8 +92,11 @@ def builds():
         commands["imports-" + name] = short + options + [source("imports.c")]
     commands["imports-static"] = short + ["-static", "-Wl,--allow-multiple-definition",
                                           source("imports.c"), source("libshort.c")]
-    commands["new_delete"] = ["g++", "-std=c++17", "-O2", "-g", "-fomit-frame-pointer", "-w",
-                              source("new_delete.cc")]
+    commands["new_delete"] = GXX + [source("new_delete.cc")]
+    for suffix, library in (("", []), ("-mimalloc", ["-Wl,--no-as-needed", "-lmimalloc"]),
+                            ("-jemalloc", ["-Wl,--no-as-needed", "-ljemalloc"]),
+                            ("-tcmalloc", ["-ltcmalloc_minimal"])):
+        commands["operators" + suffix] = GXX + [source("operators.cc")] + library
     for suffix, library in (("", []), ("-jemalloc", ["-ljemalloc"]),
                             ("-tcmalloc", ["-ltcmalloc_minimal"])):
         commands["throwing" + suffix] = ["g++", "-std=c++17", "-O2", "-fno-builtin", "-w",

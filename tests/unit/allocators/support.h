@@ -21,9 +21,13 @@
 #define JEMALLOC  LIBRARIES "libjemalloc.so.2"
 #define TCMALLOC  LIBRARIES "libtcmalloc_minimal.so.4"
 #define MIMALLOC  LIBRARIES "libmimalloc.so.2"
-#define LIBSTDCXX LIBRARIES "libstdc++.so.6"
-#define LOADER    "/usr/lib64/ld-linux-x86-64.so.2"
-#define MUSL      "/usr/lib/x86_64-linux-musl/libc.so"
+#define TBB       LIBRARIES "libtbbmalloc.so.2"
+#define TBB_PROXY LIBRARIES "libtbbmalloc_proxy.so.2"
+/* The one that keeps apart what malloc and each form of new has allocated. */
+#define TCMALLOC_DEBUG LIBRARIES "libtcmalloc_minimal_debug.so.4"
+#define LIBSTDCXX      LIBRARIES "libstdc++.so.6"
+#define LOADER         "/usr/lib64/ld-linux-x86-64.so.2"
+#define MUSL           "/usr/lib/x86_64-linux-musl/libc.so"
 
 /** Opens @p path; skips the test when the file is not there. */
 static inline struct ml_module *open_module(const char *path)

@@ -135,6 +135,22 @@ static void test_mimalloc(void **state)
 	ml_allocators_deinit(&found);
 }
 
+static void test_tbb(void **state)
+{
+	struct ml_allocators found;
+
+	find_one(TBB, false, &found);
+	assert_int_equal(found.list.count, 1);
+	const struct ml_allocator *tbb = &found.list.items[0];
+	assert_string_equal(tbb->kind, "tbbmalloc");
+	assert_int_equal(function_named(tbb, "scalable_malloc")->role, ML_ROLE_MALLOC);
+	assert_int_equal(function_named(tbb, "scalable_free")->role, ML_ROLE_FREE);
+	assert_int_equal(function_named(tbb, "scalable_realloc")->role, ML_ROLE_REALLOC);
+	assert_int_equal(function_named(tbb, "scalable_aligned_free")->role, ML_ROLE_FREE);
+	assert_addresses_are_unique(tbb);
+	ml_allocators_deinit(&found);
+}
+
 static void test_musl(void **state)
 {
 	struct ml_allocators found;
@@ -345,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_jemalloc),
 		cmocka_unit_test(test_tcmalloc),
 		cmocka_unit_test(test_mimalloc),
+		cmocka_unit_test(test_tbb),
 		cmocka_unit_test(test_musl),
 		cmocka_unit_test(test_no_allocators),
 		cmocka_unit_test(test_preloaded_allocator),

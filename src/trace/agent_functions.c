@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "trace/agent_functions.h"
+
+#include "base/file.h"
+
+/* What is read of a function: to find jumps back to its start. */
+#define FUNCTION_BYTES         8192u
+#define FUNCTION_BYTES_UNKNOWN 32u
+
+bool ml_agent_function_is_by_imports(const struct ml_agent_attached *attached, uint64_t address)
+{
+	ml_array_each (function, &attached->by_imports)
+		if (*function == address)
+			return true;
+	return false;
+}
+
+bool ml_agent_function_is_done(const struct ml_agent_attached *attached, uint64_t address)
+{
+	if (attached->injection.memory && ml_injection_has(&attached->injection, address))
+		return true;
+	ml_array_each (refused, &attached->refused)
+		if (*refused == address)
+			return true;
+	return false;
+}
+
+void ml_agent_function_refuse(struct ml_agent_attached *attached, uint64_t address)
+{
+	*ml_array_push(&attached->refused) = address;
+}
+
+/* What is to be called in the stead of a function that throws. */
+static void set_substitute(struct ml_injection_function *function, struct ml_module *module,
+			   uint64_t bias)
+{
+	struct ml_stand_in stand_in;
+
+	function->throws = ml_allocator_throws(function->name);
+	if (!ml_allocator_stand_in(module, function->name, &stand_in))
+		return;
+	function->substitute = stand_in.address + bias;
+	function->is_swapped = stand_in.is_swapped;
+}
+
+static void list_function(struct ml_agent_attached *attached, const struct ml_code *code,
+			  const struct ml_allocator_function *function,
+			  struct ml_agent_functions *functions)
+{
+	struct ml_module *module = code->module;
+	struct ml_symbol symbol = {0};
+	uint64_t size = FUNCTION_BYTES_UNKNOWN;
+	struct ml_injection_function *listed;
+	uint8_t *bytes;
+
+	if (ml_agent_function_is_done(attached, function->address + code->bias))
+		return;
+	if (ml_module_symbol_at(module, function->address, &symbol) && symbol.size)
+		size = symbol.size < FUNCTION_BYTES ? symbol.size : FUNCTION_BYTES;
+	bytes = ml_alloc(size);
+	if (!ml_module_read(module, function->address, bytes, size)) {
+		free(bytes);
+		ml_agent_function_refuse(attached, function->address + code->bias);
+		return;
+	}
+	listed = ml_array_push(&functions->list);
+	*listed = (struct ml_injection_function){
+		.name = function->name,
+		.address = function->address + code->bias,
+		.bytes = bytes,
+		.size = size,
+		.role = function->role,
+		.probe = attached->is_probed ? function->probe + code->bias : 0,
+		.number = ml_function_names_id(&attached->common->functions, function->name),
+		.module = module,
+		.is_by_imports =
+			ml_agent_function_is_by_imports(attached, function->address + code->bias),
+	};
+	set_substitute(listed, module, code->bias);
+}
+
+static void list_functions_in(struct ml_agent_attached *attached,
+			      const struct ml_allocator *allocator, const struct ml_code *code,
+			      struct ml_agent_functions *functions)
+{
+	ml_array_each (function, &allocator->functions) {
+		uint64_t at = function->address + code->bias;
+
+		if (at >= code->start && at < code->end)
+			list_function(attached, code, function, functions);
+	}
+}
+
+/* A module may be mapped more than once, such as the C library by dlmopen(). */
+void ml_agent_functions_add(struct ml_agent_attached *attached,
+			    const struct ml_allocator *allocator,
+			    struct ml_agent_functions *functions)
+{
+	for (size_t i = 0; i < attached->code.mapped_count; i++)
+		if (attached->code.list.items[i].module == allocator->module)
+			list_functions_in(attached, allocator, &attached->code.list.items[i],
+					  functions);
+}
+
+void ml_agent_functions_free(struct ml_agent_functions *functions)
+{
+	ml_array_each (function, &functions->list)
+		free((void *)function->bytes);
+	ml_array_free(&functions->list);
+}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""operator new and delete of all allocators there are, from inside, from a program's start on."""
+import json
+
+import pytest
+
+import helpers
+
+AGENT = ("--backend", "agent")
+PRELOADED = ["libmimalloc.so.2", "libjemalloc.so.2", "libtcmalloc_minimal.so.4",
+             "libtcmalloc.so.4", "libtcmalloc_debug.so.4", "libtbbmalloc_proxy.so.2"]
+
+
+def begin(bench, backend, *words):
+    """Runs a command to its end: (what it said of itself, the final report, what memleak said)."""
+    run = bench.memleak("--json", "-o", "0", "--backend", backend, "5", "--", *words)
+    assert run.wait(40) == 0, run.err()
+    lines = [json.loads(line) for line in run.out().splitlines() if line.startswith("{")]
+    report = helpers.Report(lines[-1])
+    assert report["final"] and report["backend"] == backend
+    print(run.err(), report["totals"], report["caveats"])
+    report.check_totals()
+    return lines[:-1], report, run.err()
+
+
+def check_sites(said, report):
+    for line in said:
+        if "site" in line:
+            assert report.site(line["site"]) == (line["bytes"], line["count"]), line["site"]
+
+
+def check(bench, *words):
+    said, report, err = begin(bench, "agent", *words)
+    assert {"value": "nulls", "is": 87}.items() <= said[-2].items()
+    assert "traced" not in err
+    check_sites(said, report)
+    _, other, _ = begin(bench, "bpf", *words)
+    assert report["totals"] == other["totals"]
+    return report
+
+
+@pytest.mark.parametrize("library", PRELOADED)
+def test_preloaded(bench, library):
+    check(bench, "env", "LD_PRELOAD=" + library, bench.programs["operators"])
+
+
+@pytest.mark.parametrize("build", ["operators", "operators-mimalloc", "operators-jemalloc",
+                                   "operators-tcmalloc"])
+def test_linked(bench, build):
+    report = check(bench, bench.programs[build])
+    assert report["totals"]["untracked_frees"] == 0
+
+
+@pytest.mark.parametrize("library", PRELOADED)
+def test_running(bench, library):
+    truth, report, target = bench.trace("operators", options=AGENT, env={"LD_PRELOAD": library})
+    del truth["leak_before_main"]
+    for function, site in truth.items():
+        assert report.site(function) == (site["bytes"], site["count"]), function
+    assert target.finish() == 0
+
+
+@pytest.mark.parametrize("library", PRELOADED[1:])
+def test_exceptions(bench, library):
+    """Whatever is called in the stead of an operator, it throws what it throws. (mimalloc, which is
+    C in Debian, ends the program instead.)"""
+    said, report, _ = begin(bench, "agent", "env", "LD_PRELOAD=" + library,
+                            bench.programs["throwing"])
+    values = {line["value"]: line["is"] for line in said if "value" in line}
+    assert (values["caught"], values["misaligned"]) == (800, 0)
+    check_sites(said, report)
+    assert not report.sites_of("throw_all")
