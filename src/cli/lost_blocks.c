@@ -2,6 +2,7 @@
 #include "cli/lost_blocks.h"
 
 #include "base/clock.h"
+#include "cli/exit_frame.h"
 #include "cli/note.h"
 #include "heap/reach.h"
 #include "target/launch.h"
@@ -35,20 +36,6 @@ static bool is_alone(pid_t pid)
 			return false;
 		usleep(1000);
 	}
-	return true;
-}
-
-/* The registers at the stop (x86-64's, of which the stack pointer is one). */
-static bool read_registers(pid_t pid, struct ml_reach_roots *roots)
-{
-	struct user_regs_struct registers;
-
-	if (ptrace(PTRACE_GETREGS, pid, NULL, &registers))
-		return false;
-	_Static_assert(sizeof(registers) <= sizeof(roots->registers), "room for all of them");
-	memcpy(roots->registers, &registers, sizeof(registers));
-	roots->register_count = sizeof(registers) / sizeof(roots->registers[0]);
-	roots->stack_pointer = registers.rsp;
 	return true;
 }
 
@@ -108,13 +95,15 @@ static struct ml_error *look(struct ml_lost_blocks *lost, struct ml_tracer *trac
 static void on_end(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 		   const struct ml_process *process)
 {
-	struct ml_reach_roots roots = {0};
+	struct user_regs_struct registers;
+	struct ml_reach_roots roots;
 	struct ml_error *error;
 
 	lost->is_ending = true;
 	if (lost->was_looked || !is_alone(ml_process_pid(process)) ||
-	    !read_registers(ml_process_pid(process), &roots))
+	    ptrace(PTRACE_GETREGS, ml_process_pid(process), NULL, &registers))
 		return;
+	ml_exit_frame_roots(process, &registers, &roots);
 	error = look(lost, tracer, process, &roots);
 	if (error)
 		ml_note("what the command lost is not known, only how its memory grew: %s",

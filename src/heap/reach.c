@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "shared/agent_abi.h"
 #include "target/maps.h"
+#include "target/proc.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,6 +22,11 @@
  * and asking for the state of its pages would take minutes. */
 #define MAPPING_MAX (256ull << 30)
 
+/* More than a static program's thread-local variables take, and than glibc's struct pthread does.
+ */
+#define TLS_MAX     (1ull << 20)
+#define PTHREAD_MAX PAGE
+
 /* Bits of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
 #define PAGE_IS_FILES (1ull << 61) /* of a file, or shared */
 #define PAGE_SWAPPED  (1ull << 62)
@@ -33,6 +39,8 @@ struct search {
 	ML_ARRAY(size_t) reached; /* blocks whose words are still to be looked at */
 	int pagemap_fd;           /* -1: every page is looked at */
 	bool in_libc;             /* the words are the C library's variables */
+	bool is_static;           /* the program has no C library beside it */
+	uint64_t variables_end;   /* in the main heap: behind the last of the program's variables */
 	uint64_t words[COPY_WORDS];
 	uint64_t pages[PIECE_PAGES];
 };
@@ -160,10 +168,24 @@ static void scan(struct search *search, uint64_t start, uint64_t end, bool is_pr
 }
 
 /*
- * The roots in [start, end): what lies between blocks. In the main heap only what lies before the
- * first one (a program's variables, when they border on it): the rest is freed memory, which is
- * full of old pointers. Other memory of an allocator cannot be told from variables beside it, since
- * Linux merges neighbouring mappings.
+ * The program's variables may border on the main heap, and a static glibc takes the main thread's
+ * variables from it (csu/libc-tls.c), with struct pthread behind them.
+ */
+static uint64_t find_variables_end(pid_t pid, uint64_t thread_pointer)
+{
+	struct ml_proc_stat stat;
+
+	if (!ml_proc_stat_read(pid, &stat) || !stat.heap_start)
+		return UINT64_MAX;
+	if (thread_pointer >= stat.heap_start && thread_pointer - stat.heap_start < TLS_MAX)
+		return thread_pointer + PTHREAD_MAX;
+	return stat.heap_start;
+}
+
+/*
+ * The roots in [start, end): what lies between blocks. In the main heap only variables before the
+ * first one: the rest is freed memory, which is full of old pointers. Other memory of an allocator
+ * cannot be told from variables beside it, since Linux merges neighbouring mappings.
  */
 static void scan_roots(struct search *search, uint64_t start, uint64_t end, bool is_heap,
 		       bool is_private)
@@ -177,6 +199,8 @@ static void scan_roots(struct search *search, uint64_t start, uint64_t end, bool
 			next < search->blocks->count ? &search->blocks->items[next] : NULL;
 		uint64_t until = block && block->address < end ? block->address : end;
 
+		if (is_heap && block && until > search->variables_end)
+			until = search->variables_end;
 		if (until > start)
 			scan(search, start, until, is_private);
 		if (until == end || is_heap)
@@ -195,6 +219,21 @@ static bool is_agents(const struct search *search, const struct ml_mapping *mapp
 	       magic == ML_AGENT_MAGIC;
 }
 
+static bool is_libc(const struct ml_mapping *mapping)
+{
+	return strstr(mapping->path, "/libc.so") || strstr(mapping->path, "/libc-2.") ||
+	       strstr(mapping->path, "/ld-musl");
+}
+
+static bool has_libc(const struct ml_maps *maps)
+{
+	ml_array_each (mapping, &maps->list) {
+		if (is_libc(mapping))
+			return true;
+	}
+	return false;
+}
+
 static void scan_mapping(struct search *search, const struct ml_mapping *mapping,
 			 const struct ml_reach_roots *roots)
 {
@@ -207,7 +246,7 @@ static void scan_mapping(struct search *search, const struct ml_mapping *mapping
 		return;
 	if (roots->stack_pointer > start && roots->stack_pointer < mapping->end)
 		start = roots->stack_pointer;
-	search->in_libc = strstr(mapping->path, "/libc.so") || strstr(mapping->path, "/libc-2.");
+	search->in_libc = is_libc(mapping) || (search->is_static && mapping->path[0] == '/');
 	scan_roots(search, start, mapping->end, !strcmp(mapping->path, "[heap]"),
 		   !mapping->is_shared);
 }
@@ -252,6 +291,8 @@ struct ml_error *ml_reach_mark(const struct ml_process *process, const struct ml
 	ml_array_each (block, blocks)
 		search->high = end_of(block) > search->high ? end_of(block) : search->high;
 	search->pagemap_fd = open_pagemap(process);
+	search->variables_end = find_variables_end(ml_process_pid(process), roots->thread_pointer);
+	search->is_static = !has_libc(&maps);
 	for (size_t i = 0; i < roots->register_count; i++)
 		follow(search, roots->registers[i]);
 	ml_array_each (mapping, &maps.list)

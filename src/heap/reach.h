@@ -28,9 +28,11 @@ typedef ML_ARRAY(struct ml_reach_block) ml_reach_blocks;
 
 /** Where the search begins beside memory. */
 struct ml_reach_roots {
-	uint64_t registers[32];
+	uint64_t registers[64]; /**< and what was saved of them on the dead part of the stack */
 	size_t register_count;
 	uint64_t stack_pointer; /**< of the main thread: its stack below it is dead */
+	/** Of the main thread: a static program has its thread-local variables in the heap. */
+	uint64_t thread_pointer;
 };
 
 /**

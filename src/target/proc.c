@@ -20,13 +20,16 @@ bool ml_proc_stat_parse(const char *text, struct ml_proc_stat *out)
 {
 	const char *comm_end = strrchr(text, ')');
 	unsigned long flags;
-	struct ml_proc_stat stat;
+	struct ml_proc_stat stat = {0};
 
-	/* Fields 3, 9, 20 and 22. */
-	if (!comm_end || sscanf(comm_end + 1,
-				" %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-				"%*d %ld %*d %lu",
-				&stat.state, &flags, &stat.threads, &stat.start_time) != 4)
+	/* Fields 3, 9, 20 and 22; and 47, which is not there for everybody. */
+	if (!comm_end ||
+	    sscanf(comm_end + 1,
+		   " %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d "
+		   "%lu %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+		   "%*s "
+		   "%*s %*s %*s %*s %*s %lu",
+		   &stat.state, &flags, &stat.threads, &stat.start_time, &stat.heap_start) < 4)
 		return false;
 	stat.is_kernel = flags & PF_KTHREAD;
 	*out = stat;

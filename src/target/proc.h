@@ -15,6 +15,7 @@ struct ml_proc_stat {
 	bool is_kernel;      /**< PF_KTHREAD of field 9 */
 	long threads;        /**< field 20 */
 	uint64_t start_time; /**< field 22, clock ticks after boot */
+	uint64_t heap_start; /**< field 47, where what brk() gives begins; 0 when not told */
 };
 
 /** Reads the stat file of thread @p tid; false when it is gone or not understood. */

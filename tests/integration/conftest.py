@@ -101,6 +101,8 @@ def builds():
                             ("-tcmalloc", ["-ltcmalloc_minimal"])):
         commands["throwing" + suffix] = ["g++", "-std=c++17", "-O2", "-fno-builtin", "-w",
                                          source("throwing.cc")] + library
+    commands["stale-static"] = GLIBC + ["-static", source("stale.c")]
+    commands["stale-musl"] = MUSL + [source("stale.c")]
     for name in ("allocators", "resized"):
         file = source(name + ".c")
         commands[name + "-static"] = GLIBC + ["-static", file]

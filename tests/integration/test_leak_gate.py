@@ -23,6 +23,22 @@ def test_lost(bench, programs):
     assert "nothing pointed to" in out
 
 
+@pytest.mark.parametrize("backend", ["bpf", "agent"])
+@pytest.mark.parametrize("name", ["stale", "stale-static", "stale-musl"])
+def test_old_pointers(bench, programs, name, backend):
+    """What stands on the stack below main()'s caller and in freed memory reaches nothing."""
+    status, words, out = bench.gate(programs[name], options=["--backend", backend])
+    assert (status, words["leaked_blocks"], words["leaked_bytes"]) == (1, "2", "300"), out
+
+
+@pytest.mark.parametrize("backend", ["bpf", "agent"])
+@pytest.mark.parametrize("name", ["stale", "stale-static", "stale-musl"])
+def test_pointers_of_who_calls_exit(bench, programs, name, backend):
+    status, words, out = bench.gate(programs[name], "x", options=["--backend", backend])
+    assert (status, words["leaked_blocks"]) == (0, "0"), out
+    assert int(words["outstanding_blocks"]) >= 3, out
+
+
 @pytest.mark.parametrize("command", [["ls", "/"], ["bash", "-c", "x=$(echo y); :"],
                                      ["find", "/etc", "-maxdepth", "1"]])
 def test_clean_programs(bench, command):

@@ -584,6 +584,12 @@ static void reads_status_and_stat_texts(void **state)
 	assert_true(stat.is_kernel);
 	assert_int_equal(stat.threads, 3);
 	assert_int_equal(stat.start_time, 987654321);
+	assert_int_equal(stat.heap_start, 0);
+	assert_true(ml_proc_stat_parse("7 (a) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 9 23 24 "
+				       "18446744073709551615 26 27 28 29 30 31 32 33 34 35 36 37 "
+				       "38 39 40 41 42 43 44 45 46 94000000000000 48",
+				       &stat));
+	assert_int_equal(stat.heap_start, 94000000000000);
 	assert_false(ml_proc_stat_parse("7 (a) S 1 2", &stat));
 	assert_false(ml_proc_stat_parse("", &stat));
 	assert_int_equal(ml_proc_tgid(getpid()), getpid());
