@@ -17,6 +17,16 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+void ml_checkup_refuse(struct ml_backend_state *state, char *reason)
+{
+	if (state->reason) {
+		free(reason);
+		return;
+	}
+	state->is_usable = false;
+	state->reason = reason;
+}
+
 char *ml_checkup_text(const char *format, ...)
 {
 	char *text;
@@ -147,8 +157,7 @@ static void check_ptrace(struct ml_checkup *checkup)
 					 "-c, --, --follow and the agent do not work"),
 			       ml_strdup("trace running processes with -p; only a reboot changes "
 					 "this"));
-		checkup->agent.is_usable = false;
-		checkup->agent.reason = ml_strdup("ptrace is forbidden");
+		ml_checkup_refuse(&checkup->agent, ml_strdup("ptrace is forbidden"));
 	} else if (scope && geteuid()) {
 		ml_checkup_add(checkup, "ptrace", ML_CHECK_WARN,
 			       ml_checkup_text("kernel.yama.ptrace_scope is %d: %s", scope,

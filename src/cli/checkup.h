@@ -41,6 +41,9 @@ void ml_checkup_add(struct ml_checkup *checkup, const char *name, enum ml_check_
 /** A formatted string for ml_checkup_add(). Never NULL. */
 char *ml_checkup_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/** Says why @p state is not usable, unless there is a reason already; @p reason is taken over. */
+void ml_checkup_refuse(struct ml_backend_state *state, char *reason);
+
 /** What this machine lets us do; fills the backends, too. Nothing is attached. */
 void ml_checkup_machine(struct ml_checkup *checkup);
 

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "inject/injection.h"
+#include "trace/agent_attach.h"
 
 #include <stdio.h>
 
@@ -44,11 +45,25 @@ static void repair(struct ml_checkup *checkup, const struct ml_process *process,
 			       NULL);
 }
 
+static void check_room(struct ml_checkup *checkup, pid_t pid)
+{
+	const struct ml_tracer_options options = {0};
+	ML_ERROR_CLEANUP struct ml_error *error = ml_agent_check_room(pid, &options);
+
+	if (!error)
+		return;
+	ml_checkup_refuse(&checkup->agent, ml_strdup(ml_error_message(error)));
+	ml_checkup_add(checkup, "room", ML_CHECK_WARN, ml_strdup(ml_error_message(error)),
+		       ml_strdup("trace it with --backend bpf"));
+}
+
 void ml_checkup_agent(struct ml_checkup *checkup, const struct ml_process *process, bool repairs)
 {
 	struct ml_injection_left left;
 	ML_ERROR_CLEANUP struct ml_error *error = ml_injection_find(process, &left);
 
+	if (error || left.kind == ML_INJECTION_NONE)
+		check_room(checkup, ml_process_pid(process));
 	if (error)
 		ml_checkup_add(checkup, "agent", ML_CHECK_FAIL, ml_strdup(ml_error_message(error)),
 			       NULL);

@@ -30,10 +30,21 @@ static void check_tracer(struct ml_checkup *checkup, const struct ml_process *pr
 
 	if (tracer)
 		ml_checkup_add(checkup, "debugger", ML_CHECK_WARN,
-			       ml_checkup_text("process %d holds it by ptrace: --follow does not "
-					       "work",
+			       ml_checkup_text("process %d holds it by ptrace: --follow and the "
+					       "agent do not work",
 					       (int)tracer),
-			       ml_strdup("trace it without --follow, or end the debugger"));
+			       ml_strdup("trace it with --backend bpf and without --follow, or "
+					 "end the debugger"));
+	if (tracer)
+		ml_checkup_refuse(&checkup->agent,
+				  ml_checkup_text("process %d holds it by ptrace", (int)tracer));
+}
+
+/* Neither from the kernel nor from inside. */
+static void refuse_both(struct ml_checkup *checkup, const char *reason)
+{
+	ml_checkup_refuse(&checkup->bpf, ml_strdup(reason));
+	ml_checkup_refuse(&checkup->agent, ml_strdup(reason));
 }
 
 /*
@@ -84,6 +95,7 @@ static void tell_allocators(struct ml_checkup *checkup, const struct ml_allocato
 		all += allocator->functions.count;
 	}
 	if (!all) {
+		refuse_both(checkup, "it has no allocator that is known");
 		ml_checkup_add(checkup, "allocators", ML_CHECK_FAIL,
 			       ml_checkup_text("no allocation functions found in: %s",
 					       allocators->looked_at ? allocators->looked_at : ""),
@@ -112,11 +124,13 @@ static void check_code(struct ml_checkup *checkup, const struct ml_code_map *cod
 					       "have no names",
 					       (unsigned long long)code->unreadable),
 			       NULL);
-	if (error)
+	if (error) {
+		refuse_both(checkup, ml_error_message(error));
 		ml_checkup_add(checkup, "allocators", ML_CHECK_FAIL,
 			       ml_strdup(ml_error_message(error)), NULL);
-	else
+	} else {
 		tell_allocators(checkup, &allocators);
+	}
 	ml_allocators_deinit(&allocators);
 }
 

@@ -395,8 +395,9 @@ static struct ml_error *prepare_all(struct ml_arming *arming,
 		prepare(arming, &functions[i], &outcomes[i]);
 		if (turn == TURN_FREE && outcomes[i].refused && !outcomes[i].is_by_imports)
 			return ml_error_new(ML_ERROR_UNSUPPORTED,
-					    "%s of process %d cannot be patched, and no module "
-					    "imports it, so what is freed would look leaked: %s",
+					    "%s of process %d can be patched neither at its "
+					    "start nor where it is called from, so what is freed "
+					    "would look leaked: %s",
 					    functions[i].name, arming->step.pid,
 					    ml_error_message(outcomes[i].refused));
 	}

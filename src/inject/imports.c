@@ -115,9 +115,10 @@ bool ml_imports_prepare(struct ml_arming *arming, const struct ml_injection_func
 
 	*site = (struct ml_site){
 		.function = function, .is_by_imports = true, .trampoline = function->address};
-	if (arming->imports)
+	/* What nobody imports is watched, too: there is nothing to be done before somebody does. */
+	found = arming->imports &&
 		arming->imports->find(arming->imports->context, function, &words);
-	found = words.count;
+	found |= words.count > 0;
 	ml_array_each (word, &words) {
 		if (is_written(&injection->memory->header, word->address))
 			continue;

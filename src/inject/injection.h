@@ -45,9 +45,9 @@ struct ml_injection_word {
 };
 typedef ML_ARRAY(struct ml_injection_word) ml_injection_words;
 
-/** Finds the words of all modules by which they call a function. */
+/** Finds the words of all modules by which they call a function; true when there are no others. */
 struct ml_injection_imports {
-	void (*find)(void *context, const struct ml_injection_function *function,
+	bool (*find)(void *context, const struct ml_injection_function *function,
 		     ml_injection_words *out);
 	void *context;
 };
@@ -88,6 +88,12 @@ struct ml_error *ml_injection_map(const struct ml_process *process,
  */
 struct ml_error *ml_injection_adopt(const struct ml_process *process,
 				    const struct ml_injection *parent, struct ml_injection *out);
+
+/**
+ * Whether process @p pid may map @p size bytes for the agent, and as many itself: what it may map
+ * is not to be used up by us, or its own allocations would fail.
+ */
+struct ml_error *ml_injection_check_room(pid_t pid, size_t size);
 
 /** True when @p process has inherited the agent of @p parent, without its memory. */
 bool ml_injection_is_inherited(const struct ml_process *process, const struct ml_injection *parent);

@@ -136,13 +136,12 @@ static struct ml_error *write_scratch(const struct making *making, const char *t
 	return ml_error_errno(errno, "cannot write into process %d", making->step->pid);
 }
 
-/* What a process may map is not to be used up by us: its own allocations would fail. */
-static struct ml_error *check_room(const struct ml_step *step, size_t size)
+struct ml_error *ml_injection_check_room(pid_t pid, size_t size)
 {
 	char needed[ML_HUMAN_TEXT], used[ML_HUMAN_TEXT], allowed[ML_HUMAN_TEXT];
 	struct ml_memory_limit limit;
 
-	ml_memory_limit_address(step->pid, &limit);
+	ml_memory_limit_address(pid, &limit);
 	if (limit.kind == ML_LIMIT_NONE || limit.used_bytes + 2 * size <= limit.limit_bytes)
 		return NULL;
 	return ml_error_new(ML_ERROR_UNSUPPORTED,
@@ -150,9 +149,9 @@ static struct ml_error *check_room(const struct ml_step *step, size_t size)
 			    "agent's tables need %s of them (far less memory), and as much is to "
 			    "be left to it: raise the limit (prlimit --pid %d --as=unlimited), or "
 			    "use --backend bpf",
-			    step->pid, ml_human_bytes((double)limit.limit_bytes, allowed),
+			    pid, ml_human_bytes((double)limit.limit_bytes, allowed),
 			    ml_human_bytes((double)limit.used_bytes, used),
-			    ml_human_bytes((double)size, needed), step->pid);
+			    ml_human_bytes((double)size, needed), pid);
 }
 
 static struct ml_error *explain_locked(struct ml_error *error, const struct ml_step *step)
@@ -175,7 +174,7 @@ static struct ml_error *explain_locked(struct ml_error *error, const struct ml_s
 static struct ml_error *map_tables(struct making *making, int flags, int fd)
 {
 	struct ml_step *step = making->step;
-	struct ml_error *error = check_room(step, making->size);
+	struct ml_error *error = ml_injection_check_room(step->pid, making->size);
 	int64_t result;
 
 	if (!error)

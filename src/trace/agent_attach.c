@@ -250,6 +250,19 @@ static struct ml_error *find_room(struct ml_agent_attached *attached)
 	return error;
 }
 
+static size_t memory_bytes(const struct ml_tracer_options *options)
+{
+	return sizeof(struct ml_agent_memory) + line_count(options) * sizeof(struct ml_agent_line);
+}
+
+struct ml_error *ml_agent_check_room(pid_t pid, const struct ml_tracer_options *options)
+{
+	uint64_t bytes;
+	struct ml_error *error = ml_agent_room_find(pid, &bytes);
+
+	return error ? error : ml_injection_check_room(pid, memory_bytes(options));
+}
+
 static bool is_left(const struct ml_process *process)
 {
 	struct ml_injection_left left;
@@ -280,8 +293,7 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 			       const struct ml_allocators *allocators,
 			       const struct ml_agent_takeover *takeover)
 {
-	size_t size = sizeof(struct ml_agent_memory) +
-		      line_count(attached->common->options) * sizeof(struct ml_agent_line);
+	size_t size = memory_bytes(attached->common->options);
 	pid_t pid = ml_process_pid(attached->process);
 	struct ml_agent_functions functions = {0};
 	struct ml_error *error = NULL;

@@ -62,6 +62,9 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 				 const struct ml_agent_attached *parent,
 				 const struct ml_agent_takeover *takeover);
 
+/** Whether the limits of process @p pid leave room for an agent. Nothing is done to it. */
+struct ml_error *ml_agent_check_room(pid_t pid, const struct ml_tracer_options *options);
+
 /** What a look found. */
 enum ml_agent_look {
 	ML_AGENT_SAME,    /**< the process runs what it ran */

@@ -20,6 +20,7 @@ struct search {
 	uint64_t address;         /* of the function, in its module */
 	const struct ml_code *code;
 	ml_injection_words *out;
+	bool *is_complete;
 };
 
 static bool read_word(const struct search *search, uint64_t address, uint64_t *word)
@@ -125,24 +126,48 @@ static bool is_unbound(const struct search *search, uint64_t value)
 	return code && code->module == search->code->module && code->bias == search->code->bias;
 }
 
-static bool may_be_written(const struct search *search, const struct ml_import *import,
-			   uint64_t value)
+/* What a word that names the function is. */
+enum use {
+	USE_CALL,      /**< it leads or will lead to the function, and is for calls only */
+	USE_OTHER,     /**< it leads to another function of the name */
+	USE_UNCERTAIN, /**< it is left, and may lead to the function */
+};
+
+static enum use use_of(const struct search *search, const struct ml_import *import, uint64_t value)
 {
 	if (value == search->function->address)
 		return import->is_jump ||
-		       ml_module_only_calls_by(search->code->module, import->slot);
-	return import->is_jump && is_unbound(search, value) && will_be_bound(search, import->name);
+				       ml_module_only_calls_by(search->code->module, import->slot)
+			       ? USE_CALL
+			       : USE_UNCERTAIN;
+	if (!import->is_jump || !is_unbound(search, value))
+		return USE_OTHER;
+	return will_be_bound(search, import->name) ? USE_CALL : USE_UNCERTAIN;
 }
 
 static void look_at(void *context, const struct ml_import *import)
 {
 	const struct search *search = context;
 	struct ml_injection_word word = {.address = import->slot + search->code->bias};
+	enum use use = USE_UNCERTAIN;
 
+	if (!is_function(search, import->name))
+		return;
 	if (search->out->count < WORDS_LIMIT && word.address % sizeof(word.value) == 0 &&
-	    is_function(search, import->name) && read_word(search, word.address, &word.value) &&
-	    may_be_written(search, import, word.value))
+	    read_word(search, word.address, &word.value))
+		use = use_of(search, import, word.value);
+	if (use == USE_CALL)
 		*ml_array_push(search->out) = word;
+	else if (use == USE_UNCERTAIN)
+		*search->is_complete = false;
+}
+
+/* Whether other modules reach the function by its name only, and calls of its own are few: not in a
+ * program, whose allocator's first user is the program. */
+static bool is_reached_by_name(struct ml_module *module,
+			       const struct ml_injection_function *function)
+{
+	return !ml_module_is_executable(module) && defines(module, function->name);
 }
 
 /* A module may have several mappings with code. */
@@ -155,24 +180,28 @@ static bool is_first(const struct ml_code_map *map, size_t i)
 	return true;
 }
 
-void ml_agent_imports_find(void *context, const struct ml_injection_function *function,
+bool ml_agent_imports_find(void *context, const struct ml_injection_function *function,
 			   ml_injection_words *out)
 {
 	const struct ml_agent_imports *imports = context;
 	const struct ml_code_map *map = imports->code;
 	const struct ml_code *own = ml_code_map_find(map, function->address);
+	bool is_complete;
 
 	if (!own || !own->module)
-		return;
+		return false;
+	is_complete = is_reached_by_name(own->module, function);
 	for (size_t i = 0; i < map->mapped_count; i++) {
 		struct search search = {.imports = imports,
 					.function = function,
 					.module = own->module,
 					.address = function->address - own->bias,
 					.code = &map->list.items[i],
-					.out = out};
+					.out = out,
+					.is_complete = &is_complete};
 
 		if (search.code->module && is_first(map, i))
 			ml_module_each_import(search.code->module, look_at, &search);
 	}
+	return is_complete;
 }

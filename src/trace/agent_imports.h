@@ -16,9 +16,10 @@ struct ml_agent_imports {
  * For struct ml_injection_imports: the words that may be written over without anything but calls
  * being led elsewhere. Not those whose value the code takes, which it may keep for longer than the
  * stub it would lead to is there; nor those of which it is not certain to what the loader will bind
- * them at the first call.
+ * them at the first call. True when none had to be left, and the function is a library's, which
+ * others call by its name: when there are no words either, nobody calls it yet.
  */
-void ml_agent_imports_find(void *imports, const struct ml_injection_function *function,
+bool ml_agent_imports_find(void *imports, const struct ml_injection_function *function,
 			   ml_injection_words *out);
 
 #endif

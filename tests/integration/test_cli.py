@@ -2,6 +2,8 @@
 """The command line: what is refused, how, and what is understood."""
 import json
 import os
+import resource
+import signal
 import subprocess
 
 import pytest
@@ -148,6 +150,30 @@ def test_doctor(bench):
         assert check["status"] == "ok" or check["remedy"], check
     status, out, err = bench.run("doctor")
     assert status == 0 and out, err
+
+
+def doctor(bench, pid):
+    status, out, err = bench.run("doctor", "-p", pid, "--json")
+    assert status == 0, err
+    return json.loads(out)["backends"]
+
+
+def test_doctor_foresees_refusals(bench):
+    """What it calls usable is: each backend's own refusals of this process are told."""
+    target = bench.target("big")
+    limits = resource.prlimit(target.pid, resource.RLIMIT_AS)
+    resource.prlimit(target.pid, resource.RLIMIT_AS, (1 << 30, limits[1]))
+    backends = doctor(bench, target.pid)
+    assert backends["bpf"]["usable"] and not backends["agent"]["usable"]
+    status, _, err = bench.run("--backend", "agent", "-p", target.pid, "0.2", "1")
+    assert status == CANNOT and "RLIMIT_AS" in err and "RLIMIT_AS" in backends["agent"]["reason"]
+    resource.prlimit(target.pid, resource.RLIMIT_AS, limits)
+    assert doctor(bench, target.pid)["agent"]["usable"]
+    strace = bench.program(["strace", "-qq", "-o", "/dev/null", "-p", str(target.pid)])
+    helpers.wait_for(lambda: not doctor(bench, target.pid)["agent"]["usable"], helpers.START_S,
+                     "the debugger is seen")
+    assert doctor(bench, target.pid)["bpf"]["usable"]
+    strace.signal(signal.SIGTERM)
 
 
 def test_stripped_program(bench, tmp_path):

@@ -55,3 +55,5 @@ ENTRY("malloc", "short_allocate");
 ENTRY("calloc", "short_clear");
 ENTRY("realloc", "short_resize");
 ENTRY("free", "short_free_it");
+/* glibc has none any more: no module imports it, as with the sanitizers' own. */
+ENTRY("cfree", "short_free_it");
