@@ -697,3 +697,5 @@ int on_free(struct pt_regs *ctx)
 }
 
 #include "loader.bpf.h"
+
+#include "throw.bpf.h"

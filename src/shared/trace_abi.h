@@ -197,6 +197,21 @@ struct ml_load_event {
 	uint32_t reserved;
 };
 
+/** As many of a thread's calls as the kernel notes (MAX_URETPROBE_DEPTH). */
+#define ML_THROW_WORDS 64
+
+/** A thread throws an exception through calls whose return addresses the kernel has replaced, and
+ * waits until they are back. */
+struct ml_throw_event {
+	uint64_t time_ns; /**< CLOCK_MONOTONIC */
+	uint32_t tgid;
+	uint32_t tid; /**< as the kernel numbers it */
+	struct ml_throw_word {
+		uint64_t place; /**< 0: this one is as it was */
+		uint64_t address;
+	} word[ML_THROW_WORDS];
+};
+
 #define ML_JAVA_HEAPS 4u
 
 /** A part of HotSpot's code cache. Its segment map has a byte for each segment of code: 0 where a

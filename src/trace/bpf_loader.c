@@ -50,7 +50,9 @@ static void choose_programs(struct ml_user_bpf *skeleton, enum ml_link_kind kind
 	bpf_program__set_autoload(skeleton->progs.on_return, !is_session);
 	/* Sleeping programs at perf links are of Linux 6.0; those of multi links, 6.6. */
 	bpf_program__set_autoload(skeleton->progs.on_load, kind != ML_LINK_PERF);
+	bpf_program__set_autoload(skeleton->progs.on_throw, kind != ML_LINK_PERF);
 	bpf_program__set_expected_attach_type(skeleton->progs.on_load, simple);
+	bpf_program__set_expected_attach_type(skeleton->progs.on_throw, simple);
 	bpf_program__set_expected_attach_type(skeleton->progs.on_call, session);
 	bpf_program__set_expected_attach_type(skeleton->progs.on_entry, simple);
 	bpf_program__set_expected_attach_type(skeleton->progs.on_return, simple);

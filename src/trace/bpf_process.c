@@ -2,6 +2,7 @@
 #include "trace/bpf_process.h"
 
 #include "base/file.h"
+#include "trace/bpf_unwinders.h"
 #include "trace/process_allocators.h"
 
 #include <bpf/bpf.h>
@@ -169,7 +170,8 @@ static struct ml_error *probe_module(struct ml_bpf_process *process,
 	struct ml_error *error;
 
 	ml_array_each (function, &allocator->functions) {
-		if (is_probed(process, allocator->module, function->address))
+		if (is_probed(process, allocator->module, function->address) ||
+		    (process->lacks_unwinder && ml_allocator_throws(function->name)))
 			continue;
 		list_function(process, attach, allocator->module, function,
 			      function->role == ML_ROLE_FREE ? &frees : &calls);
@@ -233,6 +235,8 @@ static struct ml_error *look_at(struct ml_bpf_process *process, const struct ml_
 	if (error)
 		return error;
 	error = tell_kernel(process, attach, &allocators);
+	if (!error)
+		ml_bpf_unwinders_probe(process, attach, &allocators);
 	ml_array_each (allocator, &allocators.list)
 		if (!error)
 			error = probe_module(process, attach, allocator);
@@ -302,9 +306,11 @@ void ml_bpf_process_inherit(struct ml_bpf_process *process, struct ml_bpf_proces
 {
 	process->links = old->links;
 	memcpy(&process->probed, &old->probed, sizeof(process->probed));
+	memcpy(&process->unwinders, &old->unwinders, sizeof(process->unwinders));
 	process->loader = old->loader;
 	old->links = (struct ml_links){0};
 	memset(&old->probed, 0, sizeof(old->probed));
+	memset(&old->unwinders, 0, sizeof(old->unwinders));
 	old->loader = NULL;
 }
 
@@ -318,6 +324,7 @@ void ml_bpf_process_detach(struct ml_bpf_process *process, const struct ml_bpf_a
 	else
 		ml_links_close(&process->links);
 	ml_array_free(&process->probed);
+	ml_array_free(&process->unwinders);
 	bpf_map_delete_elem(attach->processes_fd, &key);
 	process->is_attached = false;
 }
@@ -326,6 +333,7 @@ void ml_bpf_process_deinit(struct ml_bpf_process *process)
 {
 	ml_links_close(&process->links);
 	ml_array_free(&process->probed);
+	ml_array_free(&process->unwinders);
 	ml_code_map_deinit(&process->code);
 	ml_python_names_destroy(process->python_names);
 	ml_java_process_deinit(&process->java);

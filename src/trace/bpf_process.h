@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "target/process.h"
+#include "trace/bpf_throws.h"
 #include "trace/code_map.h"
 #include "trace/function_names.h"
 #include "trace/java_process.h"
@@ -29,6 +30,7 @@ struct ml_bpf_attach {
 	int processes_fd;                          /**< map: pid → struct ml_process_maps */
 	int call_fd, entry_fd, return_fd, free_fd; /**< programs; call_fd only for sessions */
 	int load_fd; /**< program for the dynamic loader; negative where there is none */
+	struct ml_bpf_throws *throws;
 };
 
 /** A function that has its probes. */
@@ -47,6 +49,9 @@ struct ml_bpf_process {
 	struct ml_java_process java;
 	struct ml_links links;
 	ML_ARRAY(struct ml_probed) probed;
+	/** Modules with an unwinder that has its probes. */
+	ML_ARRAY(const struct ml_module *) unwinders;
+	bool lacks_unwinder; /**< one will be loaded: what throws is not probed before it */
 	const struct ml_module *loader; /**< the dynamic loader, once it has its probe */
 	uint64_t looked_ns;             /**< CLOCK_MONOTONIC: when stacks last made us look again */
 	uint64_t beyond_limit;          /**< mappings that did not fit the kernel's table */

@@ -637,6 +637,7 @@ static void tracer_destroy(struct ml_tracer *base)
 	ml_unwind_tables_destroy(tracer->attach.unwind);
 	ml_module_cache_destroy(tracer->attach.modules);
 	ml_link_keeper_destroy(tracer->attach.keeper);
+	ml_bpf_throws_destroy(tracer->attach.throws);
 	ml_function_names_deinit(&tracer->functions);
 	ml_user_bpf__destroy(tracer->skeleton);
 	ml_fd_close(&tracer->epoll_fd);
@@ -688,6 +689,10 @@ static void know_maps(struct bpf_tracer *tracer)
 	tracer->attach.return_fd = bpf_program__fd(skeleton->progs.on_return);
 	tracer->attach.free_fd = bpf_program__fd(skeleton->progs.on_free);
 	tracer->attach.load_fd = bpf_program__fd(skeleton->progs.on_load);
+	tracer->attach.throws =
+		ml_bpf_throws_create(tracer->options, bpf_program__fd(skeleton->progs.on_throw),
+				     bpf_map__fd(skeleton->maps.throw_events),
+				     bpf_map__fd(skeleton->maps.throws_mended));
 	tracer->map_books = ml_map_books_create();
 	tracer->stacks = ml_stack_store_create();
 }
