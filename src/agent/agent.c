@@ -343,7 +343,8 @@ KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_me
 		add_local(&thread->events, -1ull);
 		return 0;
 	}
-	remember(memory, thread->memo, address, place);
+	remember(memory, thread, address, place);
+	note_forgotten(thread);
 	empty_place(memory, address, place);
 	return 1;
 }

@@ -15,8 +15,12 @@
  * Allocators give out what was freed last: most blocks come where the thread has freed one.
  */
 
+/* So many blocks out of places that are not remembered in so many events: it is worth more memory. */
+#define FORGOTTEN_LIMIT 1024u
+#define FORGOTTEN_MANY  (16 * FORGOTTEN_LIMIT)
+
 _Static_assert(RECENT_BITS + RECENT_ADDRESS_SHIFT >= ML_AGENT_ADDRESS_BITS, "a whole address");
-_Static_assert(ML_AGENT_RECENT == 1 << (RECENT_ADDRESS_SHIFT - 4), "by the bits from 4 on");
+_Static_assert(ML_AGENT_RECENT_FIRST >= 1 << (RECENT_ADDRESS_SHIFT - 4), "by the bits from 4 on");
 _Static_assert(RECENT_OWN == 1ull << (RECENT_OWN_BIT - RECENT_BITS), "");
 _Static_assert(RECENT_OTHERS == 1ull << (63 - RECENT_BITS), "its sign");
 _Static_assert(offsetof(struct ml_agent_memory, lines) >= RECENT_BASE &&
@@ -25,9 +29,14 @@ _Static_assert(offsetof(struct ml_agent_memory, lines) >= RECENT_BASE &&
 			       4ull * RECENT_OTHERS,
 	       "a place in all lines");
 
+static inline uint64_t *recent_of(struct ml_agent_thread *thread, uint64_t address)
+{
+	return &thread->memo->recent[(address >> 1 & thread->recent_mask) / 8];
+}
+
 /* One word, so that no signal handler can change half of it. entry.S looks at it, and at the key
  * that it leads to; nothing counts there, so displaced blocks are not remembered. */
-static inline void remember(struct ml_agent_memory *memory, struct ml_agent_memo *memo,
+static inline void remember(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 			    uint64_t address, struct place place)
 {
 	uint64_t number = ((uint64_t)place.line - (uint64_t)memory - RECENT_BASE) / 4 | place.i |
@@ -36,7 +45,7 @@ static inline void remember(struct ml_agent_memory *memory, struct ml_agent_memo
 	if (address & 15)
 		return;
 	__atomic_store_n(
-		&memo->recent[(address >> 1 & RECENT_INDEX) / 8],
+		recent_of(thread, address),
 		place.is_displaced ? 0 : number << RECENT_BITS | address >> RECENT_ADDRESS_SHIFT,
 		__ATOMIC_RELAXED);
 }
@@ -44,14 +53,27 @@ static inline void remember(struct ml_agent_memory *memory, struct ml_agent_memo
 /* Whether it is remembered where the thread last booked a block of @address, and it is not there
  * any more: then it is nowhere in tables that are the thread's own. */
 static inline bool is_known_gone(const struct ml_agent_memory *memory,
-				 const struct ml_agent_memo *memo, uint64_t address)
+				 struct ml_agent_thread *thread, uint64_t address)
 {
-	uint64_t recent = LOAD(memo->recent[(address >> 1 & RECENT_INDEX) / 8]);
+	uint64_t recent = LOAD(*recent_of(thread, address));
 	const char *from = (const char *)memory + RECENT_BASE;
 	const uint32_t *key = (const void *)(from + (recent >> RECENT_BITS & RECENT_PLACE) * 4);
 
 	return !((recent ^ address >> RECENT_ADDRESS_SHIFT) << (64 - RECENT_BITS)) &&
 	       !(address & 15) && !is_key(LOAD(*key), place_key(address));
+}
+
+/* A block is freed whose place was not remembered any more. When there are many the thread is to
+ * remember more, from now on; a place that it then has twice is right in both. */
+static inline void note_forgotten(struct ml_agent_thread *thread)
+{
+	if (LIKELY(++thread->forgotten < FORGOTTEN_LIMIT))
+		return;
+	if (thread->events - thread->forgotten_since < FORGOTTEN_MANY &&
+	    thread->recent_mask < 8 * (ML_AGENT_RECENT - 1))
+		thread->recent_mask = 2 * thread->recent_mask + 8;
+	thread->forgotten = 0;
+	thread->forgotten_since = thread->events;
 }
 
 /* ---- blocks -----------------------------------------------------------------------------------
@@ -296,12 +318,12 @@ place_far(struct ml_agent_memory *memory, uint32_t own, const struct block *bloc
 static inline bool place_of_own(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 				const struct block *block, struct place *out)
 {
-	bool is_gone = is_known_gone(memory, thread->memo, block->address);
+	bool is_gone = is_known_gone(memory, thread, block->address);
 
 	if (!place_at_once(memory, thread->own_key, block->address, is_gone, out) &&
 	    !place_far(memory, thread->own_key, block, is_gone, out))
 		return false;
-	remember(memory, thread->memo, block->address, *out);
+	remember(memory, thread, block->address, *out);
 	return true;
 }
 

@@ -105,6 +105,8 @@ static bool claim(struct ml_agent_memory *memory, struct ml_agent_thread *thread
 	thread->tid_offset = find_tid(memory, pointer, tid);
 	thread->memo = &memory->memos[thread - memory->threads];
 	thread->own_key = (uint32_t)(thread - memory->threads) + 1;
+	if (!thread->recent_mask)
+		thread->recent_mask = 8 * (ML_AGENT_RECENT_FIRST - 1);
 	number_tid(memory, thread, tid);
 	return true;
 }

@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 19u
+#define ML_AGENT_VERSION 20u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 #define ML_AGENT_PAGE        4096u
@@ -40,7 +40,8 @@
 #define ML_AGENT_THREADS      4096u
 #define ML_AGENT_TIDS         (1u << 13)
 #define ML_AGENT_OTHER_STACKS 7u
-#define ML_AGENT_RECENT       2048u /**< places of blocks a thread remembers */
+#define ML_AGENT_RECENT       (1u << 14) /**< places of blocks a thread remembers, … */
+#define ML_AGENT_RECENT_FIRST (1u << 11) /**< … and how many at first */
 #define ML_AGENT_TRACE_WAYS   8u
 #define ML_AGENT_TRACES       2048u  /**< walks a thread remembers, */
 #define ML_AGENT_TRACE_WORDS  24576u /**< with so many words for all of them */
@@ -426,6 +427,9 @@ struct ml_agent_thread {
 	uint32_t own_key;      /**< its place in threads, + 1 */
 	uint32_t python_pages; /**< like trace_pages, for those with Python functions */
 	uint32_t tid_bits;     /**< tid_number as it is in a block's size */
+	uint32_t recent_mask;  /**< of what it remembers of places: the last index, in bytes */
+	uint32_t forgotten;    /**< frees of blocks whose places it did not remember … */
+	uint64_t forgotten_since; /**< … since so many events */
 } __attribute__((aligned(256)));
 
 struct ml_agent_header {

@@ -119,13 +119,15 @@
 	incq	THREAD_EVENTS + \thread
 .endm
 
-/* place: where the key of the block of address is or was, as far as the thread remembers; word: the
- * memo, then what it says. The names with 32 are those of the same registers' lower halves. */
-.macro recall memory, address, address32, word, place, place32, unknown
+/* place: where the key of the block of address is or was, as far as thread remembers; word: what it
+ * says, may be the register of thread. The names with 32 are those of the same registers' lower
+ * halves. */
+.macro recall memory, thread, address, address32, word, place, place32, unknown
 	mov	\address32, \place32
 	shr	$1, \place32
-	and	$RECENT_INDEX, \place32
-	mov	(\word, \place), \word
+	and	THREAD_RECENT_MASK(\thread), \place32
+	add	THREAD_MEMO(\thread), \place
+	mov	(\place), \word
 	mov	\address, \place
 	shr	$RECENT_ADDRESS_SHIFT, \place
 	xor	\word, \place
@@ -173,8 +175,7 @@ ml_agent_free:
 	test	%rdi, %rdi
 	je	pass
 
-	mov	THREAD_MEMO(%rdx), %rdx
-	recall	%rax, %rdi, %edi, %rdx, %rcx, %ecx, free_unremembered
+	recall	%rax, %rdx, %rdi, %edi, %rdx, %rcx, %ecx, free_unremembered
 	mov	%edi, %edx
 	shr	$3, %edx
 	xor	(%rcx), %edx
@@ -506,8 +507,7 @@ found:	mov	-8(%rbp), %rax
 
 	/* A place: where the address was booked before, if that is remembered. */
 take_place:
-	mov	THREAD_MEMO(%rcx), %rsi
-	recall	%rdi, %rax, %eax, %rsi, %r8, %r8d, new_place
+	recall	%rdi, %rcx, %rax, %eax, %rsi, %r8, %r8d, new_place
 	cmpl	$0, (%r8)
 	jne	new_place
 	bt	$RECENT_OWN_BIT, %rsi

@@ -45,13 +45,14 @@
 #define THREAD_TID_OFFSET  88
 #define THREAD_MEMO        120
 #define THREAD_TID_BITS    140
+#define THREAD_RECENT_MASK 144
 #define THREAD_SHIFT       8
 #define THREAD_HASH        0x9e3779b1
 #define THREAD_HASH_SHIFT  20
 #define HEARTBEAT_MASK     16383
 
-#define MEMO_TRACES        16384
-#define MEMO_WORDS         147456
+#define MEMO_TRACES        131072
+#define MEMO_WORDS         262144
 
 /* Places are told from there on, where all lines are and an instruction reaches. */
 #define RECENT_BASE          0x70000000
@@ -61,7 +62,6 @@
 #define RECENT_OTHERS        0x80000000
 #define RECENT_PLACE         (RECENT_OTHERS - 1 - RECENT_OWN)
 #define RECENT_ADDRESS_SHIFT 15
-#define RECENT_INDEX         0x3ff8
 
 #define TRACE_IP             0
 #define TRACE_SP             8

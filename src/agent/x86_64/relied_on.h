@@ -37,6 +37,7 @@ RELIED_ON(ml_agent_thread, tid, THREAD_TID);
 RELIED_ON(ml_agent_thread, tid_offset, THREAD_TID_OFFSET);
 RELIED_ON(ml_agent_thread, memo, THREAD_MEMO);
 RELIED_ON(ml_agent_thread, tid_bits, THREAD_TID_BITS);
+RELIED_ON(ml_agent_thread, recent_mask, THREAD_RECENT_MASK);
 
 RELIED_ON(ml_agent_memo, recent, 0);
 RELIED_ON(ml_agent_memo, traces, MEMO_TRACES);
@@ -70,7 +71,6 @@ _Static_assert(ML_AGENT_TRACE_WAYS << TRACE_SHIFT == 1 << WAYS_SHIFT, "");
 _Static_assert(ML_AGENT_TRACES / ML_AGENT_TRACE_WAYS == 1ull << (64 - WAYS_HASH_SHIFT), "");
 _Static_assert(MEMO_TRACES % (1 << WAYS_SHIFT) == 0, "the end of ways tells by its address");
 _Static_assert(WORDS_AT_ONCE == WORDS_UNROLLED, "");
-_Static_assert(sizeof(((struct ml_agent_memo *)NULL)->recent) - 8 == RECENT_INDEX, "");
 _Static_assert(ML_AGENT_ON == MODE_ON && ML_WALK_COMPLETE == END_COMPLETE, "");
 _Static_assert(ML_AGENT_TICK_SHIFT == TICK_SHIFT && ML_AGENT_LARGE_BYTES == LARGE_BYTES, "");
 _Static_assert(ML_AGENT_KEY_USED == KEY_USED && ML_AGENT_KEY_BUSY == KEY_BUSY, "");
