@@ -16,7 +16,6 @@
 #define PYTHON_THREADS   1024u /* of the interpreter's list that are looked at */
 #define PYTHON_TRIES     16u   /* failed searches in a row before ... */
 #define PYTHON_RETRY     64u   /* ... only every so many allocations there is one more */
-#define PYTHON_AGE_SHIFT 23u   /* a page is asked for again after 8 ms */
 #define ADDRESS_END      (1ull << 47)
 
 struct python_walk {
@@ -138,8 +137,8 @@ static inline uint64_t python_state(struct python_walk *walk, uint64_t thread_id
 /* ---- frames -----------------------------------------------------------------------------------
  *
  * What a thread is in is mostly what it was in at its last allocation but for the innermost
- * function's line. The frames then read are remembered with the instructions they were at, which
- * are within their code objects: of the outer ones that is all to compare.
+ * function's line. The words that led through the frames are remembered with the instructions these
+ * were at, which are within their code objects: of the outer ones that is all to compare.
  */
 
 /* The newest frame of the thread; 0 when there is none. *@in is what its state says of it. */
@@ -156,7 +155,7 @@ static inline uint64_t newest_frame(struct python_walk *walk, uint64_t thread_id
 static inline uint64_t stir_frame(uint64_t hash, uint64_t code, uint64_t instruction)
 {
 	hash = (hash ^ code ^ instruction << 1) * GOLDEN;
-	return hash ^ hash >> 29;
+	return hash ^ hash >> PYTHON_STIR_SHIFT;
 }
 
 /* What @frame, which can be read, is in; false for one that only separates. */
@@ -171,78 +170,82 @@ static inline bool read_frame(const struct ml_python_layout *layout, uint64_t fr
 	return !is_marked || layout->mark_is_function;
 }
 
-/* Goes through all frames from @frame on. */
-static void walk_python(struct python_walk *walk, uint64_t frame)
+static void see_word(struct ml_agent_python *python, uint64_t address, uint64_t value)
+{
+	python->words[python->word_bytes / sizeof(python->words[0])] =
+		(struct ml_agent_word){address, value};
+	python->word_bytes += sizeof(python->words[0]);
+}
+
+/* Goes through all frames from @frame on; false when there is no function among them. */
+static bool see_frames(struct python_walk *walk, uint64_t frame)
 {
 	const struct ml_python_layout *layout = walk->layout;
 	struct ml_agent_python *python = walk->python;
 	uint64_t hash = GOLDEN;
 	uint32_t n = 0, functions = 0;
 
+	python->code_at = frame + layout->code;
+	python->instruction_at = frame + layout->instruction;
+	python->mark_at = frame + layout->mark;
+	python->mark_value = layout->mark_value;
 	/* Twice the depth: frames that only separate take a step, too. */
 	while (n < 2 * ML_PYTHON_DEPTH && functions < ML_PYTHON_DEPTH && frame && !(frame & 7) &&
 	       can_read(walk, frame, ML_PYTHON_FRAME_BYTES)) {
 		struct ml_python_frame read;
 		bool is_function = read_frame(layout, frame, &read);
 
-		if (n)
+		if (n) {
 			hash = stir_frame(hash, is_function ? read.code : 0, read.instruction);
+			see_word(python, frame + layout->instruction, read.instruction);
+		}
 		functions += is_function;
-		python->seen[n].frame = frame;
-		python->seen[n++].instruction = read.instruction;
+		python->frames[n++] = frame;
+		see_word(python, frame + layout->previous, word_at(frame + layout->previous));
 		frame = word_at(frame + layout->previous);
 	}
-	python->seen[n].frame = frame;
-	python->seen_count = functions ? n : 0;
-	python->seen_age = walk->age;
+	python->frame_count = n;
 	python->outer_hash = hash;
+	return functions;
 }
 
-/* Whether the frames behind @frame, which is the newest again, are as they were. */
-static inline bool are_outer_seen(const struct python_walk *walk, uint64_t frame)
+/* Looks at all the frames that the thread is in; false when it is in none. */
+__attribute__((noinline)) static bool see_python(struct python_walk *walk, uint64_t thread_id)
 {
-	const struct ml_agent_python *python = walk->python;
-	uint32_t at_previous = walk->layout->previous, at_instruction = walk->layout->instruction;
-
-	if (word_at(frame + at_previous) != python->seen[1].frame)
-		return false;
-	for (uint32_t i = 1, n = python->seen_count; i < n; i++) {
-		uint64_t outer = python->seen[i].frame;
-
-		if (word_at(outer + at_instruction) != python->seen[i].instruction ||
-		    word_at(outer + at_previous) != python->seen[i + 1].frame)
-			return false;
-	}
-	return true;
-}
-
-/* Whether the thread is in the frames again that it was last in: all that is read here could be
- * read a moment ago. */
-static inline bool is_seen(const struct python_walk *walk, uint64_t thread_id)
-{
-	const struct ml_agent_python *python = walk->python;
 	const struct ml_python_layout *layout = walk->layout;
-	uint64_t frame = python->seen[0].frame;
-
-	return LIKELY(python->seen_count) && python->seen_age == walk->age &&
-	       word_at(python->state + layout->thread_id) == thread_id &&
-	       word_at(python->state + layout->frames) == python->seen_in &&
-	       (!layout->has_cframe || word_at(python->seen_in + layout->cframe_frame) == frame) &&
-	       are_outer_seen(walk, frame);
-}
-
-/* Looks at all the frames that the thread is in. */
-__attribute__((noinline)) static void see_python(struct python_walk *walk, uint64_t thread_id)
-{
 	struct ml_agent_python *python = walk->python;
 	uint64_t in, frame;
 
 	/* What is interrupted here is to be done again. */
-	python->seen_count = 0;
+	python->seen_age = ML_AGENT_UNSEEN;
 	IN_ORDER();
 	frame = newest_frame(walk, thread_id, &in);
-	python->seen_in = in;
-	walk_python(walk, frame);
+	if (!frame)
+		return false;
+	python->word_bytes = 0;
+	see_word(python, python->state + layout->thread_id, thread_id);
+	see_word(python, python->state + layout->frames, in);
+	if (layout->has_cframe)
+		see_word(python, in + layout->cframe_frame, frame);
+	if (!see_frames(walk, frame))
+		return false;
+	IN_ORDER();
+	python->seen_age = walk->age;
+	return true;
+}
+
+/* Whether the thread is in the frames again that it was last in: all that is read here could be
+ * read a moment ago. entry.S does the same. */
+static inline bool is_seen(const struct python_walk *walk)
+{
+	const struct ml_agent_python *python = walk->python;
+
+	if (python->seen_age != walk->age)
+		return false;
+	for (uint32_t i = 0; i < python->word_bytes / sizeof(python->words[0]); i++)
+		if (word_at(python->words[i].address) != python->words[i].value)
+			return false;
+	return true;
 }
 
 /* A hash of the functions the thread is in, 0 when it is in none. */
@@ -251,11 +254,9 @@ static inline uint64_t hash_python(struct python_walk *walk, uint64_t thread_id)
 	struct ml_agent_python *python = walk->python;
 	struct ml_python_frame newest;
 
-	if (UNLIKELY(!is_seen(walk, thread_id)))
-		see_python(walk, thread_id);
-	if (!python->seen_count)
+	if (UNLIKELY(!is_seen(walk)) && !see_python(walk, thread_id))
 		return 0;
-	read_frame(walk->layout, python->seen[0].frame, &newest);
+	read_frame(walk->layout, python->frames[0], &newest);
 	return stir_frame(python->outer_hash, newest.code, newest.instruction) | 1;
 }
 
@@ -273,8 +274,8 @@ RARE static uint32_t python_stack(struct ml_agent_memory *memory, struct ml_agen
 	memo->is_walking = 1;
 	IN_ORDER();
 	python->found.native = native;
-	for (uint32_t i = 0; i < python->seen_count && n < ML_PYTHON_DEPTH; i++) {
-		if (read_frame(walk->layout, python->seen[i].frame, &frames[n]))
+	for (uint32_t i = 0; i < python->frame_count && n < ML_PYTHON_DEPTH; i++) {
+		if (read_frame(walk->layout, python->frames[i], &frames[n]))
 			n++;
 		else if (n)
 			frames[n - 1].code |= ML_PYTHON_LOOP_BEGINS;

@@ -351,24 +351,29 @@ struct ml_agent_course {
 
 /** What a thread knows of its Python functions. */
 struct ml_agent_python {
-	uint64_t state; /**< its PyThreadState, 0: not found */
-	uint64_t lost;  /**< how often it was not found */
+	/** When the frames last gone through could be read: it can be again; ML_AGENT_UNSEEN: none. */
+	uint32_t seen_age;
+	uint32_t word_bytes; /**< of words: as long as they are the same, so are the frames … */
+	uint64_t outer_hash; /**< … with this hash of all but the newest, … */
+	/** … of which these may change: where they are. */
+	uint64_t code_at, instruction_at, mark_at;
+	uint32_t mark_value; /**< what the byte at mark_at is in a frame that is marked */
+	uint32_t frame_count;
+	struct ml_agent_word words[3 + 2 * 2 * ML_PYTHON_DEPTH];
+	uint64_t frames[2 * ML_PYTHON_DEPTH]; /**< their addresses, the newest first */
+	uint64_t state;                       /**< its PyThreadState, 0: not found */
+	uint64_t lost;                        /**< how often it was not found */
 	/** Pages that could be read: number << 16 | when. */
 	uint64_t pages[ML_AGENT_PAGE_SETS][ML_AGENT_PAGE_WAYS];
-	/** The frames that were last gone through, the newest first, and where that ended. */
-	struct {
-		uint64_t frame, instruction;
-	} seen[2 * ML_PYTHON_DEPTH + 1];
-	uint64_t outer_hash; /**< of all but the newest */
-	uint64_t seen_in;    /**< what the state said where the newest one is */
-	uint32_t seen_count;
-	uint32_t seen_age;
 	/* Scratch of a walk: what becomes the words of a stack. */
 	struct {
 		uint64_t native;
 		struct ml_python_frame frames[ML_PYTHON_DEPTH];
 	} found;
 };
+
+/** In seen_age, where no 16 bits are. */
+#define ML_AGENT_UNSEEN (1u << 16)
 
 /** What a thread remembers. */
 struct ml_agent_memo {

@@ -555,8 +555,68 @@ next_way:
 	movl	$CALL_MISSED, CALL_PLAIN(%rsp)
 	jmp	leave_traces
 
-	/* It has Python functions, or is not complete. */
+	/* It has Python functions, or is not complete. The functions are those that they were: as
+	 * is_seen(). */
 found_other:
+	cmpw	$(END_COMPLETE | STACK_LOOP), TRACE_END(%rdx)
+	jne	leave_traces
+	mov	THREAD_MEMO(%rcx), %rsi
+	mov	MEMORY_NOW(%rdi), %r8
+	shr	$PYTHON_AGE_SHIFT, %r8
+	add	MEMORY_UNMAPS(%rdi), %r8d
+	movzwl	%r8w, %r8d
+	cmp	MEMO_PYTHON(%rsi), %r8d
+	jne	see_python
+	mov	(MEMO_PYTHON + PYTHON_WORD_BYTES)(%rsi), %r9d
+	lea	(MEMO_PYTHON + PYTHON_WORDS)(%rsi), %r8
+	add	%r8, %r9
+python_word:
+	mov	(%r8), %rax
+	mov	(%rax), %rax
+	cmp	%rax, 8(%r8)
+	jne	see_python
+	add	$16, %r8
+	cmp	%r9, %r8
+	jne	python_word
+
+	/* Where the newest one is, as hash_python(). */
+	mov	(MEMO_PYTHON + PYTHON_CODE_AT)(%rsi), %rax
+	mov	(%rax), %r8
+	and	$-8, %r8
+	mov	(MEMO_PYTHON + PYTHON_MARK_AT)(%rsi), %rax
+	movzbl	(%rax), %r9d
+	xor	%eax, %eax
+	cmp	(MEMO_PYTHON + PYTHON_MARK_VALUE)(%rsi), %r9d
+	sete	%al
+	or	%rax, %r8
+	mov	(MEMO_PYTHON + PYTHON_INSTRUCTION_AT)(%rsi), %rax
+	mov	(%rax), %rax
+	add	%rax, %rax
+	xor	%rax, %r8
+	xor	(MEMO_PYTHON + PYTHON_OUTER_HASH)(%rsi), %r8
+	movabs	$WAYS_FACTOR, %rax
+	imul	%rax, %r8
+	mov	%r8, %rax
+	shr	$PYTHON_STIR_SHIFT, %rax
+	xor	%rax, %r8
+	or	$1, %r8
+
+	/* The trace that went with it last. */
+	movzwl	TRACE_PYTHON(%rdx), %eax
+	shl	$TRACE_SHIFT, %eax
+	lea	MEMO_PYTHON_TRACES(%rsi, %rax), %rsi
+	cmp	TRACE_IP(%rsi), %r8
+	jne	see_python
+	mov	TRACE_STACK(%rdx), %eax
+	cmp	TRACE_SP(%rsi), %rax
+	jne	see_python
+	cmpl	$KEY_STACKS, TRACE_STACK(%rsi)
+	jae	leave_traces
+	mov	%rsi, %rdx
+	mov	-8(%rbp), %rax
+	jmp	take_place
+
+see_python:
 	mov	%rcx, %rsi
 	push	%rdi
 	call	ml_agent_with_python

@@ -19,6 +19,7 @@
 #define MEMORY_EXACT       8256
 #define MEMORY_EPOCH       8268
 #define MEMORY_NOW         8320
+#define MEMORY_UNMAPS      8420
 #define MEMORY_FILTER      90112
 #define MEMORY_THREADS     235429888
 #define MODE_ON            1
@@ -53,6 +54,18 @@
 
 #define MEMO_TRACES        131072
 #define MEMO_WORDS         262144
+#define MEMO_PYTHON        552960
+#define MEMO_PYTHON_TRACES 565248
+
+#define PYTHON_WORD_BYTES     4
+#define PYTHON_OUTER_HASH     8
+#define PYTHON_CODE_AT        16
+#define PYTHON_INSTRUCTION_AT 24
+#define PYTHON_MARK_AT        32
+#define PYTHON_MARK_VALUE     40
+#define PYTHON_WORDS          48
+#define PYTHON_AGE_SHIFT      23 /* a page is asked for again after 8 ms */
+#define PYTHON_STIR_SHIFT     29
 
 /* Places are told from there on, where all lines are and an instruction reaches. */
 #define RECENT_BASE          0x70000000
@@ -72,6 +85,7 @@
 #define TRACE_EPOCH          36
 #define TRACE_COUNT          40
 #define TRACE_USES_BP        43
+#define TRACE_PYTHON         44
 #define TRACE_END            46
 #define TRACE_ALLOCS         48
 #define TRACE_BYTES          56
@@ -81,6 +95,7 @@
 #define WAYS_HASH_SHIFT      56
 #define WORDS_UNROLLED       4
 #define END_COMPLETE         1
+#define STACK_LOOP           0x4000
 #define WAYS_FACTOR          0x9e3779b97f4a7c15
 
 #define LINE_SIZE            20
@@ -89,6 +104,7 @@
 #define KEY_BUSY             1
 #define KEY_PLACE            0x1fff
 #define KEY_STACK            13
+#define KEY_STACKS           0x20000
 #define SIZE_LARGE           0x80000000
 #define LARGE_BYTES          262144
 

@@ -18,6 +18,7 @@ RELIED_ON(ml_agent_memory, always_bytes, MEMORY_ALWAYS);
 RELIED_ON(ml_agent_memory, is_exact, MEMORY_EXACT);
 RELIED_ON(ml_agent_memory, epoch, MEMORY_EPOCH);
 RELIED_ON(ml_agent_memory, now_ns, MEMORY_NOW);
+RELIED_ON(ml_agent_memory, unmap_count, MEMORY_UNMAPS);
 RELIED_ON(ml_agent_memory, filter, MEMORY_FILTER);
 RELIED_ON(ml_agent_memory, threads, MEMORY_THREADS);
 
@@ -43,6 +44,20 @@ RELIED_ON(ml_agent_memo, recent, 0);
 RELIED_ON(ml_agent_memo, traces, MEMO_TRACES);
 RELIED_ON(ml_agent_memo, words, MEMO_WORDS);
 
+RELIED_ON(ml_agent_memo, python, MEMO_PYTHON);
+RELIED_ON(ml_agent_memo, python_traces, MEMO_PYTHON_TRACES);
+
+RELIED_ON(ml_agent_python, seen_age, 0);
+RELIED_ON(ml_agent_python, word_bytes, PYTHON_WORD_BYTES);
+RELIED_ON(ml_agent_python, outer_hash, PYTHON_OUTER_HASH);
+RELIED_ON(ml_agent_python, code_at, PYTHON_CODE_AT);
+RELIED_ON(ml_agent_python, instruction_at, PYTHON_INSTRUCTION_AT);
+RELIED_ON(ml_agent_python, mark_at, PYTHON_MARK_AT);
+RELIED_ON(ml_agent_python, mark_value, PYTHON_MARK_VALUE);
+RELIED_ON(ml_agent_python, words, PYTHON_WORDS);
+RELIED_ON(ml_agent_word, address, 0);
+RELIED_ON(ml_agent_word, value, 8);
+
 RELIED_ON(ml_agent_trace, ip, TRACE_IP);
 RELIED_ON(ml_agent_trace, sp, TRACE_SP);
 RELIED_ON(ml_agent_trace, bp, TRACE_BP);
@@ -52,6 +67,7 @@ RELIED_ON(ml_agent_trace, reach, TRACE_REACH);
 RELIED_ON(ml_agent_trace, epoch, TRACE_EPOCH);
 RELIED_ON(ml_agent_trace, count, TRACE_COUNT);
 RELIED_ON(ml_agent_trace, uses_bp, TRACE_USES_BP);
+RELIED_ON(ml_agent_trace, python, TRACE_PYTHON);
 RELIED_ON(ml_agent_trace, end, TRACE_END);
 RELIED_ON(ml_agent_trace, allocs, TRACE_ALLOCS);
 RELIED_ON(ml_agent_trace, alloc_bytes, TRACE_BYTES);
@@ -71,6 +87,9 @@ _Static_assert(ML_AGENT_TRACE_WAYS << TRACE_SHIFT == 1 << WAYS_SHIFT, "");
 _Static_assert(ML_AGENT_TRACES / ML_AGENT_TRACE_WAYS == 1ull << (64 - WAYS_HASH_SHIFT), "");
 _Static_assert(MEMO_TRACES % (1 << WAYS_SHIFT) == 0, "the end of ways tells by its address");
 _Static_assert(WORDS_AT_ONCE == WORDS_UNROLLED, "");
+_Static_assert(ML_AGENT_STACK_LOOP == STACK_LOOP && ML_AGENT_KEY_STACKS == KEY_STACKS, "");
+_Static_assert(sizeof(struct ml_agent_word) == 16 && ML_PYTHON_LOOP_BEGINS == 1, "");
+_Static_assert(GOLDEN == WAYS_FACTOR, "");
 _Static_assert(ML_AGENT_ON == MODE_ON && ML_WALK_COMPLETE == END_COMPLETE, "");
 _Static_assert(ML_AGENT_TICK_SHIFT == TICK_SHIFT && ML_AGENT_LARGE_BYTES == LARGE_BYTES, "");
 _Static_assert(ML_AGENT_KEY_USED == KEY_USED && ML_AGENT_KEY_BUSY == KEY_BUSY, "");
