@@ -15,7 +15,8 @@
  * Allocators give out what was freed last: most blocks come where the thread has freed one.
  */
 
-/* So many blocks out of places that are not remembered in so many events: it is worth more memory. */
+/* So many blocks out of places that are not remembered in so many events: it is worth more memory.
+ */
 #define FORGOTTEN_LIMIT 1024u
 #define FORGOTTEN_MANY  (16 * FORGOTTEN_LIMIT)
 

@@ -13,10 +13,10 @@
  * asked whether it can be, and asked again some milliseconds later, and once the process has
  * unmapped anything.
  */
-#define PYTHON_THREADS   1024u /* of the interpreter's list that are looked at */
-#define PYTHON_TRIES     16u   /* failed searches in a row before ... */
-#define PYTHON_RETRY     64u   /* ... only every so many allocations there is one more */
-#define ADDRESS_END      (1ull << 47)
+#define PYTHON_THREADS 1024u /* of the interpreter's list that are looked at */
+#define PYTHON_TRIES   16u   /* failed searches in a row before ... */
+#define PYTHON_RETRY   64u   /* ... only every so many allocations there is one more */
+#define ADDRESS_END    (1ull << 47)
 
 struct python_walk {
 	const struct ml_python_layout *layout;

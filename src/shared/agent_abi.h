@@ -351,7 +351,8 @@ struct ml_agent_course {
 
 /** What a thread knows of its Python functions. */
 struct ml_agent_python {
-	/** When the frames last gone through could be read: it can be again; ML_AGENT_UNSEEN: none. */
+	/** When the frames last gone through could be read: it can be again; ML_AGENT_UNSEEN: none.
+	 */
 	uint32_t seen_age;
 	uint32_t word_bytes; /**< of words: as long as they are the same, so are the frames … */
 	uint64_t outer_hash; /**< … with this hash of all but the newest, … */
@@ -429,11 +430,11 @@ struct ml_agent_thread {
 	uint64_t walks;
 	struct ml_agent_memo *memo; /**< in the target */
 	uint32_t words_used;
-	uint32_t own_key;      /**< its place in threads, + 1 */
-	uint32_t python_pages; /**< like trace_pages, for those with Python functions */
-	uint32_t tid_bits;     /**< tid_number as it is in a block's size */
-	uint32_t recent_mask;  /**< of what it remembers of places: the last index, in bytes */
-	uint32_t forgotten;    /**< frees of blocks whose places it did not remember … */
+	uint32_t own_key;         /**< its place in threads, + 1 */
+	uint32_t python_pages;    /**< like trace_pages, for those with Python functions */
+	uint32_t tid_bits;        /**< tid_number as it is in a block's size */
+	uint32_t recent_mask;     /**< of what it remembers of places: the last index, in bytes */
+	uint32_t forgotten;       /**< frees of blocks whose places it did not remember … */
 	uint64_t forgotten_since; /**< … since so many events */
 } __attribute__((aligned(256)));
 

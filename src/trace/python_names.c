@@ -2,11 +2,16 @@
 #include "trace/python_names.h"
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/strbuf.h"
 #include "base/u64map.h"
 #include "symbols/python_line.h"
 
 #include <string.h>
+
+/* A code object that was there so short a time ago is not looked at again. A program that begins
+ * has thousands of stacks with the same functions in them. */
+#define CHECKED_NS 5000000U
 
 /* What is believed of a target's objects. */
 #define CODE_LIMIT       65536 /* code objects */
@@ -32,7 +37,8 @@ struct code_identity {
 
 struct code {
 	struct code_identity identity;
-	char *name, *file; /* owned */
+	uint64_t checked_ns; /* when it was seen to be there */
+	char *name, *file;   /* owned */
 	uint8_t *line_table;
 	size_t line_table_size;
 	struct ml_u64map lines; /* line → struct ml_frame_name *, owned */
@@ -167,16 +173,22 @@ static struct code *code_at(struct ml_python_names *names, const struct ml_pytho
 {
 	const uint64_t *known = ml_u64map_get(&names->by_address, address);
 	struct code *code = known ? (struct code *)(uintptr_t)*known : NULL;
+	uint64_t now_ns = ml_clock_ns(CLOCK_MONOTONIC_COARSE);
 	struct code_identity identity;
 
+	if (code && now_ns - code->checked_ns < CHECKED_NS)
+		return code;
 	if (!read_identity(process, python, address, &identity))
 		return NULL;
-	if (code && !memcmp(&code->identity, &identity, sizeof(identity)))
+	if (code && !memcmp(&code->identity, &identity, sizeof(identity))) {
+		code->checked_ns = now_ns;
 		return code;
+	}
 	if (names->codes.count == CODE_LIMIT)
 		return NULL;
 	code = ml_alloc(sizeof(*code));
 	code->identity = identity;
+	code->checked_ns = now_ns;
 	code->name = read_text(process, &python->code, identity.name);
 	code->file = read_text(process, &python->code, identity.file);
 	read_line_table(process, code);

@@ -148,6 +148,21 @@ def test_many_functions(bench, python):
     assert found[0]["allocs"] > 300 * 20 * 3
 
 
+def test_modules_loaded_while_stacks_are_new(bench, python):
+    """An extension module's unwind tables are there from its first call on, although a Python that
+    begins has thousands of new stacks to read the names of."""
+    work = "import json\nfor _ in range(100): json.loads(json.dumps([[i] * 3 for i in range(100)]))"
+    for backend in ("bpf", "agent") if helpers.waits_for_loader() else ("agent",):
+        status, out, err = bench.run(
+            "--backend", backend, "--json", "-o", "0", "60", "--", python, "-c", work, seconds=60,
+            env={**os.environ, "PYTHONMALLOC": "malloc"})
+        assert status == 0, err
+        report = helpers.json.loads(out.splitlines()[-1])
+        assert report["totals"]["allocs"] > 50000
+        # The loader does not wait forever for a tool that gets no CPU time.
+        assert report["caveats"].get("stacks_no_unwind_info", 0) < 1000, backend
+
+
 def test_moves_to_the_agent(bench, python):
     """What was leaked by a line before the move and after it is one site."""
     target = bench.target("python", os.path.join(helpers.TARGETS, "hot.py"),
