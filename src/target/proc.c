@@ -102,10 +102,9 @@ bool ml_proc_blocked(pid_t tid, uint64_t *mask)
 	ML_FREE_CLEANUP char *text = read_status(tid);
 	const char *line = text ? strstr(text, "\nSigBlk:") : NULL;
 
-	if (!line)
-		return false;
-	*mask = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
-	return true;
+	if (line)
+		*mask = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
+	return line != NULL;
 }
 
 bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out)

@@ -3,59 +3,59 @@
 #ifndef ML_AGENT_X86_64_OFFSETS_H
 #define ML_AGENT_X86_64_OFFSETS_H
 
-#define CALL_BYTES         96
-#define CALL_THREAD        8
-#define CALL_SIZE          24
-#define CALL_WAYS          40
-#define CALL_PLAIN         88
-#define CALL_MISSED        2 /* in CALL_PLAIN: no trace that is true */
-#define CALL_SUBSTITUTED   92
+#define CALL_BYTES            96
+#define CALL_THREAD           8
+#define CALL_SIZE             24
+#define CALL_WAYS             40
+#define CALL_PLAIN            88
+#define CALL_MISSED           2 /* in CALL_PLAIN: no trace that is true */
+#define CALL_SUBSTITUTED      92
 
-#define MEMORY_MODE        12
-#define MEMORY_MIN         8192
-#define MEMORY_MAX         8200
-#define MEMORY_START       8232
-#define MEMORY_ALWAYS      8240
-#define MEMORY_EXACT       8256
-#define MEMORY_EPOCH       8268
-#define MEMORY_NOW         8320
-#define MEMORY_UNMAPS      8420
-#define MEMORY_FILTER      90112
-#define MEMORY_THREADS     235429888
-#define MODE_ON            1
-#define TICK_SHIFT         24
+#define MEMORY_MODE           12
+#define MEMORY_MIN            8192
+#define MEMORY_MAX            8200
+#define MEMORY_START          8232
+#define MEMORY_ALWAYS         8240
+#define MEMORY_EXACT          8256
+#define MEMORY_EPOCH          8268
+#define MEMORY_NOW            8320
+#define MEMORY_UNMAPS         8420
+#define MEMORY_FILTER         90112
+#define MEMORY_THREADS        235429888
+#define MODE_ON               1
+#define TICK_SHIFT            24
 
-#define DATA_SIEVE         1024
-#define SIEVE_HASH         0x9e3779b1
-#define SIEVE_WORD_SHIFT   24
-#define SIEVE_BYTE_SHIFT   21
-#define SIEVE_BIT_HASH     0x85ebca6b
-#define SIEVE_BIT_SHIFT    27
-#define SIEVE_BITS_SHIFT   5
-#define SIEVE_COUNTS       8
+#define DATA_SIEVE            1024
+#define SIEVE_HASH            0x9e3779b1
+#define SIEVE_WORD_SHIFT      24
+#define SIEVE_BYTE_SHIFT      21
+#define SIEVE_BIT_HASH        0x85ebca6b
+#define SIEVE_BIT_SHIFT       27
+#define SIEVE_BITS_SHIFT      5
+#define SIEVE_COUNTS          8
 
-#define THREAD_CALL        8
-#define THREAD_EVENTS      16
-#define THREAD_BUDGET      24
-#define THREAD_PASSING_SP  32
-#define THREAD_PASSING_IP  40
-#define THREAD_WALKER      48
-#define THREAD_STACK_START 64
-#define THREAD_STACK_SIZE  72
-#define THREAD_TID         80
-#define THREAD_TID_OFFSET  88
-#define THREAD_MEMO        120
-#define THREAD_TID_BITS    140
-#define THREAD_RECENT_MASK 144
-#define THREAD_SHIFT       8
-#define THREAD_HASH        0x9e3779b1
-#define THREAD_HASH_SHIFT  20
-#define HEARTBEAT_MASK     16383
+#define THREAD_CALL           8
+#define THREAD_EVENTS         16
+#define THREAD_BUDGET         24
+#define THREAD_PASSING_SP     32
+#define THREAD_PASSING_IP     40
+#define THREAD_WALKER         48
+#define THREAD_STACK_START    64
+#define THREAD_STACK_SIZE     72
+#define THREAD_TID            80
+#define THREAD_TID_OFFSET     88
+#define THREAD_MEMO           120
+#define THREAD_TID_BITS       140
+#define THREAD_RECENT_MASK    144
+#define THREAD_SHIFT          8
+#define THREAD_HASH           0x9e3779b1
+#define THREAD_HASH_SHIFT     20
+#define HEARTBEAT_MASK        16383
 
-#define MEMO_TRACES        131072
-#define MEMO_WORDS         262144
-#define MEMO_PYTHON        552960
-#define MEMO_PYTHON_TRACES 565248
+#define MEMO_TRACES           131072
+#define MEMO_WORDS            262144
+#define MEMO_PYTHON           552960
+#define MEMO_PYTHON_TRACES    565248
 
 #define PYTHON_WORD_BYTES     4
 #define PYTHON_OUTER_HASH     8
