@@ -17,6 +17,14 @@ static const struct ml_agent_patch *find_patch(const struct ml_agent_header *hea
 	return NULL;
 }
 
+/* True when there is a patch at @address. */
+static bool has_patch(const struct ml_agent_header *header, uint64_t address)
+{
+	const struct ml_agent_patch *patch = find_patch(header, address);
+
+	return patch && patch->address == address;
+}
+
 /* A library that is loaded again at its old place gets its old slots: they hold the same, and a
  * thread may still be in one. */
 static bool find_slot(const struct ml_injection *injection, uint64_t address,
@@ -40,6 +48,42 @@ static bool find_slot(const struct ml_injection *injection, uint64_t address,
 	return false;
 }
 
+/* Nothing leads to the slot at @at any more: its function is gone, or could not be patched. (A slot
+ * of one that is watched by its imports has another trampoline.) */
+static bool is_left(const struct ml_injection *injection, uint64_t at)
+{
+	struct ml_agent_descriptor descriptor;
+	struct ml_agent_patch patch;
+	uint64_t code;
+
+	if (!ml_process_read(injection->process, at, &descriptor, sizeof(descriptor)) ||
+	    !ml_process_read(injection->process, at + ML_SLOT_CODE, &code, sizeof(code)) ||
+	    !ml_process_read(injection->process, at + ML_SLOT_PATCH, &patch, sizeof(patch)))
+		return false;
+	if (!descriptor.trampoline)
+		return !code;
+	return descriptor.trampoline == at + ML_SLOT_CODE &&
+	       !has_patch(&injection->memory->header, patch.address);
+}
+
+/* A slot of a function that is gone, for when there is no other: a process may load and unload
+ * libraries for ever. */
+static bool find_left_slot(const struct ml_injection *injection, uint64_t address, uint64_t *slot)
+{
+	const struct ml_agent_header *header = &injection->memory->header;
+
+	for (uint32_t i = 0; i < header->island_count; i++) {
+		if (!ml_is_in_reach(header->islands[i].start, address))
+			continue;
+		for (uint32_t k = 1; k < injection->used[i]; k++) {
+			*slot = header->islands[i].start + k * ML_SLOT_BYTES;
+			if (is_left(injection, *slot))
+				return true;
+		}
+	}
+	return false;
+}
+
 static struct ml_error *take_slot(struct ml_injection *injection, uint64_t address,
 				  const uint8_t original[ML_AGENT_PATCH_BYTES], uint64_t *slot)
 {
@@ -55,6 +99,8 @@ static struct ml_error *take_slot(struct ml_injection *injection, uint64_t addre
 		*slot = header->islands[i].start + used[i]++ * ML_SLOT_BYTES;
 		return NULL;
 	}
+	if (header->mode != ML_AGENT_OFF && find_left_slot(injection, address, slot))
+		return NULL;
 	return ml_error_new(ML_ERROR_UNSUPPORTED, "no place for its stub");
 }
 
@@ -169,7 +215,8 @@ static struct ml_error *prepare_behind(struct ml_arming *arming,
 		if (!substitute)
 			return ml_error_new(ML_ERROR_UNSUPPORTED,
 					    "it may throw, and its module has no function that "
-					    "allocates like it and does not");
+					    "allocates like it and does not (--backend bpf "
+					    "traces it)");
 	}
 	if (header->patch_count == ML_AGENT_PATCHES)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many functions");
@@ -404,7 +451,8 @@ static struct ml_error *prepare_all(struct ml_arming *arming,
 	return NULL;
 }
 
-/* The tracer that the process has until now sees every call: the agent is not to see fewer. */
+/* The tracer that the process has until now sees every call and lets exceptions pass: the agent is
+ * not to do less. */
 static struct ml_error *refuse_partial(const struct ml_injection_function *functions, size_t count,
 				       const struct ml_injection_outcome *outcomes)
 {
@@ -413,6 +461,11 @@ static struct ml_error *refuse_partial(const struct ml_injection_function *funct
 			return ml_error_new(
 				ML_ERROR_UNSUPPORTED, "calls of %s would be missed from inside: %s",
 				functions[i].name, ml_error_message(outcomes[i].refused));
+	for (size_t i = 0; i < count; i++)
+		if (functions[i].may_throw)
+			return ml_error_new(ML_ERROR_UNSUPPORTED,
+					    "an exception that %s throws would end the program",
+					    functions[i].name);
 	return NULL;
 }
 

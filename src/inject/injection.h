@@ -32,6 +32,7 @@ struct ml_injection_function {
 	/** It may throw an exception, which cannot pass the agent: it is called for its exception
 	 * only, and otherwise what gives the same block and does not throw. */
 	bool throws;
+	bool may_throw;      /**< perhaps, and there is no such thing: an exception would end it */
 	bool is_swapped;     /**< that takes the first two arguments the other way round */
 	uint64_t substitute; /**< its address in the process, 0 = there is none */
 	/** It is watched by its imports already: only new ones are to be patched. */

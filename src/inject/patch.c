@@ -6,18 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool read_file(const struct ml_process *process, uint64_t address, void *bytes, size_t size)
+/* What the file that is mapped at @address has there. */
+static bool read_file(const struct ml_process *process, const struct ml_mapping *mapping,
+		      uint64_t address, void *bytes, size_t size)
 {
-	struct ml_maps maps = {0};
 	ML_FD_CLEANUP int fd = -1;
-	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
-	const struct ml_mapping *mapping = error ? NULL : ml_maps_find(&maps, address);
-	off_t offset = mapping ? (off_t)(address - mapping->start + mapping->offset) : 0;
+	off_t offset = (off_t)(address - mapping->start + mapping->offset);
+	ML_ERROR_CLEANUP struct ml_error *error =
+		mapping->inode ? ml_process_open_mapping(process, mapping, &fd) : NULL;
 
-	if (mapping && mapping->inode)
-		error = ml_process_open_mapping(process, mapping, &fd);
-	ml_maps_deinit(&maps);
-	return fd >= 0 && pread(fd, bytes, size, offset) == (ssize_t)size;
+	return !error && fd >= 0 && pread(fd, bytes, size, offset) == (ssize_t)size;
 }
 
 /* The word leads to other code than the function and our stub: whoever wrote that may have kept the
@@ -42,13 +40,20 @@ static bool is_foreign_word(const struct ml_process *process, const struct ml_ag
 	return is_code;
 }
 
+/* Data of no file is what has come to the place of a module that was unloaded. */
 static bool is_foreign_code(const struct ml_process *process, const struct ml_agent_patch *patch,
 			    const uint8_t now[ML_AGENT_PATCH_BYTES])
 {
 	uint8_t file[ML_AGENT_PATCH_BYTES];
+	struct ml_maps maps = {0};
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_maps(process, &maps);
+	const struct ml_mapping *mapping = error ? NULL : ml_maps_find(&maps, patch->address);
+	bool is_code = mapping && (mapping->inode || mapping->is_executable);
+	bool is_file = is_code && read_file(process, mapping, patch->address, file, sizeof(file)) &&
+		       !memcmp(now, file, sizeof(file));
 
-	return !read_file(process, patch->address, file, sizeof(file)) ||
-	       memcmp(now, file, sizeof(file)) != 0;
+	ml_maps_deinit(&maps);
+	return error || (is_code && !is_file);
 }
 
 enum ml_patch_state ml_patch_state(const struct ml_process *process,

@@ -2,6 +2,7 @@
 #include "trace/agent_attach.h"
 
 #include "base/file.h"
+#include "base/strbuf.h"
 #include "shared/sample_weight.h"
 #include "trace/agent_functions.h"
 #include "trace/agent_imports.h"
@@ -165,11 +166,25 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 	}
 }
 
+static void warn_of_exceptions(struct ml_agent_attached *attached,
+			       const struct ml_injection_function *function)
+{
+	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
+
+	ml_strbuf_printf(&text,
+			 "an exception that %s throws would end the program: with --backend bpf it "
+			 "passes",
+			 function->name);
+	note_once(attached, ml_strbuf_text(&text));
+}
+
 /* What is said of a function that is not patched at its start. */
 static void take_outcome(struct ml_agent_attached *attached,
 			 const struct ml_injection_function *function,
 			 struct ml_injection_outcome *outcome)
 {
+	if (function->may_throw && !outcome->refused)
+		warn_of_exceptions(attached, function);
 	if (!outcome->is_by_imports && outcome->refused) {
 		ml_agent_function_refuse(attached, function->address);
 		outcome->refused =
@@ -425,6 +440,7 @@ static struct ml_error *take_changes(struct ml_agent_attached *attached)
 	struct ml_error *error = look_at_code(attached, &allocators);
 
 	if (!error) {
+		ml_agent_functions_prune(attached);
 		tell_maps(attached, &allocators);
 		error = patch_new(attached, &allocators);
 	}

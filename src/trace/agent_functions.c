@@ -3,6 +3,8 @@
 
 #include "base/file.h"
 
+#include <string.h>
+
 /* What is read of a function: to find jumps back to its start. */
 #define FUNCTION_BYTES         8192u
 #define FUNCTION_BYTES_UNKNOWN 32u
@@ -43,6 +45,22 @@ static void set_substitute(struct ml_injection_function *function, struct ml_mod
 	function->is_swapped = stand_in.is_swapped;
 }
 
+/* A function in C++ that the user has named: only its author knows. */
+static bool may_throw(const struct ml_agent_attached *attached,
+		      const struct ml_allocator_function *function)
+{
+	const char *const *named = attached->common->options->allocators.alloc_fns;
+	size_t length = strlen(function->name);
+
+	if (function->role == ML_ROLE_FREE || strncmp(function->name, "_Z", 2))
+		return false;
+	for (size_t i = 0; named && named[i]; i++)
+		if (!strncmp(named[i], function->name, length) &&
+		    (!named[i][length] || named[i][length] == ':'))
+			return !ml_allocator_throws(function->name);
+	return false;
+}
+
 static void list_function(struct ml_agent_attached *attached, const struct ml_code *code,
 			  const struct ml_allocator_function *function,
 			  struct ml_agent_functions *functions)
@@ -73,6 +91,7 @@ static void list_function(struct ml_agent_attached *attached, const struct ml_co
 		.probe = attached->is_probed ? function->probe + code->bias : 0,
 		.number = ml_function_names_id(&attached->common->functions, function->name),
 		.module = module,
+		.may_throw = may_throw(attached, function),
 		.is_by_imports =
 			ml_agent_function_is_by_imports(attached, function->address + code->bias),
 	};
@@ -107,4 +126,21 @@ void ml_agent_functions_free(struct ml_agent_functions *functions)
 	ml_array_each (function, &functions->list)
 		free((void *)function->bytes);
 	ml_array_free(&functions->list);
+}
+
+static bool is_loaded(const struct ml_code_map *map, uint64_t address)
+{
+	const struct ml_code *code = ml_code_map_find(map, address);
+
+	return code && code->is_mapped && code->module;
+}
+
+void ml_agent_functions_prune(struct ml_agent_attached *attached)
+{
+	size_t kept = 0;
+
+	ml_array_each (function, &attached->by_imports)
+		if (is_loaded(&attached->code, *function))
+			attached->by_imports.items[kept++] = *function;
+	attached->by_imports.count = kept;
 }

@@ -27,4 +27,7 @@ bool ml_agent_function_is_done(const struct ml_agent_attached *attached, uint64_
 /** True when it is watched where other modules call it. */
 bool ml_agent_function_is_by_imports(const struct ml_agent_attached *attached, uint64_t address);
 
+/** Forgets what is watched by its imports and not loaded any more. */
+void ml_agent_functions_prune(struct ml_agent_attached *attached);
+
 #endif

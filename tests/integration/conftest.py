@@ -87,6 +87,7 @@ def builds():
     commands["libleaky.so"] = GLIBC + ["-shared", "-fPIC", source("libleaky.c")]
     short = GLIBC + ["-fno-builtin"]
     commands["libshort.so"] = short + ["-shared", "-fPIC", source("libshort.c")]
+    commands["libpool.so"] = short + ["-shared", "-fPIC", source("libpool.c")]
     for name, options in (("lazy", ["-Wl,-z,lazy"]), ("now", ["-Wl,-z,relro,-z,now"]),
                           ("no-plt", ["-fno-plt"])):
         commands["imports-" + name] = short + options + [source("imports.c")]

@@ -83,3 +83,14 @@ def test_exceptions(bench, library, backend):
     assert (values["caught"], values["misaligned"]) == (800, 0)
     check_sites(said, report)
     assert not report.sites_of("throw_all")
+
+
+def test_reloaded(bench):
+    """Libraries with operators of their own come and go, more of them than there is room for."""
+    truth, report, target = bench.trace("reloaded", bench.programs["libpool.so"], 140,
+                                        options=AGENT, seconds=40)
+    assert not [line for line in target.lines() if line.get("event") == "not-patched"]
+    site = truth["leak_from_pool"]
+    assert report.site("leak_from_pool") == (site["bytes"], site["count"])
+    assert not {"functions_not_probed", "functions_by_imports"} & set(report["caveats"])
+    assert target.finish() == 0
