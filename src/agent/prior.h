@@ -40,6 +40,11 @@ static void free_unknown(struct ml_agent_memory *memory, struct ml_agent_thread 
 {
 	if (UNLIKELY(LOAD(memory->has_prior)) && free_prior(memory, address))
 		return;
+	/* A free that leads on to another one (operator delete of jemalloc) comes here twice. */
+	if (thread && is_known_gone(memory, thread, address)) {
+		__atomic_store_n(recent_of(thread, address), 0, __ATOMIC_RELAXED);
+		return;
+	}
 	if (thread)
 		add_local(&thread->untracked_frees, 1);
 	else

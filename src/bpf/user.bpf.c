@@ -39,6 +39,7 @@ struct thread_state {
 	uint64_t pointer; /* the old block, the out argument, or the range */
 	uint64_t old_length;
 	uint64_t entry_ns;
+	uint64_t freed;            /* the block that was freed last, if it was a known one */
 	struct ml_live_record old; /* what realloc took out */
 	uint64_t weight_bytes;
 	int64_t byte_budget;   /* --sample-bytes: bytes until the next sample */
@@ -687,8 +688,15 @@ int on_free(struct pt_regs *ctx)
 	if (thread && is_nested(thread, ctx->sp))
 		return 0;
 	if (take_block(ML_COOKIE_PROCESS(cookie), address, &record)) {
+		if (thread)
+			thread->freed = address;
 		book_site_free(&record);
 		tell_call(cfg, cookie, record.size, address, 0);
+		return 0;
+	}
+	/* A free that leads on to another one (operator delete of jemalloc) comes here twice. */
+	if (thread && thread->freed == address) {
+		thread->freed = 0;
 		return 0;
 	}
 	count(ML_SLOT_UNTRACKED_FREES);

@@ -44,7 +44,11 @@ def check(bench, *words):
     assert "traced" not in err
     check_sites(said, report)
     _, other, _ = begin_timely(bench, *words)
-    assert report["totals"] == other["totals"]
+    totals, others = dict(report["totals"]), dict(other["totals"])
+    # One free may lead on to another, which is not always known for the same block's.
+    assert totals.pop("untracked_frees") < 10
+    assert others.pop("untracked_frees") == 0
+    assert totals == others
     return report
 
 
