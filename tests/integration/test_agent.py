@@ -72,6 +72,10 @@ def test_same_figures(bench, name):
     compare(bench, name)
 
 
+def test_second_c_library(bench):
+    compare(bench, "namespaces", bench.programs["libleaky.so"])
+
+
 def test_every_call_is_counted(bench):
     truth, report, target = bench.trace("churn", 300000, options=AGENT, seconds=40)
     said = target.values()
