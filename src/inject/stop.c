@@ -26,9 +26,13 @@
 /* How often it is looked for new threads before they are stopped. */
 #define SEIZE_ROUNDS 3
 
-enum wait_result { WAIT_STOPPED, WAIT_GONE, WAIT_JOB_STOPPED, WAIT_LATE };
+enum wait_result { WAIT_STOPPED, WAIT_GONE, WAIT_LATE };
 
-/* Waits until @tid, told to, has stopped. A signal that comes first is passed on. */
+/*
+ * Waits until @tid, told to, has stopped. A signal that comes first is passed on. One that job
+ * control has stopped stands there as well; made to run calls it does, and when it is let go of the
+ * kernel stops it again, and tells nobody (__ptrace_unlink() in kernel/ptrace.c, since Linux 3.0).
+ */
 static enum wait_result wait_stopped(pid_t tid, uint64_t deadline_ns)
 {
 	int status;
@@ -46,9 +50,8 @@ static enum wait_result wait_stopped(pid_t tid, uint64_t deadline_ns)
 		}
 		switch (ml_ptrace_stop_kind(status)) {
 		case ML_PTRACE_TRAP:
-			return WAIT_STOPPED;
 		case ML_PTRACE_GROUP:
-			return WAIT_JOB_STOPPED;
+			return WAIT_STOPPED;
 		case ML_PTRACE_SIGNAL:
 			ptrace(PTRACE_CONT, tid, NULL, (void *)(long)WSTOPSIG(status));
 			break;
@@ -148,10 +151,9 @@ static struct ml_error *seize_new(struct ml_stop *stop, size_t *fresh)
 }
 
 /* Waits for the threads from @first on; those that are gone leave the list. */
-static struct ml_error *await(struct ml_stop *stop, size_t first, bool *late)
+static void await(struct ml_stop *stop, size_t first, bool *late)
 {
 	uint64_t deadline_ns = ml_monotonic_ns() + STOP_LIMIT_NS;
-	struct ml_error *error = NULL;
 
 	for (size_t i = first; i < stop->threads.count;) {
 		switch (wait_stopped(stop->threads.items[i].tid, deadline_ns)) {
@@ -161,19 +163,11 @@ static struct ml_error *await(struct ml_stop *stop, size_t first, bool *late)
 		case WAIT_LATE:
 			*late = true;
 			break;
-		case WAIT_JOB_STOPPED:
-			if (!error)
-				error = ml_error_new(ML_ERROR_TARGET,
-						     "process %d is stopped (SIGSTOP or Ctrl+Z); "
-						     "let it go on first: kill -CONT %d",
-						     stop->pid, stop->pid);
-			break;
 		case WAIT_STOPPED:
 			break;
 		}
 		i++;
 	}
-	return error;
 }
 
 static struct ml_error *seize_all(struct ml_stop *stop)
@@ -209,7 +203,7 @@ static struct ml_error *stop_threads(struct ml_stop *stop, bool *late)
 	do {
 		for (size_t i = first; i < stop->threads.count; i++)
 			ptrace(PTRACE_INTERRUPT, stop->threads.items[i].tid, NULL, NULL);
-		error = await(stop, first, late);
+		await(stop, first, late);
 		first = stop->threads.count;
 		fresh = 0;
 		if (!error && !*late && !stop->only_main && may_have_new(stop))

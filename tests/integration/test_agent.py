@@ -320,15 +320,34 @@ def test_debugged_target(bench):
     assert status == 3 and "already traced by process %d (strace)" % tracer.pid in err
 
 
+def job_state(pid):
+    with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
 def test_stopped_target(bench):
+    """Job control's stop is no obstacle, in or out, and stays as it is; its parent hears of one."""
     target = bench.target("ticker")
-    subprocess.run(["kill", "-STOP", str(target.pid)], check=True)
-    status, _, err = bench.run(*AGENT, "-p", target.pid, "1", "1")
-    assert status == 3 and "is stopped" in err
-    subprocess.run(["kill", "-CONT", str(target.pid)], check=True)
-    run = bench.memleak("--json", *AGENT, "-p", target.pid, "5")
-    run.wait_attached()
+    before = code(target.pid)
+    target.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, target.pid, os.WSTOPPED)
+    status, _, err = bench.run(*AGENT, "-p", target.pid, "0.2", "1")
+    assert status == 0, err
+    assert job_state(target.pid) == "T" and code(target.pid) == before
+    run = bench.attach(target.pid, *AGENT)
+    target.signal(signal.SIGCONT)
+    rounds = len(target.lines())
+    helpers.wait_for(lambda: len(target.lines()) > rounds, helpers.START_S, "it goes on")
+    target.signal(signal.SIGSTOP)
+    helpers.wait_for(lambda: job_state(target.pid) == "T", helpers.START_S, "it is stopped")
+    os.waitid(os.P_PID, target.pid, os.WSTOPPED)
     run.interrupt()
+    assert run.final()["totals"]["allocs"] > 0
+    assert job_state(target.pid) == "T" and code(target.pid) == before
+    assert not os.waitid(os.P_PID, target.pid, os.WSTOPPED | os.WNOHANG)
+    target.signal(signal.SIGCONT)
+    rounds = len(target.lines())
+    helpers.wait_for(lambda: len(target.lines()) > rounds, helpers.START_S, "it goes on")
 
 
 def check_estimates(truth, report, samples):
