@@ -17,9 +17,10 @@
 /* More than can be made in that time. */
 #define THROW_WAIT_ROUNDS (1u << 23)
 
+/* For some 900 threads that throw at once. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 16);
+	__uint(max_entries, 1 << 18);
 } throw_events SEC(".maps");
 
 /* Thread → the time of its newest event that the tool has dealt with. */

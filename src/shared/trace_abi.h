@@ -197,8 +197,9 @@ struct ml_load_event {
 	uint32_t reserved;
 };
 
-/** As many of a thread's calls as the kernel notes (MAX_URETPROBE_DEPTH). */
-#define ML_THROW_WORDS 64
+/** Calls that are put right: ours are few, those of other tools may be up to 64
+ * (MAX_URETPROBE_DEPTH), the innermost come first. */
+#define ML_THROW_WORDS 16
 
 /** A thread throws an exception through calls whose return addresses the kernel has replaced, and
  * waits until they are back. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -60,13 +61,16 @@ static int mend(void *context, void *data, size_t size)
 	return 0;
 }
 
-/* A thread that throws waits for us, and is not to wait for a report that is written. */
+/* A thread that throws waits for us, and is not to wait for a report that is written. Those that
+ * wait keep their CPUs busy: we must not wait for one, where that is permitted. */
 static void *mend_all(void *context)
 {
+	const struct sched_param first = {.sched_priority = 1};
 	struct ml_bpf_throws *throws = context;
 	struct pollfd news[] = {{.fd = ring_buffer__epoll_fd(throws->ring), .events = POLLIN},
 				{.fd = throws->over_fd, .events = POLLIN}};
 
+	sched_setscheduler(0, SCHED_FIFO, &first);
 	while (!news[1].revents)
 		if (poll(news, 2, -1) > 0 && news[0].revents)
 			ring_buffer__consume(throws->ring);
