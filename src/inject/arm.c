@@ -17,14 +17,6 @@ static const struct ml_agent_patch *find_patch(const struct ml_agent_header *hea
 	return NULL;
 }
 
-/* True when there is a patch at @address. */
-static bool has_patch(const struct ml_agent_header *header, uint64_t address)
-{
-	const struct ml_agent_patch *patch = find_patch(header, address);
-
-	return patch && patch->address == address;
-}
-
 /* A library that is loaded again at its old place gets its old slots: they hold the same, and a
  * thread may still be in one. */
 static bool find_slot(const struct ml_injection *injection, uint64_t address,
@@ -48,6 +40,19 @@ static bool find_slot(const struct ml_injection *injection, uint64_t address,
 	return false;
 }
 
+/* What @patch was put over is there no more: not even as it was without it. */
+static bool is_code_gone(const struct ml_injection *injection, const struct ml_agent_patch *patch)
+{
+	const struct ml_agent_header *header = &injection->memory->header;
+	uint8_t now[ML_AGENT_PATCH_BYTES];
+
+	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++)
+		if (header->patches[i].address == patch->address)
+			return false;
+	return !ml_process_read(injection->process, patch->address, now, sizeof(now)) ||
+	       memcmp(now, patch->original, sizeof(now)) != 0;
+}
+
 /* Nothing leads to the slot at @at any more: its function is gone, or could not be patched. (A slot
  * of one that is watched by its imports has another trampoline.) */
 static bool is_left(const struct ml_injection *injection, uint64_t at)
@@ -62,8 +67,7 @@ static bool is_left(const struct ml_injection *injection, uint64_t at)
 		return false;
 	if (!descriptor.trampoline)
 		return !code;
-	return descriptor.trampoline == at + ML_SLOT_CODE &&
-	       !has_patch(&injection->memory->header, patch.address);
+	return descriptor.trampoline == at + ML_SLOT_CODE && is_code_gone(injection, &patch);
 }
 
 /* A slot of a function that is gone, for when there is no other: a process may load and unload

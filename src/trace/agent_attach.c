@@ -362,15 +362,20 @@ static struct ml_error *patch_listed(struct ml_agent_attached *attached,
 		error = arm(attached, functions);
 	if (!error)
 		return NULL;
-	/* What could not be patched now is not tried at every look. */
-	ml_array_each (function, &functions->list)
-		if (!ml_agent_function_is_done(attached, function->address))
-			ml_agent_function_refuse(attached, function->address);
+	/* What changed just then is looked at again; what could not be patched is not tried each
+	 * time. */
+	if (ml_error_kind(error) == ML_ERROR_TARGET)
+		attached->is_behind = true;
+	else
+		ml_array_each (function, &functions->list)
+			if (!ml_agent_function_is_done(attached, function->address))
+				ml_agent_function_refuse(attached, function->address);
 	error = ml_error_wrap(error, "the allocation functions of %s are not traced",
 			      ml_module_name(module));
-	if (ml_error_kind(error) != ML_ERROR_UNSUPPORTED)
+	if (ml_error_kind(error) == ML_ERROR_SYSTEM)
 		return error;
-	note_once(attached, ml_error_message(error));
+	if (ml_process_is_alive(attached->process))
+		note_once(attached, ml_error_message(error));
 	ml_error_free(error);
 	return NULL;
 }
