@@ -27,6 +27,13 @@
 #define TLS_MAX     (1ull << 20)
 #define PTHREAD_MAX PAGE
 
+/* struct _IO_FILE (libio/bits/types/struct_FILE.h): its first word, and which ones _IO_buf_base,
+ * before _IO_buf_end, and _freeres_buf are. */
+#define FILE_MAGIC      0xfbad0000u
+#define FILE_MAGIC_MASK 0xffff0000u
+#define FILE_BUFFER     7u
+#define FILE_OLD_BUFFER 22u
+
 /* Bits of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
 #define PAGE_IS_FILES (1ull << 61) /* of a file, or shared */
 #define PAGE_SWAPPED  (1ull << 62)
@@ -89,9 +96,36 @@ static bool is_chunk_behind(const struct ml_reach_block *block, uint64_t word)
 	return word == block->address - 16 + chunk_bytes;
 }
 
-/* Takes @word for a pointer. */
-static void follow(struct search *search, uint64_t word)
+/* Whether the words from @file on are those of a glibc FILE that has its buffer in @block. */
+static bool has_buffer(const uint64_t *file, const struct ml_reach_block *block)
 {
+	uint64_t base = file[FILE_BUFFER], end = file[FILE_BUFFER + 1];
+
+	if ((*file & FILE_MAGIC_MASK) != FILE_MAGIC)
+		return false;
+	/* exit() puts the buffers aside, and has the files go on with a byte of their own. */
+	return (base == block->address && end == end_of(block)) ||
+	       (end == base + 1 && file[FILE_OLD_BUFFER] == block->address);
+}
+
+/*
+ * Whether word @i is one of those of a glibc FILE that point into its buffer, @block: what nobody
+ * has written of that yet is full of old pointers, and the rest is text.
+ */
+static bool is_file_buffer(const uint64_t *words, size_t i, size_t count,
+			   const struct ml_reach_block *block)
+{
+	for (size_t k = 1; k <= FILE_OLD_BUFFER && k <= i; k++)
+		if (i - k + FILE_OLD_BUFFER < count && has_buffer(&words[i - k], block))
+			return true;
+	return false;
+}
+
+/* Takes word @i of @count for a pointer. */
+static void follow(struct search *search, const uint64_t *words, size_t i, size_t count)
+{
+	uint64_t word = words[i];
+
 	if (word < search->low || word >= search->high)
 		return;
 
@@ -102,7 +136,8 @@ static void follow(struct search *search, uint64_t word)
 	    (search->in_libc && is_chunk_behind(block, word)))
 		return;
 	block->is_reached = true;
-	*ml_array_push(&search->reached) = index - 1;
+	if (!is_file_buffer(words, i, count, block))
+		*ml_array_push(&search->reached) = index - 1;
 }
 
 /* Which of the @count pages from @address on are worth a look; @is_private: those of a file are
@@ -133,7 +168,7 @@ static void scan_words(struct search *search, uint64_t start, uint64_t end)
 		if (ml_process_read(search->process, start, search->words,
 				    count * sizeof(uint64_t)))
 			for (size_t i = 0; i < count; i++)
-				follow(search, search->words[i]);
+				follow(search, search->words, i, count);
 		start += count * sizeof(uint64_t);
 	}
 }
@@ -294,7 +329,7 @@ struct ml_error *ml_reach_mark(const struct ml_process *process, const struct ml
 	search->variables_end = find_variables_end(ml_process_pid(process), roots->thread_pointer);
 	search->is_static = !has_libc(&maps);
 	for (size_t i = 0; i < roots->register_count; i++)
-		follow(search, roots->registers[i]);
+		follow(search, roots->registers, i, roots->register_count);
 	ml_array_each (mapping, &maps.list)
 		scan_mapping(search, mapping, roots);
 	follow_blocks(search);

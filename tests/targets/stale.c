@@ -27,12 +27,15 @@ static NOINLINE void litter(void *pointer)
 		stack[i] = pointer;
 }
 
-/* The heap's first block, so that what is freed of it lies before all others. */
+/* The heap's first block, so that what is freed of it lies before all others, and is taken for what
+ * is printed. */
 static NOINLINE void litter_heap(void)
 {
-	void **first = malloc(truth_opaque(4000));
+	void **first = malloc(truth_opaque(16000));
+	void *lost = malloc(truth_opaque(200));
 
-	first[100] = malloc(truth_opaque(200));
+	for (size_t i = 100; i < 2000; i++) /* the blocks of main() come before */
+		first[i] = lost;
 	truth_keep(first);
 	free(first);
 }
@@ -70,6 +73,7 @@ int main(int argc, char **argv)
 		forget();
 		end_by_exit(inverted);
 	}
+	puts("ends");
 	litter(block);
 	return 0;
 }
