@@ -322,7 +322,7 @@ static __always_inline void tell_map(struct thread_state *thread, uint64_t cooki
 	event->tgid = ML_COOKIE_PROCESS(cookie);
 	event->tid = (uint32_t)bpf_get_current_pid_tgid();
 	event->role = thread->role;
-	event->reserved = 0;
+	event->is_library = 0;
 	bpf_ringbuf_submit(event, 0);
 }
 

@@ -113,8 +113,8 @@ struct ml_map_event {
 	uint64_t stack;       /**< stack id; 0 for munmap */
 	uint32_t tgid;
 	uint32_t tid;
-	uint32_t role; /**< ML_ROLE_MMAP, ML_ROLE_MUNMAP or ML_ROLE_MREMAP */
-	uint32_t reserved;
+	uint32_t role;       /**< ML_ROLE_MMAP, ML_ROLE_MUNMAP or ML_ROLE_MREMAP */
+	uint32_t is_library; /**< found by the tool: (perhaps) the C library's own, nobody's leak */
 };
 
 /** One call, for --trace. */

@@ -181,8 +181,10 @@ static void read_maps(struct agent_tracer *tracer, struct agent_process *process
 		const struct ml_stack *stack =
 			event.stack ? tracer_stack(&tracer->tracer, event.stack) : NULL;
 
-		if (!ml_libc_internal_stack(stack))
-			ml_map_books_add(tracer->map_books, &event);
+		event.is_library = event.role == ML_ROLE_MUNMAP
+					   ? ml_code_map_is_static(&process->attached.code)
+					   : ml_libc_internal_stack(stack);
+		ml_map_books_add(tracer->map_books, &event);
 	}
 }
 

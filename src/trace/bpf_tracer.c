@@ -398,19 +398,27 @@ static void look_everywhere(struct bpf_tracer *tracer)
 	}
 }
 
-/* An mmap of a static program's own C library: told by the caller's name. */
+/* A call of a static program's own C library: told by the caller's name, which is not known of an
+ * munmap. */
 static bool is_library_mapping(struct bpf_tracer *tracer, const struct ml_map_event *event)
 {
+	const struct ml_bpf_process *process = process_of(tracer, (pid_t)event->tgid);
+
+	if (event->role == ML_ROLE_MUNMAP)
+		return process && ml_code_map_is_static(&process->code);
 	return event->stack && ml_libc_internal_stack(resolve_stack(tracer, event->stack));
 }
 
 static int take_map_event(void *context, void *data, size_t size)
 {
 	struct bpf_tracer *tracer = context;
-	const struct ml_map_event *event = data;
+	struct ml_map_event event;
 
-	if (size >= sizeof(*event) && !is_library_mapping(tracer, event))
-		ml_map_books_add(tracer->map_books, event);
+	if (size < sizeof(event))
+		return 0;
+	memcpy(&event, data, sizeof(event));
+	event.is_library = is_library_mapping(tracer, &event);
+	ml_map_books_add(tracer->map_books, &event);
 	return 0;
 }
 

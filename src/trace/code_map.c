@@ -174,6 +174,17 @@ struct ml_stack_frame ml_code_map_frame(const struct ml_code_map *map, uint64_t 
 	return frame;
 }
 
+bool ml_code_map_is_static(const struct ml_code_map *map)
+{
+	for (size_t i = 0; i < map->mapped_count; i++) {
+		struct ml_module *module = map->list.items[i].module;
+
+		if (module && ml_module_is_executable(module))
+			return ml_module_is_static(module);
+	}
+	return false;
+}
+
 void ml_code_map_deinit(struct ml_code_map *map)
 {
 	ml_array_free(&map->list);

@@ -47,6 +47,9 @@ const struct ml_code *ml_code_map_find(const struct ml_code_map *map, uint64_t i
 /** Puts the return address (or, !@p is_call, address) @p ip into its module. */
 struct ml_stack_frame ml_code_map_frame(const struct ml_code_map *map, uint64_t ip, bool is_call);
 
+/** True when the program of @p map has its C library within. */
+bool ml_code_map_is_static(const struct ml_code_map *map);
+
 void ml_code_map_deinit(struct ml_code_map *map);
 
 #endif

@@ -12,7 +12,7 @@
 /* A piece of a mapping that is still there. */
 struct range {
 	uint64_t start, end; /* end as asked for, not rounded to a page */
-	uint64_t stack;
+	uint64_t stack;      /* 0: the C library's own, only to know it when it goes */
 	uint64_t born_ns;
 	pid_t pid, tid;
 };
@@ -101,18 +101,21 @@ static void remove_at(struct ml_map_books *books, size_t index)
 static void book_gone(struct ml_map_books *books, const struct range *range, uint64_t start,
 		      uint64_t end)
 {
-	struct flow *flow = flow_of(books, range->stack, range->pid);
+	struct flow *flow;
 
+	if (!range->stack)
+		return;
+	flow = flow_of(books, range->stack, range->pid);
 	flow->free_bytes += end - start;
 	if (start == range->start && end == range->end)
 		flow->frees++;
 }
 
-/* Takes [start, end) of @pid out of the ranges; gives the stack of the first range it touched. */
-static uint64_t take_range(struct ml_map_books *books, pid_t pid, uint64_t start, uint64_t end)
+/* Takes [start, end) of @pid out of the ranges; false when there was nothing. */
+static bool take_range(struct ml_map_books *books, pid_t pid, uint64_t start, uint64_t end)
 {
 	size_t i = first_at(books, pid, start);
-	uint64_t stack = 0;
+	bool taken = false;
 
 	while (i < books->ranges.count) {
 		struct range range = books->ranges.items[i];
@@ -123,8 +126,7 @@ static uint64_t take_range(struct ml_map_books *books, pid_t pid, uint64_t start
 		uint64_t from = range.start > start ? range.start : start;
 		uint64_t to = range.end < end ? range.end : end;
 
-		if (!stack)
-			stack = range.stack;
+		taken = true;
 		book_gone(books, &range, from, to);
 		remove_at(books, i);
 		if (range.start < from) {
@@ -140,7 +142,7 @@ static uint64_t take_range(struct ml_map_books *books, pid_t pid, uint64_t start
 			insert_at(books, i++, tail);
 		}
 	}
-	return stack;
+	return taken;
 }
 
 static uint64_t page_up(uint64_t bytes)
@@ -158,22 +160,26 @@ static void add_range(struct ml_map_books *books, const struct ml_map_event *eve
 		.pid = (pid_t)event->tgid,
 		.tid = (pid_t)event->tid,
 	};
-	struct flow *flow = flow_of(books, stack, range.pid);
 
-	flow->allocs++;
-	flow->alloc_bytes += event->length;
+	if (stack) {
+		struct flow *flow = flow_of(books, stack, range.pid);
+
+		flow->allocs++;
+		flow->alloc_bytes += event->length;
+	}
 	insert_at(books, first_at(books, range.pid, range.start), range);
 }
 
 static void apply(struct ml_map_books *books, const struct ml_map_event *event)
 {
 	pid_t pid = (pid_t)event->tgid;
-	uint64_t taken = 0;
+	bool taken = false;
 
 	switch (event->role) {
 	case ML_ROLE_MUNMAP:
 		if (!take_range(books, pid, event->address,
-				event->address + page_up(event->length)))
+				event->address + page_up(event->length)) &&
+		    !event->is_library)
 			books->untracked++;
 		return;
 	case ML_ROLE_MREMAP:
@@ -186,7 +192,7 @@ static void apply(struct ml_map_books *books, const struct ml_map_event *event)
 	/* No stack: not wanted (size filter). A grown mapping we never saw is not the program's
 	 * leak. */
 	if (event->length && event->stack && (event->role == ML_ROLE_MMAP || taken))
-		add_range(books, event, event->stack);
+		add_range(books, event, event->is_library ? 0 : event->stack);
 }
 
 static int by_time(const void *a, const void *b)
@@ -258,7 +264,9 @@ void ml_map_books_snapshot(const struct ml_map_books *books,
 	ml_array_each (flow, &books->flows)
 		add_flow(snapshot, snapshot_site(snapshot, &index, flow->stack), flow);
 	ml_array_each (range, &books->ranges)
-		add_live(snapshot, snapshot_site(snapshot, &index, range->stack), range, filter);
+		if (range->stack)
+			add_live(snapshot, snapshot_site(snapshot, &index, range->stack), range,
+				 filter);
 	ml_u64map_free(&index);
 }
 

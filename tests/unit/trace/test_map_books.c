@@ -141,6 +141,36 @@ static void unknown_unmaps_are_counted(void **state)
 	ml_map_books_destroy(books);
 }
 
+/* What a static program's malloc() maps for itself is nobody's allocation, and no unknown one. */
+static void mappings_of_the_library_are_not_booked(void **state)
+{
+	struct ml_map_books *books = ml_map_books_create();
+	struct ml_map_event own = event(ML_ROLE_MMAP, 0, 8, 100);
+	struct ml_map_event grown = event(ML_ROLE_MREMAP, 16, 16, 100);
+
+	own.is_library = grown.is_library = 1;
+	grown.old_address = own.address;
+	grown.old_length = own.length;
+	add(books, own);
+	add(books, grown);
+	add(books, event(ML_ROLE_MMAP, 40, 2, 200));
+	add(books, event(ML_ROLE_MUNMAP, 16, 8, 0));
+	add(books, event(ML_ROLE_MUNMAP, 24, 8, 0));
+	own = event(ML_ROLE_MUNMAP, 50, 1, 0);
+	own.is_library = 1;
+	add(books, own);
+
+	struct ml_snapshot snapshot = look(books);
+
+	assert_int_equal(snapshot.untracked_frees, 0);
+	assert_int_equal(snapshot.allocs, 1);
+	assert_int_equal(snapshot.frees, 0);
+	assert_int_equal(live_bytes(&snapshot, 100), 0);
+	assert_int_equal(live_bytes(&snapshot, 200), 2 * PAGE);
+	ml_snapshot_deinit(&snapshot);
+	ml_map_books_destroy(books);
+}
+
 static void forgetting_leaves_other_processes(void **state)
 {
 	struct ml_map_books *books = ml_map_books_create();
@@ -203,6 +233,7 @@ int main(void)
 		cmocka_unit_test(mremap_moves_and_grows),
 		cmocka_unit_test(events_are_applied_by_time),
 		cmocka_unit_test(unknown_unmaps_are_counted),
+		cmocka_unit_test(mappings_of_the_library_are_not_booked),
 		cmocka_unit_test(forgetting_leaves_other_processes),
 		cmocka_unit_test(agrees_with_a_model),
 	};
