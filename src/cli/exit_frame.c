@@ -14,7 +14,7 @@ static int read_word(const void *process, uint64_t address, uint64_t *word)
 #define ML_UNWIND_READ(memory, address, out) read_word(memory, address, out)
 #include "shared/unwind_step.h"
 
-/* glibc: exit(), __run_exit_handlers(), _exit(); musl: exit(), _Exit(). */
+/* glibc: abort(), raise(), pthread_kill(), __pthread_kill_implementation(); exit() has fewer. */
 #define FRAMES 6
 /* rbx, rbp and r12 to r15: what a function saves of its caller's. */
 #define KEPT 6
@@ -62,10 +62,15 @@ static void close_library(struct library *library)
 
 static bool is_exit(const struct library *library, uint64_t ip)
 {
+	static const char *const names[] = {"exit", "quick_exit", "abort"};
 	struct ml_symbol symbol;
 
-	return ml_module_symbol_at(library->module, ip - library->bias, &symbol) &&
-	       !strcmp(symbol.name, "exit");
+	if (!ml_module_symbol_at(library->module, ip - library->bias, &symbol))
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(symbol.name, names[i]))
+			return true;
+	return false;
 }
 
 static void add(struct ml_reach_roots *roots, uint64_t word)

@@ -16,8 +16,9 @@
 
 /**
  * Fills @p roots for a thread that stands at its end with @p registers. When it came there by
- * exit(), its stack counts from the frame of exit()'s caller on, and of the registers those that a
- * function keeps for its caller, as they are and as the frames below saved them; else all of it.
+ * exit() or abort(), its stack counts from the frame of exit()'s caller on, and of the registers
+ * those that a function keeps for its caller, as they are and as the frames below saved them; else
+ * all of it.
  */
 void ml_exit_frame_roots(const struct ml_process *process, const struct user_regs_struct *registers,
 			 struct ml_reach_roots *roots);
