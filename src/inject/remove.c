@@ -247,6 +247,11 @@ static struct ml_error *try_once(struct removal *removal, bool reads_stopped, bo
 		error = ml_step_seize(step, false, NULL);
 	if (!error)
 		error = ml_step_stop(step);
+	if (error)
+		error = ml_error_wrap(error,
+				      "the agent stays in process %d, switched off, until the next "
+				      "memleak with one or memleak doctor --repair",
+				      step->pid);
 	if (!error) {
 		error = reads_stopped ? read_maps(removal, true) : NULL;
 		if (!error)

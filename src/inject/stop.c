@@ -23,6 +23,8 @@
 /* Of 10 ms, for a memleak that holds the process. */
 #define STEP_WAITS     300
 #define ATTEMPT_GAP_US 5000
+/* Of 1 ms, for a thread that is to be let go and has not stopped. */
+#define LET_GO_WAITS 50
 /* How often it is looked for new threads before they are stopped. */
 #define SEIZE_ROUNDS 3
 
@@ -122,12 +124,15 @@ static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 
 		if (err == ESRCH || (err == EPERM && !tracer && ml_proc_has_ended(tid)))
 			return NULL;
-		if (tracer)
+		if (tracer && tracer != getpid())
 			return already_traced(stop, tracer);
-		if (err == EPERM)
+		if (!tracer && err == EPERM)
 			return ml_error_new(ML_ERROR_TARGET, "not permitted to stop process %d: %s",
 					    stop->pid, ml_yama_advice());
-		return ml_error_errno(err, "cannot stop thread %d of process %d", tid, stop->pid);
+		/* Ours still is one that did not stop before. */
+		if (!tracer)
+			return ml_error_errno(err, "cannot stop thread %d of process %d", tid,
+					      stop->pid);
 	}
 	*ml_array_push(&stop->threads) = (struct ml_stopped){.tid = tid};
 	return NULL;
@@ -225,10 +230,15 @@ static void let_thread_go(const struct ml_stop *stop, const struct ml_stopped *t
 	long number = thread->signal_count ? thread->signals[0] : 0;
 
 	send_signals(stop, thread, 1);
-	/* One that never stopped cannot be detached before it does. */
-	while (ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)number) && errno == ESRCH &&
-	       wait_stopped(thread->tid, 0) != WAIT_GONE && !kill(thread->tid, 0))
+	/* One that has not stopped cannot be detached before it does. In a paused container that
+	 * may be never: the end of this process, which works for one step only, lets go of it, too.
+	 */
+	for (int i = 0; i < LET_GO_WAITS; i++) {
+		if (!ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)number) || errno != ESRCH ||
+		    wait_stopped(thread->tid, 0) == WAIT_GONE || kill(thread->tid, 0))
+			return;
 		usleep(1000);
+	}
 }
 
 static void let_go(struct ml_stop *stop)
@@ -318,7 +328,7 @@ struct ml_error *ml_stop_begin(struct ml_stop *stop)
 		error = ml_error_new(
 			ML_ERROR_TARGET,
 			"a thread of process %d does not stop (it waits where it cannot "
-			"be interrupted)",
+			"be interrupted, or its container is paused)",
 			stop->pid);
 	if (!error && !stop->threads.count)
 		error = ml_error_new(ML_ERROR_TARGET, "process %d is gone", stop->pid);
