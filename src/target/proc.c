@@ -69,21 +69,20 @@ long ml_proc_status_number(const char *text, const char *key, int index, long mi
 	return index < 0 ? value : missing;
 }
 
-/* Owned by the caller; NULL when the thread is gone. */
-static char *read_status(pid_t tid)
+/* *@text, the caller's, stays NULL when the thread is gone. */
+static void read_status(pid_t tid, char **text)
 {
-	char *text = NULL;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	ml_error_free(ml_file_read(AT_FDCWD, path, STATUS_BYTES_MAX, &text, NULL));
-	return text;
+	ml_error_free(ml_file_read(AT_FDCWD, path, STATUS_BYTES_MAX, text, NULL));
 }
 
 static long thread_number(pid_t tid, const char *key)
 {
-	ML_FREE_CLEANUP char *text = read_status(tid);
+	ML_FREE_CLEANUP char *text = NULL;
 
+	read_status(tid, &text);
 	return text ? ml_proc_status_number(text, key, 0, 0) : 0;
 }
 
@@ -99,12 +98,15 @@ pid_t ml_proc_tracer(pid_t tid)
 
 bool ml_proc_blocked(pid_t tid, uint64_t *mask)
 {
-	ML_FREE_CLEANUP char *text = read_status(tid);
-	const char *line = text ? strstr(text, "\nSigBlk:") : NULL;
+	ML_FREE_CLEANUP char *text = NULL;
+	const char *line;
 
-	if (line)
-		*mask = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
-	return line != NULL;
+	read_status(tid, &text);
+	line = text ? strstr(text, "\nSigBlk:") : NULL;
+	if (!line)
+		return false;
+	*mask = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
+	return true;
 }
 
 bool ml_proc_stat_read(pid_t tid, struct ml_proc_stat *out)
