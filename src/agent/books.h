@@ -288,7 +288,7 @@ static inline bool is_nowhere(struct ml_agent_memory *memory, uint64_t region, u
 
 /* A free place in the first line where it may be, when the region is the thread's own and the block
  * is known to be nowhere else. */
-static inline bool place_at_once(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
+__attribute__((always_inline)) static inline bool place_at_once(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
 				 bool is_known_gone, struct place *out)
 {
 	const uint64_t *cell = cell_of(memory, address, false);
@@ -316,7 +316,7 @@ place_far(struct ml_agent_memory *memory, uint32_t own, const struct block *bloc
 }
 
 /* A place for @block, now taken and remembered; false when there is no room. */
-static inline bool place_of_own(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
+__attribute__((always_inline)) static inline bool place_of_own(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 				const struct block *block, struct place *out)
 {
 	bool is_gone = is_known_gone(memory, thread, block->address);
@@ -361,7 +361,7 @@ KEEPS_REGISTERS __attribute__((noinline)) static bool find_in_region(struct ml_a
 	return table;
 }
 
-static inline bool find_place(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
+__attribute__((always_inline)) static inline bool find_place(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
 			      struct place *out)
 {
 	const uint64_t *cell = cell_of(memory, address, false);
