@@ -432,20 +432,22 @@ static bool put_back(struct ml_agent_memory *memory, struct call *call)
 	return is_put;
 }
 
+static void keep_old(struct ml_agent_memory *memory, struct call *call)
+{
+	if (!call->old.address)
+		return;
+	if (!put_back(memory, call))
+		count(memory, ML_COUNTER_LIVE_TABLE_FULL);
+	else if (call->old.stack & ML_AGENT_STACK_SAMPLED)
+		add_to_filter(memory, call->old.address);
+}
+
 static void settle_old(struct ml_agent_memory *memory, struct call *call, uint64_t address)
 {
-	struct ml_agent_thread *thread = call->thread;
-
-	if (!address && call->size) {
-		if (!call->old.address)
-			return;
-		if (!put_back(memory, call))
-			count(memory, ML_COUNTER_LIVE_TABLE_FULL);
-		else if (call->old.stack & ML_AGENT_STACK_SAMPLED)
-			add_to_filter(memory, call->old.address);
-	} else if (!call->old.address) {
-		free_unknown(memory, thread, call->pointer);
-	}
+	if (!address && call->size)
+		keep_old(memory, call);
+	else if (!call->old.address)
+		free_unknown(memory, call->thread, call->pointer);
 }
 
 static inline uint32_t ticks_now(const struct ml_agent_memory *memory)
@@ -539,8 +541,10 @@ uint32_t ml_agent_after(struct call *call)
 	if (!call->is_plain || !memory)
 		return after_long(call);
 	call->thread->call = 0;
-	if (!call->rax)
+	if (!call->rax) {
+		keep_old(memory, call);
 		return 0;
+	}
 	stack = stack_of(memory, call->thread, call, &trace);
 	return book(memory, call, call->rax, stack, trace, false);
 }

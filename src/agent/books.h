@@ -288,8 +288,10 @@ static inline bool is_nowhere(struct ml_agent_memory *memory, uint64_t region, u
 
 /* A free place in the first line where it may be, when the region is the thread's own and the block
  * is known to be nowhere else. */
-__attribute__((always_inline)) static inline bool place_at_once(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
-				 bool is_known_gone, struct place *out)
+__attribute__((always_inline)) static inline bool place_at_once(struct ml_agent_memory *memory,
+								uint32_t own, uint64_t address,
+								bool is_known_gone,
+								struct place *out)
 {
 	const uint64_t *cell = cell_of(memory, address, false);
 	uint64_t region = cell ? LOAD(*cell) : 0;
@@ -316,8 +318,10 @@ place_far(struct ml_agent_memory *memory, uint32_t own, const struct block *bloc
 }
 
 /* A place for @block, now taken and remembered; false when there is no room. */
-__attribute__((always_inline)) static inline bool place_of_own(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
-				const struct block *block, struct place *out)
+__attribute__((always_inline)) static inline bool place_of_own(struct ml_agent_memory *memory,
+							       struct ml_agent_thread *thread,
+							       const struct block *block,
+							       struct place *out)
 {
 	bool is_gone = is_known_gone(memory, thread, block->address);
 
@@ -361,8 +365,8 @@ KEEPS_REGISTERS __attribute__((noinline)) static bool find_in_region(struct ml_a
 	return table;
 }
 
-__attribute__((always_inline)) static inline bool find_place(struct ml_agent_memory *memory, uint32_t own, uint64_t address,
-			      struct place *out)
+__attribute__((always_inline)) static inline bool
+find_place(struct ml_agent_memory *memory, uint32_t own, uint64_t address, struct place *out)
 {
 	const uint64_t *cell = cell_of(memory, address, false);
 	uint64_t region = cell ? __atomic_load_n(cell, __ATOMIC_ACQUIRE) : 0;

@@ -10,9 +10,20 @@ static uint32_t entry_of(const struct ml_injection_function *function)
 	size_t size;
 	const struct ml_agent_image_header *image = ml_agent_image(&size);
 
-	if (function->role == ML_ROLE_FREE)
+	if (function->throws)
+		return image->entry;
+	switch (function->role) {
+	case ML_ROLE_MALLOC:
+		return image->malloc;
+	case ML_ROLE_CALLOC:
+		return image->calloc;
+	case ML_ROLE_REALLOC:
+		return image->realloc;
+	case ML_ROLE_FREE:
 		return image->free;
-	return function->role == ML_ROLE_MALLOC && !function->throws ? image->malloc : image->entry;
+	default:
+		return image->entry;
+	}
 }
 
 /* The way of calls that sampling does not keep; NULL when there is none. */

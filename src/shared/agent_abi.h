@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 20u
+#define ML_AGENT_VERSION 21u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 #define ML_AGENT_PAGE        4096u
@@ -580,11 +580,12 @@ struct ml_agent_short {
 struct ml_agent_image_header {
 	uint64_t magic;
 	uint32_t entry;    /**< where stubs jump to, … */
-	uint32_t malloc;   /**< … those of functions like malloc that have no substitute … */
+	uint32_t malloc;   /**< … those of functions like malloc that have no substitute, … */
+	uint32_t calloc;   /**< … like calloc, … */
+	uint32_t realloc;  /**< … like realloc … */
 	uint32_t free;     /**< … and those that free */
 	uint32_t returned; /**< where functions return to that the agent called */
 	int32_t data;      /**< the one writable page, struct ml_agent_data */
-	uint32_t reserved;
 	struct ml_agent_short malloc_short, calloc_short, realloc_short, free_short;
 };
 

@@ -2,6 +2,8 @@
 /** realloc grows, moves, shrinks and frees: the last successful call owns the block. */
 #include "truth.h"
 
+#include <sys/resource.h>
+
 static NOINLINE void *first_block(size_t bytes)
 {
 	return truth_keep(malloc(truth_opaque(bytes)));
@@ -32,6 +34,23 @@ static NOINLINE void to_zero(void *block)
 	truth_keep(realloc(block, truth_opaque(0)));
 }
 
+/* Small, but there is no memory: the old block stays what it was, and is still there to be freed.
+ */
+static NOINLINE void *fail(size_t bytes)
+{
+	void *block = truth_keep(malloc(truth_opaque(bytes)));
+	struct rlimit before, none;
+
+	getrlimit(RLIMIT_AS, &before);
+	none = (struct rlimit){0, before.rlim_max};
+	setrlimit(RLIMIT_AS, &none);
+	for (int i = 0; i < 100; i++)
+		if (truth_keep(realloc(block, truth_opaque(250000))))
+			abort();
+	setrlimit(RLIMIT_AS, &before);
+	return block;
+}
+
 int main(void)
 {
 	truth_ready();
@@ -45,6 +64,9 @@ int main(void)
 	/* glibc: realloc(block, 0) frees. */
 	truth_site("to_zero", 0, 0, 0);
 	truth_site("first_block", 0, 0, 0);
+	fail(900);
+	free(fail(901));
+	truth_site("fail", 0, 900, 1);
 	truth_done();
 	return 0;
 }

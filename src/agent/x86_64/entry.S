@@ -141,16 +141,45 @@
 	lea	RECENT_BASE(\memory, \place, 4), \place
 .endm
 
+/* Whether the block of address, which has no entry elsewhere, is at place; takes temporary. */
+.macro compare_key address32, temporary, place, otherwise
+	mov	\address32, \temporary
+	shr	$3, \temporary
+	xor	(\place), \temporary
+	and	$(KEY_USED | KEY_PLACE), \temporary
+	cmp	$KEY_USED, \temporary
+	jne	\otherwise
+	testl	$SIZE_LARGE, LINE_SIZE(\place)
+	jne	\otherwise
+.endm
+
+/* rax: the memory. */
+.macro check_size size
+	cmp	MEMORY_MIN(%rax), \size
+	jb	long_way
+	cmp	MEMORY_MAX(%rax), \size
+	ja	long_way
+	cmp	$LARGE_BYTES, \size
+	jae	long_way
+.endm
+
+.macro find_idle_thread
+	find_thread
+	cmpq	$0, THREAD_CALL(%rdx)
+	jne	long_way
+.endm
+
 	.section .header, "a"
 	.globl image_header
 image_header:
 	.quad 0x746e6567616b6c6d
 	.long ml_agent_entry - image_header
 	.long ml_agent_malloc - image_header
+	.long ml_agent_calloc - image_header
+	.long ml_agent_realloc - image_header
 	.long ml_agent_free - image_header
 	.long ml_agent_returned - image_header
 	.long ml_agent_data - image_header
-	.long 0
 	.irp way, malloc, calloc, realloc, free
 	.irp part, begin, entered, start, data_end, end
 	.long short_\way\()_\part - image_header
@@ -176,14 +205,7 @@ ml_agent_free:
 	je	pass
 
 	recall	%rax, %rdx, %rdi, %edi, %rdx, %rcx, %ecx, free_unremembered
-	mov	%edi, %edx
-	shr	$3, %edx
-	xor	(%rcx), %edx
-	and	$(KEY_USED | KEY_PLACE), %edx
-	cmp	$KEY_USED, %edx
-	jne	free_unremembered
-	testl	$SIZE_LARGE, LINE_SIZE(%rcx)
-	jne	free_unremembered
+	compare_key %edi, %edx, %rcx, free_unremembered
 	movl	$0, (%rcx)
 
 pass:	mov	(%rsp), %rax
@@ -248,23 +270,19 @@ ml_agent_malloc:
 	find_memory
 	cmpl	$0, MEMORY_EXACT(%rax)
 	je	malloc_sampled
-	cmp	MEMORY_MIN(%rax), %rdi
-	jb	long_way
-	cmp	MEMORY_MAX(%rax), %rdi
-	ja	long_way
-	cmp	$LARGE_BYTES, %rdi
-	jae	long_way
-	find_thread
-	cmpq	$0, THREAD_CALL(%rdx)
-	jne	long_way
+	check_size %rdi
+	find_idle_thread
 	count_event
-
 	build_frame
+	mov	%rdi, CALL_SIZE(%rsp)
+	movq	$0, CALL_OLD(%rsp)
+
+	/* rdx: the thread. The size and the old block are there. */
+plain_call:
 	mov	8(%rbp), %rcx
 	mov	(%rcx), %rcx
 	mov	%rcx, 8(%rbp)
 	mov	%rdx, CALL_THREAD(%rsp)
-	mov	%rdi, CALL_SIZE(%rsp)
 	movq	$1, CALL_PLAIN(%rsp)	/* and not substituted */
 	mov	%rsp, THREAD_CALL(%rdx)
 
@@ -290,6 +308,67 @@ malloc_sampled:
 	find_thread
 	use_budget 0(%rdx), %rdi, %rcx, long_way
 	jmp	pass
+
+	.p2align 4
+ml_agent_calloc:
+	keep_registers
+	find_memory
+	cmpl	$0, MEMORY_EXACT(%rax)
+	je	long_way
+	mov	%rdi, %rcx
+	imul	%rsi, %rcx
+	jo	long_way
+	check_size %rcx
+	find_idle_thread
+	count_event
+	build_frame
+	mov	%rdi, %rcx
+	imul	%rsi, %rcx
+	mov	%rcx, CALL_SIZE(%rsp)
+	movq	$0, CALL_OLD(%rsp)
+	jmp	plain_call
+
+	/* Of a block whose place is remembered. It is taken out, for within the function another
+	 * thread may get its address, and kept, for there may be no memory. */
+	.p2align 4
+ml_agent_realloc:
+	keep_registers
+	find_memory
+	cmpl	$0, MEMORY_EXACT(%rax)
+	je	long_way
+	test	%rdi, %rdi
+	je	long_way
+	test	%rsi, %rsi
+	je	long_way
+	check_size %rsi
+	find_idle_thread
+	mov	%rsi, -40(%rsp)
+	recall	%rax, %rdx, %rdi, %edi, %rsi, %rcx, %ecx, realloc_unremembered
+	compare_key %edi, %esi, %rcx, realloc_unremembered
+	mov	-40(%rsp), %rsi
+	count_event
+	build_frame
+	mov	%rsi, CALL_SIZE(%rsp)
+	mov	%rdi, CALL_OLD(%rsp)
+	mov	LINE_SIZE(%rcx), %eax
+	and	$(LARGE_BYTES - 1), %eax
+	mov	%rax, CALL_OLD_SIZE(%rsp)
+	mov	LINE_SIZE(%rcx), %eax
+	shr	$SIZE_TID, %eax
+	mov	%eax, CALL_OLD_TID(%rsp)
+	mov	LINE_BORN(%rcx), %eax
+	shr	$BORN_SHIFT, %eax
+	mov	%eax, CALL_OLD_BORN(%rsp)
+	mov	(%rcx), %eax
+	and	$(KEY_SAMPLED - 1), %eax
+	shr	$KEY_STACK, %eax
+	mov	%eax, CALL_OLD_STACK(%rsp)
+	movl	$0, (%rcx)
+	jmp	plain_call
+
+realloc_unremembered:
+	mov	-40(%rsp), %rsi
+	jmp	long_way
 
 /* ---- where few calls are kept -------------------------------------------------------------------
  *

@@ -7,6 +7,11 @@
 #define CALL_THREAD           8
 #define CALL_SIZE             24
 #define CALL_WAYS             40
+#define CALL_OLD              56
+#define CALL_OLD_SIZE         64
+#define CALL_OLD_STACK        72
+#define CALL_OLD_TID          76
+#define CALL_OLD_BORN         80
 #define CALL_PLAIN            88
 #define CALL_MISSED           2 /* in CALL_PLAIN: no trace that is true */
 #define CALL_SUBSTITUTED      92
@@ -105,6 +110,9 @@
 #define KEY_PLACE            0x1fff
 #define KEY_STACK            13
 #define KEY_STACKS           0x20000
+#define KEY_SAMPLED          0x40000000
+#define SIZE_TID             18
+#define BORN_SHIFT           3
 #define SIZE_LARGE           0x80000000
 #define LARGE_BYTES          262144
 
