@@ -172,9 +172,9 @@ static void load(void)
 	write_slot(&bench_free_slot, code + slots + ML_SLOT_BYTES, ML_ROLE_FREE, bench_free_code,
 		   image->free, &image->free_short);
 	write_slot(&bench_calloc_slot, code + slots + 2 * ML_SLOT_BYTES, ML_ROLE_CALLOC,
-		   bench_calloc_code, image->entry, &image->calloc_short);
+		   bench_calloc_code, image->calloc, &image->calloc_short);
 	write_slot(&bench_realloc_slot, code + slots + 3 * ML_SLOT_BYTES, ML_ROLE_REALLOC,
-		   bench_realloc_code, image->entry, &image->realloc_short);
+		   bench_realloc_code, image->realloc, &image->realloc_short);
 	if (mprotect(code, room - ML_AGENT_IMAGE_CODE, PROT_READ | PROT_EXEC))
 		die("mprotect");
 }
