@@ -198,6 +198,8 @@ def rows(work):
             True),
         Row("cpython", "CPython, json, PYTHONMALLOC=malloc",
             _program(work, [PYTHON, f"{HERE}/json_rounds.py"], {"PYTHONMALLOC": "malloc"}), *a_round, True),
+        Row("cpython-objects", "CPython, objects and dicts, PYTHONMALLOC=malloc",
+            _program(work, [PYTHON, f"{HERE}/object_rounds.py"], {"PYTHONMALLOC": "malloc"}), *a_round, True),
         Row("words", "C++ maps of strings", _program(work, [f"{work}/words"]), *a_round, True),
     ]
     if shutil.which("redis-server"):

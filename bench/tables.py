@@ -3,7 +3,7 @@
 from tools import EXACT, SAMPLED
 
 TARGETS = {  # the most that is wanted: (row, tool) → ratio
-    ("sqlite", "agent-exact"): 1.10, ("cpython", "agent-exact"): 1.50,
+    ("sqlite", "agent-exact"): 1.10, ("cpython", "agent-exact"): 1.50, ("cpython-objects", "agent-exact"): 1.50,
     ("redis", "agent-exact"): 1.15, ("redis-8", "agent-exact"): 1.15,
 }
 TARGET_SAMPLED = 1.03  # agent-sampled, real programs
