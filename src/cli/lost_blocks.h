@@ -32,7 +32,7 @@ struct ml_lost_blocks {
 
 /**
  * Whether the command is to be kept a tracee (ml_launch_keep_to_end()): every block must be known
- * for what nothing points to to be lost.
+ * for what nothing points to to be lost. Tells people when an option is in the way.
  */
 bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tracer *tracer);
 

@@ -73,3 +73,12 @@ def test_replay_says_the_same(bench, programs):
 def test_sampling_does_not_guess(bench, programs):
     status, words, _ = bench.gate(programs["lost"], "x", options=["-s", "2"])
     assert (status, words["verdict"]) == (0, "ok")
+
+
+@pytest.mark.parametrize("option", ["--follow", "--sample-bytes=64", "--min-size=1"])
+def test_says_when_it_does_not_search(bench, programs, option):
+    status, _, err = bench.run("--fail-on-leak", option, "--", programs["lost"])
+    assert status == 0, err
+    assert "with %s" % option.split("=")[0] in err and "is not searched" in err
+    status, _, err = bench.run("--fail-on-leak", "--", programs["lost"])
+    assert status == 0 and "not searched" not in err
