@@ -344,7 +344,7 @@ KEEPS_REGISTERS uint32_t ml_agent_free_near(uint64_t address, struct ml_agent_me
 		return 0;
 	}
 	remember(memory, thread, address, place);
-	note_forgotten(thread);
+	note_forgotten(memory, thread);
 	empty_place(memory, address, place);
 	return 1;
 }

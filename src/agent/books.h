@@ -64,15 +64,26 @@ static inline bool is_known_gone(const struct ml_agent_memory *memory,
 	       !(address & 15) && !is_key(LOAD(*key), place_key(address));
 }
 
-/* A block is freed whose place was not remembered any more. When there are many the thread is to
- * remember more, from now on; a place that it then has twice is right in both. */
-static inline void note_forgotten(struct ml_agent_thread *thread)
+/* The thread is to remember twice as many places; one that it then has twice is right in both. */
+RARE static void remember_more(struct ml_agent_memory *memory, struct ml_agent_thread *thread)
+{
+	uint32_t more = thread->recent_mask / 8 + 1;
+
+	if (more == ML_AGENT_RECENT)
+		return;
+	if (__atomic_add_fetch(&memory->recent_count, more, __ATOMIC_RELAXED) > ML_AGENT_RECENT_ALL)
+		__atomic_fetch_sub(&memory->recent_count, more, __ATOMIC_RELAXED);
+	else
+		thread->recent_mask = 2 * thread->recent_mask + 8;
+}
+
+/* A block is freed whose place was not remembered any more: are there many? */
+static inline void note_forgotten(struct ml_agent_memory *memory, struct ml_agent_thread *thread)
 {
 	if (LIKELY(++thread->forgotten < FORGOTTEN_LIMIT))
 		return;
-	if (thread->events - thread->forgotten_since < FORGOTTEN_MANY &&
-	    thread->recent_mask < 8 * (ML_AGENT_RECENT - 1))
-		thread->recent_mask = 2 * thread->recent_mask + 8;
+	if (thread->events - thread->forgotten_since < FORGOTTEN_MANY)
+		remember_more(memory, thread);
 	thread->forgotten = 0;
 	thread->forgotten_since = thread->events;
 }

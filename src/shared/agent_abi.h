@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 21u
+#define ML_AGENT_VERSION 22u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 #define ML_AGENT_PAGE        4096u
@@ -41,7 +41,8 @@
 #define ML_AGENT_TIDS         (1u << 13)
 #define ML_AGENT_OTHER_STACKS 7u
 #define ML_AGENT_RECENT       (1u << 14) /**< places of blocks a thread remembers, … */
-#define ML_AGENT_RECENT_FIRST (1u << 11) /**< … and how many at first */
+#define ML_AGENT_RECENT_FIRST (1u << 11) /**< … how many at first, … */
+#define ML_AGENT_RECENT_ALL   (1u << 21) /**< … and all threads beyond those: 16 MiB */
 #define ML_AGENT_TRACE_WAYS   8u
 #define ML_AGENT_TRACES       2048u  /**< walks a thread remembers, */
 #define ML_AGENT_TRACE_WORDS  24576u /**< with so many words for all of them */
@@ -494,6 +495,7 @@ struct ml_agent_memory {
 	uint32_t owned_count;  /**< regions that began as a thread's own … */
 	uint32_t shared_count; /**< … and those of them where others put blocks too */
 	uint32_t unmap_count;  /**< calls that may have unmapped something */
+	uint32_t recent_count; /**< places threads remember beyond the first ones */
 	uint64_t map_event_head __attribute__((aligned(64)));
 	uint64_t map_event_tail;
 	uint64_t call_event_head __attribute__((aligned(64)));

@@ -255,6 +255,43 @@ static void test_spread(void **state)
 	bench_outermost(16, run_two);
 }
 
+/* How many places the thread that remembers most does. */
+static uint32_t most_remembered(void)
+{
+	uint32_t mask = 0;
+
+	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++)
+		if (memory->threads[i].recent_mask > mask)
+			mask = memory->threads[i].recent_mask;
+	return mask / 8 + 1;
+}
+
+static void run_one(uint32_t block)
+{
+	place_blocks(0, 48);
+	for (uint32_t n = 0; n < ROUNDS; n++) {
+		take(block, 24);
+		give(block);
+	}
+	check_books();
+}
+
+/* Who frees many blocks whose places are forgotten remembers more, unless all together have enough.
+ */
+static void test_more_places(void **state)
+{
+	(void)state;
+	bench_outermost(7, run_one);
+	assert_int_equal(most_remembered(), ML_AGENT_RECENT_FIRST);
+	memory->recent_count = ML_AGENT_RECENT_ALL;
+	bench_outermost(64, run_alone);
+	assert_int_equal(most_remembered(), ML_AGENT_RECENT_FIRST);
+	memory->recent_count = 0;
+	bench_outermost(64, run_alone);
+	assert_int_equal(most_remembered(), ML_AGENT_RECENT);
+	assert_int_equal(memory->recent_count, ML_AGENT_RECENT - ML_AGENT_RECENT_FIRST);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -277,6 +314,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_two_threads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_spread, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_more_places, set_up, tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
