@@ -39,7 +39,7 @@ struct thread_state {
 	uint64_t pointer; /* the old block, the out argument, or the range */
 	uint64_t old_length;
 	uint64_t entry_ns;
-	uint64_t freed;            /* the block that was freed last, if it was a known one */
+	uint64_t freed;            /* by the last call, a known block */
 	struct ml_live_record old; /* what realloc took out */
 	uint64_t weight_bytes;
 	int64_t byte_budget;   /* --sample-bytes: bytes until the next sample */
@@ -513,6 +513,7 @@ static __always_inline int call_begins(struct pt_regs *ctx, uint64_t cookie)
 	}
 	if (is_nested(thread, ctx->sp))
 		return 1;
+	thread->freed = 0;
 	if (role_maps(role) && is_called_by_allocator(ctx, cookie))
 		return 1;
 
