@@ -202,7 +202,7 @@ integration_tests() {
 	export MEMLEAK=${MEMLEAK:-$PWD/build/memleak}
 	export MEMLEAK_TEST_RESULTS=$PWD/$results
 	before=$(wc -l <"$results")
-	step "integration tests" 480 /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+	step "integration tests" 660 /usr/bin/python3 -m pytest -q -p no:cacheprovider \
 		--tb=short tests/integration
 	status=$?
 	# 5: nothing collected. Failures proper are already in the results, one line each.

@@ -36,6 +36,8 @@
 
 /* How often Python's new stacks are named: what a module runs once is freed when it is done. */
 #define PYTHON_TICK_NS 5000000
+/* How long names are read at one. */
+#define NAMES_NS 10000000
 
 /* What a call takes the agent, for the estimate of its cost: measured in loops, and
  * rounded up for what real programs miss in the caches. Its clock would cost as much as it does. */
@@ -146,17 +148,20 @@ static bool has_names_to_read(const struct agent_process *process)
 	       process->attached.pythons.python.layout.main_interpreter;
 }
 
-/* Reads the names of the functions of Python and Java of stacks that are new. */
+/* Reads the names of the functions of Python and Java of stacks that are new; of many, the next
+ * ones at the next tick, since threads may wait to be told of code that was loaded. */
 static void read_names(struct agent_process *process)
 {
 	struct ml_agent_attached *attached = &process->attached;
+	uint64_t begin_ns = ml_monotonic_ns();
 	struct ml_stack_record record;
 	struct ml_python_record functions;
 	uint64_t id;
 
 	if (!has_names_to_read(process))
 		return;
-	while (ml_agent_books_next_stack(&process->books, &process->stacks_named, &id))
+	while (ml_monotonic_ns() - begin_ns < NAMES_NS &&
+	       ml_agent_books_next_stack(&process->books, &process->stacks_named, &id))
 		if (ml_agent_books_stack(&process->books, id, &record, &functions)) {
 			ml_java_process_name(&attached->java, attached->process, &record);
 			ml_agent_pythons_name(&attached->pythons, attached->process, id,
