@@ -34,14 +34,21 @@ RARE static bool free_prior(struct ml_agent_memory *memory, uint64_t address)
 	return false;
 }
 
+static inline bool keeps_all(const struct ml_agent_memory *memory)
+{
+	return memory->is_exact && !memory->config.min_size &&
+	       memory->config.max_size == UINT64_MAX;
+}
+
 /* A block was freed that is not in the books. @thread may be NULL. */
 static void free_unknown(struct ml_agent_memory *memory, struct ml_agent_thread *thread,
 			 uint64_t address)
 {
 	if (UNLIKELY(LOAD(memory->has_prior)) && free_prior(memory, address))
 		return;
-	/* A free that leads on to another one (operator delete of jemalloc) comes here twice. */
-	if (thread && is_known_gone(memory, thread, address)) {
+	/* A free that leads on to another one (operator delete of jemalloc) comes here twice. Where
+	 * not every block is kept, one that was not may have been there since. */
+	if (thread && keeps_all(memory) && is_known_gone(memory, thread, address)) {
 		__atomic_store_n(recent_of(thread, address), 0, __ATOMIC_RELAXED);
 		return;
 	}

@@ -3,7 +3,7 @@
 # What the agent's image must be, by its disassembly: audit.sh agent.elf
 set -eu
 elf=$1
-limit=36864
+limit=40960
 number=0
 
 check() { # NAME, then what must be empty
@@ -16,10 +16,10 @@ check() { # NAME, then what must be empty
 	fi
 }
 
-# Behind the header's 112 bytes and before the constants.
+# Behind the header's 116 bytes and before the constants.
 start=$(nm "$elf" | sed -n 's/^\([0-9a-f]*\) . image_header$/\1/p')
 end=$(nm "$elf" | sed -n 's/^\([0-9a-f]*\) . ml_agent_code_end$/\1/p')
-code=$(objdump -d --no-show-raw-insn --start-address=$((0x$start + 112)) --stop-address="0x$end" "$elf" | grep -P '^\s+[0-9a-f]+:\t')
+code=$(objdump -d --no-show-raw-insn --start-address=$((0x$start + 116)) --stop-address="0x$end" "$elf" | grep -P '^\s+[0-9a-f]+:\t')
 size=$(readelf -SW "$elf" | sed -n 's/.* \.image *PROGBITS *[0-9a-f]* [0-9a-f]* \([0-9a-f]*\) .*/\1/p')
 bytes=$((0x$size))
 
