@@ -379,8 +379,8 @@ struct ml_agent_python {
 
 /** What a thread remembers. */
 struct ml_agent_memo {
-	/** By address: the place where its block is, or was before it was freed, << 34 | the
-	 * address's upper bits. */
+	/** By address: the place where its block is, or was before it was freed, and the address's
+	 * upper bits (RECENT_… in agent/x86_64/offsets.h). */
 	uint64_t recent[ML_AGENT_RECENT];
 	struct ml_agent_trace traces[ML_AGENT_TRACES];
 	/** In the order the walks read them: value << 16 | distance from sp / 8. */

@@ -3,10 +3,9 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "inject/filter.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -73,20 +72,12 @@ struct ml_agent_heart *ml_agent_heart_create(void)
 	return heart;
 }
 
-/* Signals are the main thread's. */
 static struct ml_error *start(struct ml_agent_heart *heart)
 {
-	sigset_t all, before;
-	int err;
+	struct ml_error *error = ml_thread_start(&heart->thread, beat, heart);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	err = pthread_create(&heart->thread, NULL, beat, heart);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err)
-		return ml_error_errno(err, "cannot start a thread");
-	heart->is_running = true;
-	return NULL;
+	heart->is_running = !error;
+	return error;
 }
 
 struct ml_error *ml_agent_heart_add(struct ml_agent_heart *heart, struct ml_agent_memory *memory,

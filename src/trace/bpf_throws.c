@@ -3,6 +3,7 @@
 
 #include "base/array.h"
 #include "base/file.h"
+#include "base/thread.h"
 #include "shared/trace_abi.h"
 #include "trace/tracer.h"
 
@@ -10,9 +11,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
@@ -77,18 +76,12 @@ static void *mend_all(void *context)
 	return NULL;
 }
 
-/* The signals are for the main thread. */
 static struct ml_error *start_thread(struct ml_bpf_throws *throws)
 {
-	sigset_t all, before;
-	int error;
+	struct ml_error *error = ml_thread_start(&throws->thread, mend_all, throws);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&throws->thread, NULL, mend_all, throws);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	throws->has_thread = !error;
-	return error ? ml_error_errno(error, "cannot start a thread") : NULL;
+	return error;
 }
 
 static struct ml_error *begin(struct ml_bpf_throws *throws)
