@@ -7,8 +7,8 @@
 
 #include <pthread.h>
 
-/** Starts a thread that runs @p run with @p context and gets no signals: they are the main thread's.
- * Who starts it joins it. */
+/** Starts a thread that runs @p run with @p context and gets no signals: they are the main
+ * thread's. Who starts it joins it. */
 struct ml_error *ml_thread_start(pthread_t *thread, void *(*run)(void *context), void *context);
 
 #endif
