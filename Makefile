@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The front door. Everything real is in meson.build and scripts/; this file gives it short names.
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -18,6 +19,16 @@ demo:
 	@scripts/packages.sh install-if-root build demo
 	@$(MAKE) --no-print-directory all
 	@examples/demo.sh $(BUILD)/memleak
+
+# Format, layers, documentation: in seconds, without building.
+check:
+	@scripts/check.sh
+
+# From now on each commit has to pass `make check`; git commit --no-verify is the way around.
+hook:
+	@hook=$$(git rev-parse --git-path hooks)/pre-commit; \
+	if [ -e "$$hook" ]; then echo "$$hook is there already; have it call scripts/check.sh"; exit 1; fi; \
+	mkdir -p "$${hook%/*}" && printf '#!/bin/sh\nexec scripts/check.sh\n' >"$$hook" && chmod +x "$$hook"
 
 test:
 	@scripts/packages.sh install-if-root
@@ -64,4 +75,4 @@ format:
 clean:
 	@rm -rf $(BUILD) build-*
 
-.PHONY: all deps demo test bench bench-verdict fuzz vm install format clean
+.PHONY: all deps demo check hook test bench bench-verdict fuzz torture vm install format clean

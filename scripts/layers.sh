@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # Checks that no folder under src/ includes a header of a layer that stands above it.
 set -eu
 cd "$(dirname "$0")/.."

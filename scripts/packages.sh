@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # The Debian packages memleak needs, by purpose, and their installation.
 #
 #   packages.sh install [PURPOSE...]          install what is missing (root)

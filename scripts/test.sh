@@ -215,6 +215,10 @@ integration_tests() {
 	[ $status -gt 1 ] || second_try
 }
 
+# The cheap ones first: they fail within seconds.
+check "format" 60 scripts/check.sh format
+check "layers" 30 scripts/check.sh layers
+check "documentation" 30 scripts/check.sh docs
 check "make" 300 make all
 check "build with gcc, warnings are errors" 300 \
 	bash -c 'build build-gcc gcc -Dwerror=true'
@@ -224,8 +228,6 @@ check "build with clang, warnings are errors, sanitizers" 400 \
 	unit_tests
 [ -x build/memleak ] && aside "BPF programs on older kernels" 400 tests/vm/loads.sh build/memleak
 check "fuzzing" 240 scripts/fuzz.sh check
-check "layers" 30 scripts/layers.sh
-check "format" 60 scripts/format.sh check
 [ -n "$aside_name" ] && aside_ends
 [ -x build/memleak ] && integration_tests
 step_name=summary

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # Builds the ELF files of the tests of src/elf into the folder $1.
 set -eu
 cd "$1"
