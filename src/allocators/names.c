@@ -3,6 +3,7 @@
 
 #include "allocators/names.h"
 #include "allocators/roles.h"
+#include "base/prefix.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -353,16 +354,8 @@ static bool is_listed(const char *name, const char *const *names, size_t count)
 	return bsearch(name, names, count, sizeof(*names), name_compare);
 }
 
-static bool has_prefix(const char *name, const char *const *prefixes, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
-			return true;
-	return false;
-}
-
 #define IS_LISTED(name, names)  (is_listed(name, names, sizeof(names) / sizeof(*(names))))
-#define HAS_PREFIX(name, names) (has_prefix(name, names, sizeof(names) / sizeof(*(names))))
+#define HAS_PREFIX(name, names) (ml_has_prefix_of(name, names, sizeof(names) / sizeof(*(names))))
 
 /* The name as its author wrote it: without glibc's __GI_ of hidden aliases and without what
  * compilers add to parts of a function (malloc.cold, xmalloc.constprop.0). False when too long. */

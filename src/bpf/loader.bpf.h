@@ -29,24 +29,14 @@ struct {
 	__type(value, uint64_t);
 } loads_heard SEC(".maps");
 
-struct load_wait {
-	uint64_t asked_ns;
-	uint64_t ip;
-	uint32_t process;
-	char byte;
-};
-
-static long wait_round(uint32_t index, void *context)
+static long load_round(uint32_t index, void *context)
 {
-	struct load_wait *wait = context;
-	uint64_t *heard = bpf_map_lookup_elem(&loads_heard, &wait->process);
+	struct tool_wait *wait = context;
+	uint64_t *heard = bpf_map_lookup_elem(&loads_heard, &wait->whose);
 
 	if (!heard || *heard >= wait->asked_ns)
 		return 1;
-	/* For its cond_resched() in __get_user_pages() (mm/gup.c): the tool may need this CPU, and
-	 * attaching a probe waits until each CPU has rescheduled. */
-	bpf_copy_from_user_task(&wait->byte, 1, (void *)wait->ip, bpf_get_current_task_btf(), 0);
-	return bpf_ktime_get_ns() - wait->asked_ns > LOAD_WAIT_NS;
+	return wait_on(wait, LOAD_WAIT_NS);
 }
 
 /* At _dl_debug_state(). A program that may sleep can have no tail call, but keeps the kernel's
@@ -54,7 +44,7 @@ static long wait_round(uint32_t index, void *context)
 SEC("uprobe.s")
 int on_load(struct pt_regs *ctx)
 {
-	struct load_wait wait = {.process = ML_COOKIE_PROCESS(bpf_get_attach_cookie(ctx)),
+	struct tool_wait wait = {.whose = ML_COOKIE_PROCESS(bpf_get_attach_cookie(ctx)),
 				 .ip = ctx->ip,
 				 .asked_ns = bpf_ktime_get_ns()};
 	struct ml_load_event *event = bpf_ringbuf_reserve(&load_events, sizeof(*event), 0);
@@ -62,9 +52,9 @@ int on_load(struct pt_regs *ctx)
 	if (!event)
 		return 0;
 	event->time_ns = wait.asked_ns;
-	event->tgid = wait.process;
+	event->tgid = wait.whose;
 	event->reserved = 0;
 	bpf_ringbuf_submit(event, 0);
-	bpf_loop(LOAD_WAIT_ROUNDS, wait_round, &wait, 0);
+	bpf_loop(LOAD_WAIT_ROUNDS, load_round, &wait, 0);
 	return 0;
 }

@@ -57,23 +57,14 @@ static __noinline bool note_calls(struct return_instance *call, struct ml_throw_
 	return found;
 }
 
-struct throw_wait {
-	uint64_t asked_ns;
-	uint64_t ip;
-	uint32_t tid;
-	char byte;
-};
-
 static long throw_round(uint32_t index, void *context)
 {
-	struct throw_wait *wait = context;
-	uint64_t *mended = bpf_map_lookup_elem(&throws_mended, &wait->tid);
+	struct tool_wait *wait = context;
+	uint64_t *mended = bpf_map_lookup_elem(&throws_mended, &wait->whose);
 
 	if (mended && *mended >= wait->asked_ns)
 		return 1;
-	/* For its cond_resched(), see loader.bpf.h. */
-	bpf_copy_from_user_task(&wait->byte, 1, (void *)wait->ip, bpf_get_current_task_btf(), 0);
-	return bpf_ktime_get_ns() - wait->asked_ns > THROW_WAIT_NS;
+	return wait_on(wait, THROW_WAIT_NS);
 }
 
 /* At an unwinder's entry. It keeps the kernel's stack as on_load() does. */
@@ -82,7 +73,7 @@ int on_throw(struct pt_regs *ctx)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct return_instance *call = BPF_CORE_READ(task, utask, return_instances);
-	struct throw_wait wait = {.ip = ctx->ip};
+	struct tool_wait wait = {.ip = ctx->ip};
 	struct ml_throw_event *event;
 
 	if (!call)
@@ -90,10 +81,10 @@ int on_throw(struct pt_regs *ctx)
 	event = bpf_ringbuf_reserve(&throw_events, sizeof(*event), 0);
 	if (!event)
 		return 0;
-	wait.tid = (uint32_t)bpf_get_current_pid_tgid();
+	wait.whose = (uint32_t)bpf_get_current_pid_tgid();
 	wait.asked_ns = bpf_ktime_get_ns();
 	event->time_ns = wait.asked_ns;
-	event->tid = wait.tid;
+	event->tid = wait.whose;
 	event->tgid = ML_COOKIE_PROCESS(bpf_get_attach_cookie(ctx));
 	if (!note_calls(call, event)) {
 		bpf_ringbuf_discard(event, 0);

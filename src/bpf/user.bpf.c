@@ -132,18 +132,8 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
-} map_events SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 19);
 } name_events SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 22);
-} call_events SEC(".maps");
 
 /* A program array takes programs of one attach type only, so the two kinds have one each. */
 struct nowhere {
@@ -195,136 +185,14 @@ static __always_inline struct thread_state *thread_state(uint64_t flags)
 
 #include "walk.bpf.h"
 
-/* ---- which calls are kept ------------------------------------------------------------------- */
-
-/* A random number with mean 1 and the exponential distribution, times 2^16: -ln(u) for u in (0,1].
- * log2 is the position of the top bit and f + c f(1 - f) for the rest; c = 0.34383 makes the mean
- * exact, the error is below 0.008. Not static, so that the verifier goes through it once. */
-__noinline uint64_t exponential_q16(void)
-{
-	uint64_t x = bpf_get_prandom_u32() | 1, shifted = x;
-	uint32_t top = 31;
-
-#define STEP(mask, bits)                                                                           \
-	if (!(shifted & (mask))) {                                                                 \
-		top -= (bits);                                                                     \
-		shifted <<= (bits);                                                                \
-	}
-	STEP(0xffff0000u, 16)
-	STEP(0xff000000u, 8)
-	STEP(0xf0000000u, 4)
-	STEP(0xc0000000u, 2)
-	STEP(0x80000000u, 1)
-#undef STEP
-	uint64_t fraction = (shifted << 1 & 0xffffffffu) >> 16;
-	uint64_t bend = ((fraction * (65536 - fraction)) >> 16) * 22533 >> 16;
-	uint64_t log2 = ((uint64_t)top << 16) + fraction + bend;
-
-	return (((32ull << 16) - log2) * 45426) >> 16; /* ln 2 * 2^16 */
-}
-
-/* Blocks of at least this many means are kept always, with their own size as weight. */
-#define ALWAYS_SAMPLED 4
-
-/* How many sampling points of a Poisson process with mean distance @mean fall into @size bytes. */
-static __always_inline uint64_t points_in(struct thread_state *thread, uint64_t size, uint64_t mean)
-{
-	int64_t budget = thread->byte_budget;
-	uint64_t points = 0;
-
-	/* A thread's first: the distance to the first point is random as well. */
-	if (!budget)
-		budget = (int64_t)(mean * exponential_q16() >> 16) + 1;
-	budget -= (int64_t)size;
-	if (budget > 0) {
-		thread->byte_budget = budget;
-		return 0;
-	}
-	for (int i = 0; i < 3 * ALWAYS_SAMPLED && budget <= 0; i++) {
-		points++;
-		budget += (int64_t)(mean * exponential_q16() >> 16) + 1;
-	}
-	thread->byte_budget = budget > 0 ? budget : 1;
-	return points;
-}
-
-/* Sets the weights of the call in @thread; weight_count stays 0 when it is not kept. */
-static __always_inline void sample(struct thread_state *thread, const struct ml_trace_config *cfg,
-				   uint64_t size)
-{
-	uint64_t mean = cfg->sample_bytes;
-
-	thread->weight_count = 0;
-	if (mean && size < ALWAYS_SAMPLED * mean) {
-		uint64_t points = points_in(thread, size ? size : 1, mean);
-
-		thread->weight_bytes = points * mean;
-		thread->weight_count = size ? (points * mean + size / 2) / size : points * mean;
-		if (points && !thread->weight_count)
-			thread->weight_count = 1;
-		return;
-	}
-	if (cfg->sample_every > 1) {
-		if (++thread->nth < cfg->sample_every)
-			return;
-		thread->nth = 0;
-	}
-	thread->weight_bytes = size;
-	thread->weight_count = 1;
-}
+#include "sample.bpf.h"
 
 static __always_inline bool size_wanted(const struct ml_trace_config *cfg, uint64_t size)
 {
 	return size >= cfg->min_size && size <= cfg->max_size;
 }
 
-/* ---- events ---------------------------------------------------------------------------------- */
-
-static __always_inline void tell_call(const struct ml_trace_config *cfg, uint64_t cookie,
-				      uint64_t size, uint64_t address, uint64_t old_address)
-{
-	if (!cfg->trace_calls)
-		return;
-
-	struct ml_call_event *event = bpf_ringbuf_reserve(&call_events, sizeof(*event), 0);
-
-	if (!event) {
-		count(ML_COUNTER_CALL_EVENTS_LOST);
-		return;
-	}
-	event->time_ns = bpf_ktime_get_ns();
-	event->size = size;
-	event->address = address;
-	event->old_address = old_address;
-	event->tgid = ML_COOKIE_PROCESS(cookie);
-	event->tid = (uint32_t)bpf_get_current_pid_tgid();
-	event->role = ML_COOKIE_ROLE(cookie);
-	event->function = ML_COOKIE_FUNCTION(cookie);
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	bpf_ringbuf_submit(event, 0);
-}
-
-static __always_inline void tell_map(struct thread_state *thread, uint64_t cookie, uint64_t address,
-				     uint64_t length, uint64_t stack)
-{
-	struct ml_map_event *event = bpf_ringbuf_reserve(&map_events, sizeof(*event), 0);
-
-	if (!event) {
-		count(ML_COUNTER_MAP_EVENTS_LOST);
-		return;
-	}
-	event->time_ns = thread->role == ML_ROLE_MMAP ? bpf_ktime_get_ns() : thread->entry_ns;
-	event->address = address;
-	event->length = length;
-	event->old_address = thread->role == ML_ROLE_MREMAP ? thread->pointer : 0;
-	event->old_length = thread->role == ML_ROLE_MREMAP ? thread->old_length : 0;
-	event->stack = stack;
-	event->tgid = ML_COOKIE_PROCESS(cookie);
-	event->tid = (uint32_t)bpf_get_current_pid_tgid();
-	event->role = thread->role;
-	event->is_library = 0;
-	bpf_ringbuf_submit(event, 0);
-}
+#include "tell.bpf.h"
 
 /* ---- the books ------------------------------------------------------------------------------- */
 
@@ -704,6 +572,8 @@ int on_free(struct pt_regs *ctx)
 	tell_call(cfg, cookie, 0, address, 0);
 	return 0;
 }
+
+#include "wait.bpf.h"
 
 #include "loader.bpf.h"
 

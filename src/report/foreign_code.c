@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/foreign_code.h"
 
+#include "base/prefix.h"
+
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static bool has_prefix(const char *text, const char *prefix)
-{
-	return !strncmp(text, prefix, strlen(prefix));
-}
-
-static bool has_prefix_of(const char *text, const char *const *prefixes, size_t count)
-{
-	for (size_t i = 0; text && i < count; i++)
-		if (has_prefix(text, prefixes[i]))
-			return true;
-	return false;
-}
 
 bool ml_foreign_is_runtime(const char *module)
 {
@@ -43,7 +32,7 @@ bool ml_foreign_is_runtime(const char *module)
 		"_cffi_backend.",
 	};
 
-	return has_prefix_of(module, names, COUNT(names));
+	return ml_has_prefix_of(module, names, COUNT(names));
 }
 
 bool ml_foreign_is_standard_source(const char *file)
@@ -61,14 +50,14 @@ bool ml_foreign_is_standard_source(const char *file)
 	for (size_t i = 0; file && i < COUNT(places); i++)
 		if (strstr(file, places[i]))
 			return true;
-	return has_prefix_of(file, relative, COUNT(relative));
+	return ml_has_prefix_of(file, relative, COUNT(relative));
 }
 
 bool ml_foreign_is_bridge(const char *symbol)
 {
 	static const char *const names[] = {"_cgo_", "runtime.asmcgocall", "runtime.cgocall"};
 
-	return symbol && (has_prefix_of(symbol, names, COUNT(names)) ||
+	return symbol && (ml_has_prefix_of(symbol, names, COUNT(names)) ||
 			  strstr(symbol, "._Cfunc_") || strstr(symbol, "._cgo_cmalloc"));
 }
 
@@ -80,7 +69,7 @@ static size_t linker_directory(const char *path)
 	size_t length = 0;
 
 	for (size_t i = 0; i < COUNT(places) && !length; i++)
-		if (has_prefix(path, places[i]))
+		if (ml_has_prefix(path, places[i]))
 			length = strlen(places[i]);
 	/* Debian's directories of an architecture: /usr/lib/x86_64-linux-gnu/ */
 	slash = length ? strchr(path + length, '/') : NULL;
@@ -105,8 +94,8 @@ bool ml_foreign_is_jdk(const struct ml_report_frame *frame)
 	static const char *const packages[] = {"java.", "javax.", "jdk.", "sun.", "com.sun."};
 
 	if (frame->kind == ML_FRAME_JAVA)
-		return has_prefix_of(frame->symbol, packages, COUNT(packages));
+		return ml_has_prefix_of(frame->symbol, packages, COUNT(packages));
 	return frame->kind == ML_FRAME_NATIVE &&
-	       (has_prefix_of(frame->module, libraries, COUNT(libraries)) ||
+	       (ml_has_prefix_of(frame->module, libraries, COUNT(libraries)) ||
 		ml_foreign_is_library(frame));
 }

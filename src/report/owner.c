@@ -2,6 +2,7 @@
 #include "report/owner.h"
 
 #include "allocators/allocator.h"
+#include "base/prefix.h"
 #include "base/u64map.h"
 #include "report/foreign_code.h"
 
@@ -19,11 +20,6 @@
 #define NAME_MAX_BYTES 512
 
 #define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
-
-static bool has_prefix(const char *text, const char *prefix)
-{
-	return !strncmp(text, prefix, strlen(prefix));
-}
 
 /* Namespaces whose functions keep things for others. */
 static const char *const namespaces[] = {
@@ -57,7 +53,7 @@ static const char *skip_result(const char *symbol)
 	const char *name = symbol;
 
 	for (const char *at = symbol; *at && at < symbol + NAME_MAX_BYTES; at++) {
-		if (!depth && has_prefix(at, anonymous)) {
+		if (!depth && ml_has_prefix(at, anonymous)) {
 			at += strlen(anonymous) - 1;
 			name = at + 1;
 		} else if (*at == '<')
@@ -66,9 +62,9 @@ static const char *skip_result(const char *symbol)
 			depth--;
 		else if (*at == '(' && !depth)
 			break;
-		else if (*at == ' ' && !depth && has_prefix(at + 1, "operator"))
+		else if (*at == ' ' && !depth && ml_has_prefix(at + 1, "operator"))
 			return at + 1;
-		else if (*at == ' ' && !depth && !has_prefix(name, "operator"))
+		else if (*at == ' ' && !depth && !ml_has_prefix(name, "operator"))
 			name = at + 1;
 	}
 	return name;
@@ -79,7 +75,7 @@ static bool is_container_code(const char *symbol)
 	const char *name = skip_result(symbol);
 
 	for (size_t i = 0; i < COUNT(namespaces); i++)
-		if (has_prefix(name, namespaces[i]))
+		if (ml_has_prefix(name, namespaces[i]))
 			return true;
 	return false;
 }
@@ -199,7 +195,7 @@ static bool is_telltale(const char *word)
 		"missed", "never",   "sample", "struct", "test",    "tests",  "without",
 	};
 
-	return has_prefix(word, "leak") || is_one_of(word, words, COUNT(words));
+	return ml_has_prefix(word, "leak") || is_one_of(word, words, COUNT(words));
 }
 
 /** What a name tells. */

@@ -3,6 +3,7 @@
 
 #include "base/array.h"
 #include "base/file.h"
+#include "base/prefix.h"
 #include "base/strbuf.h"
 
 #include <stdbool.h>
@@ -114,7 +115,7 @@ static size_t operator_length(const char *name, const char *at)
 	if (strncmp(at, word, length) != 0 || (at > name && at[-1] != ':' && at[-1] != ' '))
 		return 0;
 	for (size_t i = 0; i < sizeof(operators) / sizeof(*operators); i++) {
-		if (strncmp(at + length, operators[i], strlen(operators[i])) == 0)
+		if (ml_has_prefix(at + length, operators[i]))
 			return length + strlen(operators[i]);
 	}
 	return length;

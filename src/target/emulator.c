@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "target/emulator.h"
 
+#include "base/prefix.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -44,10 +46,10 @@ enum ml_emulation ml_emulation_of(const char *path)
 	static const char *const translators[] = {"valgrind", "valgrind.bin", "drrun", NULL};
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 
-	if (!strncmp(name, "qemu-", strlen("qemu-")))
+	if (ml_has_prefix(name, "qemu-"))
 		return qemu(name + strlen("qemu-"));
 	if (is_one_of(name, strlen(name), translators) || ends_with(name, "-amd64-linux") ||
-	    !strncmp(name, "libdynamorio.so", strlen("libdynamorio.so")))
+	    ml_has_prefix(name, "libdynamorio.so"))
 		return ML_EMULATION_TRANSLATED;
 	return ML_EMULATION_NONE;
 }

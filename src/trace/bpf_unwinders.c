@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/bpf_unwinders.h"
 
+#include "base/prefix.h"
 #include "elf/imports.h"
-
-#include <string.h>
 
 /* What throws an exception: of libgcc, of libunwind, or linked into a program. */
 static const char *const entries[] = {"_Unwind_RaiseException", "_Unwind_Resume_or_Rethrow",
@@ -67,7 +66,7 @@ static void probe(struct ml_bpf_process *process, const struct ml_bpf_attach *at
 
 static void note_use(void *context, const struct ml_import *import)
 {
-	*(bool *)context |= !strncmp(import->name, "_Unwind_", strlen("_Unwind_"));
+	*(bool *)context |= ml_has_prefix(import->name, "_Unwind_");
 }
 
 /* One is linked with what is loaded: it has not been mapped yet. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/code_map.h"
 
+#include "base/prefix.h"
 #include "symbols/jitdump.h"
 
 #include "unwind/text.h"
@@ -70,9 +71,8 @@ struct ml_code_change ml_code_map_compare(const struct ml_code_map *map, const s
  * and nothing that could not be read. */
 static bool is_memory_file(const struct ml_mapping *mapping)
 {
-	return !strncmp(mapping->path, "/memfd:", strlen("/memfd:")) ||
-	       !strncmp(mapping->path, "/SYSV", strlen("/SYSV")) ||
-	       !strncmp(mapping->path, "/dev/zero", strlen("/dev/zero"));
+	return ml_has_prefix(mapping->path, "/memfd:") || ml_has_prefix(mapping->path, "/SYSV") ||
+	       ml_has_prefix(mapping->path, "/dev/zero");
 }
 
 static struct ml_code code_of(struct ml_code_map *map, struct ml_module_cache *cache,

@@ -2,22 +2,19 @@
 #include "trace/process_allocators.h"
 
 #include "base/file.h"
+#include "base/prefix.h"
 #include "target/emulator.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* The C library's files: what they map is theirs, not the program's. */
 bool ml_module_is_c_library(const struct ml_module *module)
 {
 	static const char *const prefixes[] = {"libc.so", "libc-2.", "ld-linux",
 					       "ld-2.",   "ld-musl", "libpthread"};
-	const char *name = ml_module_name(module);
 
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
-		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
-			return true;
-	return false;
+	return ml_has_prefix_of(ml_module_name(module), prefixes,
+				sizeof(prefixes) / sizeof(*prefixes));
 }
 
 /* A static program is allocator, C library and user in one: its mmaps are told apart by their

@@ -2,6 +2,7 @@
 #include "unwind/outermost.h"
 
 #include "base/file.h"
+#include "base/prefix.h"
 
 /* Used when the entry point's symbol has no size: enough for musl's _start (22 bytes), and for
  * glibc's dynamic linker, whose _start is followed by _dl_start_user, from where constructors are
@@ -197,7 +198,7 @@ void ml_outermost_mark(struct ml_module *module, const struct ml_text *text,
 		names_mark(module, text, functions);
 		patterns_mark(module, text, musl_patterns, COUNT(musl_patterns), functions);
 	} else if (ml_module_is_static(module) ||
-		   !strncmp(ml_module_name(module), "libc.so", strlen("libc.so"))) {
+		   ml_has_prefix(ml_module_name(module), "libc.so")) {
 		patterns_mark(module, text, glibc_patterns, COUNT(glibc_patterns), functions);
 	}
 	if (ml_text_section_address(module, ".note.go.buildid"))

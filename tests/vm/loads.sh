@@ -8,15 +8,11 @@
 # Downloads some 30 MB for each version, once, into build/vm. Output is TAP; exit status 0 only if
 # all passed.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
 memleak=$(readlink -f "$1")
 shift
-work=${VM_WORK:-$root/build/vm}
 limit_s=${VM_LIMIT_S:-180}
-mkdir -p "$work"
 # shellcheck source=machine.sh
-. "$here/machine.sh"
+. "$(dirname "$0")/machine.sh"
 
 # The libraries PROGRAM... are linked with, and what loads them.
 libraries() {

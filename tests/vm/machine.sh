@@ -1,7 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Parts of the scripts beside it: Debian's kernels and a machine that QEMU emulates (no KVM needed).
-# They set $work, the folder where downloads, images and logs are kept, and $limit_s for one kernel.
+# They set $limit_s, how long one kernel may take.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+# Downloads, images and logs are kept here.
+work=${VM_WORK:-$root/build/vm}
+mkdir -p "$work"
 
 say() {
 	echo "# $*"

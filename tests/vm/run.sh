@@ -9,16 +9,11 @@
 #
 # Downloads, images and logs are kept in build/vm. Output is TAP; exit status 0 only if all passed.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
 memleak=$(readlink -f "$1")
 shift
-work=${VM_WORK:-$root/build/vm}
 limit_s=${VM_LIMIT_S:-3600}
-mkdir -p "$work"
-
 # shellcheck source=machine.sh
-. "$here/machine.sh"
+. "$(dirname "$0")/machine.sh"
 
 # The early file system: busybox, and the driver of the disk where it is not built in.
 make_early() {
