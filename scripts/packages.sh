@@ -15,7 +15,7 @@ libiberty-dev libzstd-dev liblzma-dev zlib1g-dev libzydis-dev libncurses-dev pyt
 demo="gcc libc6-dev util-linux iproute2"
 test="g++ clang-format libcmocka-dev python3-pytest musl-tools binutils
 libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libgoogle-perftools-dev libmimalloc2.0 libmimalloc-dev libtbbmalloc2
-redis-server redis-tools nginx-light netcat-openbsd python3-pyte libclang-rt-14-dev lld gdb strace xz-utils dwz openjdk-17-jdk-headless bpftrace
+redis-server redis-tools nginx-light netcat-openbsd python3-pyte libclang-rt-14-dev lld gdb strace xz-utils dwz openjdk-17-jdk-headless bpftrace heaptrack
 qemu-system-x86 busybox-static cpio"
 bench="gcc g++ python3 bpftrace heaptrack valgrind liblsan0 libjemalloc2 libgoogle-perftools4 libsqlite3-0
 redis-server redis-tools"

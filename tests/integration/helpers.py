@@ -77,6 +77,16 @@ class Program:
     def is_running(self):
         return self.process.poll() is None
 
+    def wait_lines(self, count, seconds=START_S):
+        """Waits until it has said @count more lines: it worked on since now."""
+        wanted = self.out().count("\n") + count
+
+        def has_said():
+            assert self.is_running(), "%s ended with %s: %s" % (
+                self.argv, self.process.returncode, self.err())
+            return self.out().count("\n") >= wanted
+        wait_for(has_said, seconds, "%s says %d more lines" % (self.argv[0], count))
+
     def wait(self, seconds=END_S):
         """The exit status (negative: the signal)."""
         try:
@@ -206,6 +216,14 @@ class Memleak(Program):
         text = self.out()
         return [Report(json.loads(line))
                 for line in text[:text.rfind("\n") + 1].splitlines() if line.startswith("{")]
+
+    def wait_report(self, condition, seconds=START_S):
+        """Waits for a report that fulfils @condition."""
+        def is_there():
+            assert self.is_running(), "memleak ended with %s: %s" % (
+                self.process.returncode, self.err())
+            return any(condition(report) for report in self.reports()[-1:])
+        wait_for(is_there, seconds, "memleak makes a report as it is waited for")
 
     def final(self):
         reports = self.reports()

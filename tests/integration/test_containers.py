@@ -32,8 +32,8 @@ def frames_of(report, function):
 def test_example_in_container(bench, container):
     pid = container(bench.programs["app"])
     assert not os.path.exists("/app")
-    run = bench.attach(pid, interval="0.5")
-    bench.pause(3)
+    run = bench.attach(pid, interval="0.2")
+    run.wait_report(lambda report: report.site("fibonacci")[1] >= 2)
     run.interrupt()
     report = run.final()
     report.check_totals()
@@ -68,8 +68,8 @@ def test_static_program_in_container(bench, container):
                     os.path.join(helpers.ROOT, "examples", "app.c"),
                     "-o", os.path.join(bench.directory, "static-app")],
                    check=True, timeout=60, stdin=subprocess.DEVNULL)
-    run = bench.attach(container(os.path.join(bench.directory, "static-app")), interval="0.5")
-    bench.pause(2.5)
+    run = bench.attach(container(os.path.join(bench.directory, "static-app")), interval="0.2")
+    run.wait_report(lambda report: report.site("fibonacci")[1] >= 1)
     run.interrupt()
     bytes_, count = run.final().site("fibonacci")
     assert count >= 1 and bytes_ == count * 8192
@@ -88,8 +88,8 @@ def test_chroot(bench):
         shutil.copy(library, root + library)
     target = bench.program(["chroot", root, "/app"])
     helpers.wait_for(lambda: target.out(), helpers.START_S, "the target runs")
-    run = bench.attach(target.pid, interval="0.5")
-    bench.pause(2.5)
+    run = bench.attach(target.pid, interval="0.2")
+    run.wait_report(lambda report: report.site("fibonacci")[1] >= 1)
     run.interrupt()
     assert run.final().site("fibonacci")[1] >= 1
     assert frames_of(run.final(), "fibonacci")[0]["file"].endswith("app.c")
@@ -103,8 +103,8 @@ def test_deleted_binary(bench, tmp_path):
     helpers.wait_for(lambda: target.out(), helpers.START_S, "the target runs")
     copy.unlink()
     copy.write_bytes(b"something else")
-    run = bench.attach(target.pid, interval="0.5")
-    bench.pause(2.5)
+    run = bench.attach(target.pid, interval="0.2")
+    run.wait_report(lambda report: report.site("fibonacci")[1] >= 1)
     run.interrupt()
     frames = frames_of(run.final(), "fibonacci")
     assert frames[0]["symbol"] == "fibonacci" and frames[0]["file"].endswith("app.c")
@@ -184,7 +184,7 @@ def test_process_that_joins_a_container(bench, cgroup):
     young = bench.program([bench.programs["app"]])
     join(young.pid)
     helpers.wait_for(lambda: opened_by(run, young.pid), helpers.START_S, "the new one is noticed")
-    bench.pause(2.5)
+    young.wait_lines(2)
     run.interrupt()
     report = run.final()
     pids = {site["pid"] for site in report.sites_of("fibonacci")}
@@ -282,7 +282,7 @@ def test_rootless_container(bench, tmp_path):
         return child_called(shell.pid, "app")
     pid = helpers.wait_for(find, helpers.START_S, "the program runs")
     run = bench.attach(pid, interval="300")
-    bench.pause(2.5)
+    shell.wait_lines(2)
     # Its namespaces are gone before the report is made.
     os.kill(pid, 9)
     run.wait()

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+import helpers
+
 NUMBER = (int, float)
 OPTIONAL_STRING = (str, type(None))
 OPTIONAL_NUMBER = (int, float, type(None))
@@ -70,10 +72,10 @@ def test_sites_are_sorted_and_unique(bench):
 def test_every_report_reconciles(bench):
     target = bench.target("ticker")
     run = bench.attach(target.pid, interval="0.2")
-    bench.pause(2)
+    helpers.wait_for(lambda: len(run.reports()) >= 5, helpers.START_S, "five reports are made")
+    target.wait_lines(1)
     run.interrupt()
     reports = run.reports()
-    assert len(reports) >= 5
     for report in reports:
         check_document(report.document)
         report.check_totals()
@@ -97,7 +99,7 @@ def test_allocations_member(bench):
 def test_formats(bench, format_):
     target = bench.target("big")
     run = bench.memleak("--format", format_, "-o", "0", "-p", target.pid, "0.3")
-    bench.pause(2)
+    run.wait_attached()
     target.work()
     run.interrupt()
     assert "leak_big" in run.out()

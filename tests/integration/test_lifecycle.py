@@ -42,7 +42,7 @@ def reference(bench):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_gives_final_report(bench, ticker, reference, number):
     run = bench.attach(ticker.pid)
-    bench.pause(0.5)
+    ticker.wait_lines(2)
     run.interrupt(number)
     assert run.final().site("leak_now_and_then")[1] > 0
     assert run.err() == "" or "Traceback" not in run.err()
@@ -69,7 +69,7 @@ def test_killed_at_random_moments(bench, ticker, reference):
         assert not run.is_running()
     check_works_on(ticker, reference)
     run = bench.attach(ticker.pid)
-    bench.pause(0.5)
+    ticker.wait_lines(2)
     run.interrupt()
     assert run.final().site("leak_now_and_then")[1] > 0
     check_works_on(ticker, reference)
@@ -79,8 +79,9 @@ def test_two_at_once(bench, ticker, reference):
     """Two memleaks on one target: both work, or the second says why it cannot."""
     first = bench.attach(ticker.pid)
     second = bench.memleak("--json", "-o", "0", "-p", ticker.pid, "0.3", "3")
-    assert second.wait() in (0, 3)
+    assert second.wait(40) in (0, 3)
     assert second.reports() or second.err()
+    ticker.wait_lines(2)
     first.interrupt()
     assert first.final().site("leak_now_and_then")[1] > 0
     check_works_on(ticker, reference)
@@ -172,7 +173,7 @@ def test_stopped_target(bench, ticker, reference):
     bench.pause(1.5)
     ticker.signal(signal.SIGCONT)
     run.wait_attached()
-    bench.pause(0.5)
+    ticker.wait_lines(2)
     run.interrupt()
     assert run.final().site("leak_now_and_then")[1] > 0
     check_works_on(ticker, reference)

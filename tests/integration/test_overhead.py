@@ -5,10 +5,10 @@ import helpers
 MOVED = "from now on"
 
 
-def wake(bench, *options):
+def wake(bench, *options, interval="5"):
     """A target that becomes busy once it is traced, and the run that traces it."""
     target = bench.target("wakes")
-    run = bench.attach(target.pid, *options)
+    run = bench.attach(target.pid, *options, interval=interval)
     target.tell()
     target.wait_event("quiet")
     target.tell()
@@ -46,8 +46,12 @@ def test_moves_to_the_agent_with_all_its_books(bench):
 
 
 def test_bpf_forbids_it(bench):
-    target, run = wake(bench, "--backend", "bpf")
-    bench.pause(3)
+    target, run = wake(bench, "--backend", "bpf", interval="1")
+    # Without it the second look would have made it move.
+    for _ in range(2):
+        seen = len(run.reports())
+        run.wait_report(lambda report: len(run.reports()) > seen and
+                        report["cost"]["target_cpu_fraction"] > 0.05, 30)
     truth, report = end(target, run)
     assert report["backend"] == "bpf" and MOVED not in run.err()
     check(truth, report)

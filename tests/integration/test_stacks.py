@@ -97,11 +97,11 @@ int main(void)
 
 @pytest.mark.parametrize("interpreter", ["python3"])
 def test_interpreter_stacks_reach_main(bench, interpreter):
-    program = bench.program([interpreter, "-c", "import time\nkept = []\nwhile True:\n"
+    program = bench.program([interpreter, "-c", "import time\nprint(flush=True)\nkept = []\nwhile True:\n"
                              " kept.append(bytearray(10007))\n time.sleep(0.01)\n"])
-    bench.pause(0.5)
-    run = bench.attach(program.pid, interval="0.5")
-    bench.pause(1)
+    helpers.wait_for(program.out, helpers.START_S, "it runs")
+    run = bench.attach(program.pid, interval="0.2")
+    run.wait_report(lambda report: any(site["count"] >= 23 for site in report.sites))
     run.interrupt()
     report = run.final()
     site = max(report.sites, key=lambda site: site["bytes"])

@@ -111,9 +111,11 @@ def test_hostile_names_are_escaped(bench, tmp_path):
 def test_trace_prints_calls(bench, options):
     target = bench.target("big")
     run = bench.memleak(*options, "-p", target.pid, "0.3")
-    bench.pause(2)
+    run.wait_attached()
     target.work()
-    bench.pause(0.5)
+
+    def calls():
+        return [line for line in run.out().splitlines() if "malloc" in line and "1048576" in line]
+    helpers.wait_for(lambda: len(calls()) >= 10, helpers.START_S, "the calls are printed")
     run.interrupt()
-    calls = [line for line in run.out().splitlines() if "malloc" in line and "1048576" in line]
-    assert len(calls) == 10, run.out()
+    assert len(calls()) == 10, run.out()

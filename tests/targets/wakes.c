@@ -13,6 +13,9 @@
 #define BLOCKS 2000
 #define EARLY  1009
 #define LATE   211
+/* Rounds from one free to the next of a thread, and from one leak to the next. */
+#define FREE_ROUNDS 2000
+#define LEAK_ROUNDS 5000
 
 static void *old_blocks[BLOCKS];
 static atomic_int must_stop;
@@ -40,9 +43,9 @@ static NOINLINE void *allocate_large_block(void)
 /* Frees every fourth block, the first of which is @first: by free() or realloc(). */
 static void free_old_block(size_t round, size_t first)
 {
-	size_t i = 4 * (round / 1000) + first;
+	size_t i = 4 * (round / FREE_ROUNDS) + first;
 
-	if (round % 1000 || i >= BLOCKS)
+	if (round % FREE_ROUNDS || i >= BLOCKS)
 		return;
 	if (i % 8 < 4)
 		free(old_blocks[i]);
@@ -54,12 +57,12 @@ static void *work(void *argument)
 {
 	size_t first = (size_t)argument, rounds = 0, late = 0;
 
-	/* Until all that shall be freed is, too. */
-	while (!must_stop || rounds / 1000 < BLOCKS) {
+	/* Until all that shall be freed or leaked is, too. */
+	while (!must_stop || late < LATE || rounds / FREE_ROUNDS < BLOCKS / 4) {
 		void *block = truth_keep(malloc(truth_opaque(rounds % 300 + 1)));
 
 		free_old_block(rounds, first);
-		if (late < LATE && rounds % 5000 == 0) {
+		if (late < LATE && rounds % LEAK_ROUNDS == 0) {
 			late++;
 			leak_when_busy();
 		}

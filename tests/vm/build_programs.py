@@ -13,6 +13,7 @@ import conftest  # noqa: E402
 def main():
     directory = sys.argv[1]
     programs = conftest.Programs(directory)
+    programs.build_all()
     for name in conftest.builds():
         assert programs[name]
     subprocess.run(["gcc", "-g", "-O2", "-fomit-frame-pointer", "-o",
