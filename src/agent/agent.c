@@ -305,6 +305,10 @@ uint32_t ml_agent_before(struct call *call)
 		free_call(memory, call);
 		return 0;
 	}
+	if (role == ML_ROLE_LOADED) {
+		wait_for_look(memory);
+		return 0;
+	}
 	thread = thread_of(memory);
 	if (!thread) {
 		call_without_thread(memory, call, role);

@@ -278,6 +278,7 @@ unsigned int ml_role_argument_count(enum ml_role role)
 		return 5;
 	case ML_ROLE_MMAP:
 		return 6;
+	case ML_ROLE_LOADED:
 	case ML_ROLE_NONE:
 	case ML_ROLE_COUNT:
 		break;

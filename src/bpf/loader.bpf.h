@@ -8,11 +8,7 @@
  * ldso/dynlink.c). Part of user.bpf.c.
  */
 
-/* Reading maps and building rows takes milliseconds, tens of them for a new program; a tool that is
- * stopped or busy with a report is not waited for. */
-#define LOAD_WAIT_NS 250000000ull
-
-/* More than can be made in that time. */
+/* More than can be made in ML_LOAD_WAIT_NS. */
 #define LOAD_WAIT_ROUNDS (1u << 22)
 
 struct {
@@ -36,7 +32,7 @@ static long load_round(uint32_t index, void *context)
 
 	if (!heard || *heard >= wait->asked_ns)
 		return 1;
-	return wait_on(wait, LOAD_WAIT_NS);
+	return wait_on(wait, ML_LOAD_WAIT_NS);
 }
 
 /* At _dl_debug_state(). A program that may sleep can have no tail call, but keeps the kernel's

@@ -170,8 +170,7 @@ static void look_at_targets(struct ml_session *session)
 	ml_session_count_missed(session, false);
 }
 
-/* Lets the tracer handle its events; the calls of --trace are written. */
-static void read_tracer(struct ml_session *session)
+void ml_session_read_tracer(struct ml_session *session)
 {
 	session->tracer->ops->dispatch(session->tracer, ml_call_printer_add, &session->calls);
 	if (session->options->trace_calls)
@@ -208,7 +207,7 @@ static void on_timer(struct ml_session *session)
 		return;
 	session->intervals++;
 	is_last = options->count && session->intervals >= options->count;
-	read_tracer(session);
+	ml_session_read_tracer(session);
 	look_at_targets(session);
 	if (options->container)
 		take_problem(session, ml_session_add_members(session));
@@ -277,7 +276,7 @@ static void on_signal(struct ml_session *session)
 
 static void on_tracer(struct ml_session *session)
 {
-	read_tracer(session);
+	ml_session_read_tracer(session);
 	if (ml_monotonic_ns() - session->last_look_ns >= LOOK_EVERY_NS)
 		look_at_targets(session);
 }
@@ -504,6 +503,7 @@ static struct ml_error *last_calls(struct ml_session *session)
 struct ml_error *ml_session_run(struct ml_session *session)
 {
 	session->began_ticks = ml_proc_now_ticks();
+	ml_session_read_tracer(session);
 	take_problem(session, start_timer(session));
 	if (session->options->trace_calls)
 		take_problem(session, ml_call_printer_flush(&session->calls, session->output));

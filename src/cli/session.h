@@ -115,6 +115,9 @@ struct ml_error *ml_session_follow(struct ml_session *session, pid_t pid);
 struct ml_error *ml_session_follow_launch(struct ml_session *session, struct ml_launch *launch,
 					  pid_t pid);
 
+/** Lets the tracer handle its events; the calls of --trace are written. */
+void ml_session_read_tracer(struct ml_session *session);
+
 /**
  * Reports until the end, makes the last report and detaches. An error means that a report could not
  * be made or written; the tracer is detached all the same.

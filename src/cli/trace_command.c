@@ -40,6 +40,10 @@ static struct ml_error *announce(struct run *run, const char *what)
 	bool is_text = run->options->format == &ml_report_text;
 
 	run->is_announced = true;
+	/* From here on loaders are to wait for us; a command's, when it has been started. (Calls
+	 * are printed after this line.) */
+	if (!run->has_command && !run->options->trace_calls)
+		ml_session_read_tracer(&run->session);
 	ml_strbuf_puts(&line, "Attaching to ");
 	ml_strbuf_escaped(&line, what);
 	ml_strbuf_puts(&line, ", Ctrl+C to quit.\n");

@@ -461,7 +461,7 @@ static struct ml_error *refuse_partial(const struct ml_injection_function *funct
 				       const struct ml_injection_outcome *outcomes)
 {
 	for (size_t i = 0; i < count; i++)
-		if (outcomes[i].refused)
+		if (outcomes[i].refused && functions[i].role != ML_ROLE_LOADED)
 			return ml_error_new(
 				ML_ERROR_UNSUPPORTED, "calls of %s would be missed from inside: %s",
 				functions[i].name, ml_error_message(outcomes[i].refused));

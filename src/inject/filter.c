@@ -55,6 +55,10 @@ static const struct {
 	  .arguments = {0, FUTEX_CMP_REQUEUE_PRIVATE},
 	  .unknown = ML_FILTER_UNKNOWN_ARGUMENT(0) | ML_FILTER_UNKNOWN_ARGUMENT(4)},
 	 ML_AGENT_CALL_FUTEX},
+	{{.number = SYS_futex,
+	  .arguments = {0, FUTEX_WAKE, 1},
+	  .unknown = ML_FILTER_UNKNOWN_ARGUMENT(0)},
+	 ML_AGENT_CALL_FUTEX_WAKE},
 };
 
 static bool passes(uint32_t answer)

@@ -67,6 +67,13 @@ static bool try_futex(void)
 	return result < 0 && errno == EAGAIN;
 }
 
+static bool try_futex_wake(void)
+{
+	uint32_t word = 0;
+
+	return !syscall(SYS_futex, &word, FUTEX_WAKE, 1, 0, 0, 0);
+}
+
 static void *map(int protection)
 {
 	void *page = mmap(NULL, ML_AGENT_PAGE, protection, PLAIN, -1, 0);
@@ -138,6 +145,7 @@ static const struct {
 	{"clock_gettime", try_clock_gettime, ML_AGENT_CALL_CLOCK_GETTIME},
 	{"rt_sigprocmask", try_rt_sigprocmask, ML_AGENT_CALL_RT_SIGPROCMASK},
 	{"futex", try_futex, ML_AGENT_CALL_FUTEX},
+	{"futex", try_futex_wake, ML_AGENT_CALL_FUTEX_WAKE},
 	{"mmap", try_mmap, 0},
 	{"mmap of code", try_mmap_code, 0},
 	{"mprotect", try_mprotect, 0},

@@ -43,8 +43,8 @@ void ml_prologue_look(const uint8_t *bytes, size_t size, struct ml_prologue_firs
 
 /**
  * Moves the instructions in the first 5 bytes of @p bytes (@p size of them, a function at
- * @p address) to @p to, at most 2 GiB away. ML_ERROR_UNSUPPORTED when they cannot be moved, or
- * something in @p bytes jumps in between them.
+ * @p address, with the padding behind it if it is short) to @p to, at most 2 GiB away.
+ * ML_ERROR_UNSUPPORTED when they cannot be moved, or something in @p bytes jumps in between them.
  */
 struct ml_error *ml_prologue_move(const uint8_t *bytes, size_t size, uint64_t address, uint64_t to,
 				  struct ml_prologue *out);

@@ -15,7 +15,7 @@
 #include "shared/unwind_rows.h"
 
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
-#define ML_AGENT_VERSION 22u
+#define ML_AGENT_VERSION 23u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
 #define ML_AGENT_MEMORY_NAME "memleak-agent"
 #define ML_AGENT_PAGE        4096u
@@ -102,7 +102,8 @@ enum ml_agent_call {
 	ML_AGENT_CALL_CLOCK_GETTIME = 1 << 3,
 	ML_AGENT_CALL_RT_SIGPROCMASK = 1 << 4,
 	ML_AGENT_CALL_FUTEX = 1 << 5, /**< in its stead */
-	ML_AGENT_CALLS_ALL = (1 << 6) - 1,
+	ML_AGENT_CALL_FUTEX_WAKE = 1 << 6,
+	ML_AGENT_CALLS_ALL = (1 << 7) - 1,
 };
 
 /** What a stub pushes for its function; lies beside it, in memory that a forked child keeps. */
@@ -504,6 +505,10 @@ struct ml_agent_memory {
 		__attribute__((aligned(64))); /**< of freed; it may be beyond its end */
 	uint32_t has_prior;  /**< another tracer's blocks are to be looked for, … */
 	uint32_t logs_freed; /**< … and those that are not found, noted in freed */
+	/** How often the loader has loaded something; a futex, … */
+	uint32_t loads;
+	uint32_t loads_heard;    /**< … up to which of them the tool has looked, … */
+	uint32_t loads_given_up; /**< … and the last one that did not wait until it had */
 	uint64_t counters[ML_SLOT_COUNT] __attribute__((aligned(64)));
 	struct ml_process_maps maps[2] __attribute__((aligned(4096)));
 	uint32_t tids[ML_AGENT_TIDS] __attribute__((aligned(4096)));

@@ -37,6 +37,8 @@
 	  "allocator functions that could not be probed")                                          \
 	X(FUNCTIONS_BY_IMPORTS, functions_by_imports,                                              \
 	  "allocator functions seen only where other modules call them, not within their own")     \
+	X(FUNCTIONS_LATE, functions_late,                                                          \
+	  "allocator functions traced only some time after their library was loaded")              \
 	X(FRAMES_UNSYMBOLIZED, frames_unsymbolized, "frames without a symbol")                     \
 	X(NEGATIVE_SITES, negative_sites,                                                          \
 	  "sites with more frees than allocations (events crossed)")                               \

@@ -15,6 +15,11 @@
 #define ML_STACK_ID_NONE 1u   /**< the id of "stack lost" */
 #define ML_PYTHON_DEPTH  64u  /**< Python functions kept of a stack */
 
+/** How long a dynamic loader waits for the tool: reading maps and building rows takes milliseconds,
+ * tens of them for a new program; a tool that is stopped or busy with a report is not waited for.
+ */
+#define ML_LOAD_WAIT_NS 250000000ull
+
 /** What a probed function does: which arguments mean what. The low 8 bits of a probe's cookie. */
 enum ml_role {
 	ML_ROLE_NONE,
@@ -28,6 +33,7 @@ enum ml_role {
 	ML_ROLE_MMAP,           /**< f(hint, length, ...) */
 	ML_ROLE_MUNMAP,         /**< f(address, length) */
 	ML_ROLE_MREMAP,         /**< f(old, old_length, new_length, flags, ...) */
+	ML_ROLE_LOADED, /**< f(): the dynamic loader calls it when it has loaded something */
 	ML_ROLE_COUNT,
 };
 

@@ -178,11 +178,25 @@ static void warn_of_exceptions(struct ml_agent_attached *attached,
 	note_once(attached, ml_strbuf_text(&text));
 }
 
+/* A convenience: what comes of it where the loader does not wait is counted. */
+static void take_loader(struct ml_agent_attached *attached, struct ml_injection_outcome *outcome)
+{
+	attached->has_loader = !outcome->refused || outcome->is_by_imports;
+	ml_error_free(outcome->refused);
+	outcome->refused = NULL;
+}
+
 /* What is said of a function that is not patched at its start. */
 static void take_outcome(struct ml_agent_attached *attached,
 			 const struct ml_injection_function *function,
 			 struct ml_injection_outcome *outcome)
 {
+	if (function->role == ML_ROLE_LOADED) {
+		take_loader(attached, outcome);
+		return;
+	}
+	if (!outcome->refused || outcome->is_by_imports)
+		attached->patched++;
 	if (function->may_throw && !outcome->refused)
 		warn_of_exceptions(attached, function);
 	if (!outcome->is_by_imports && outcome->refused) {
@@ -315,6 +329,8 @@ static struct ml_error *inject(struct ml_agent_attached *attached,
 
 	ml_array_each (allocator, &allocators->list)
 		ml_agent_functions_add(attached, allocator, &functions);
+	if (functions.list.count)
+		ml_agent_functions_add_loader(attached, &functions);
 	if (!functions.list.count)
 		error = ml_allocators_none(allocators, &attached->code, pid);
 	else if (!take_turn(attached, true))
@@ -420,7 +436,9 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 	attached->is_probed = attached->common->takes_over;
 	if (!error)
 		error = look_at_code(attached, &allocators);
+	attached->has_loader = false;
 	if (!error && parent && ml_injection_is_inherited(attached->process, &parent->injection)) {
+		attached->has_loader = parent->has_loader;
 		error = ml_injection_adopt(attached->process, &parent->injection,
 					   &attached->injection);
 		if (!error)

@@ -43,8 +43,12 @@ struct ml_agent_attached {
 	/** Lines of blocks, stacks and their words: what the limits on its memory leave for them.
 	 */
 	uint32_t room_lines, room_stacks, room_words;
-	bool is_probed; /**< there may be probes of ours in its functions */
-	bool is_behind; /**< there are functions that could not be patched just then */
+	bool is_probed;          /**< there may be probes of ours in its functions */
+	bool is_behind;          /**< there are functions that could not be patched just then */
+	bool has_loader;         /**< its dynamic loader waits for us */
+	uint64_t patched;        /**< how many functions are or were */
+	uint32_t loads_given_up; /**< the last load that was seen not to wait for us */
+	uint64_t late;           /**< functions patched when they may have been called already */
 };
 
 /** Of a process that has probes of ours, which the agent is put over. */

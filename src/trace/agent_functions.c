@@ -2,12 +2,15 @@
 #include "trace/agent_functions.h"
 
 #include "base/file.h"
+#include "trace/dynamic_loader.h"
 
 #include <string.h>
 
 /* What is read of a function: to find jumps back to its start. */
 #define FUNCTION_BYTES         8192u
 #define FUNCTION_BYTES_UNKNOWN 32u
+/* What compilers align functions to; behind a short one there is padding up to there. */
+#define FUNCTION_ALIGNMENT 16u
 
 bool ml_agent_function_is_by_imports(const struct ml_agent_attached *attached, uint64_t address)
 {
@@ -61,20 +64,29 @@ static bool may_throw(const struct ml_agent_attached *attached,
 	return false;
 }
 
+/* How much of the function at @address is looked at. */
+static uint64_t size_of(struct ml_module *module, uint64_t address)
+{
+	struct ml_symbol symbol = {0};
+
+	if (!ml_module_symbol_at(module, address, &symbol) || !symbol.size)
+		return FUNCTION_BYTES_UNKNOWN;
+	if (symbol.size < FUNCTION_ALIGNMENT)
+		return ((address + symbol.size - 1) | (FUNCTION_ALIGNMENT - 1)) + 1 - address;
+	return symbol.size < FUNCTION_BYTES ? symbol.size : FUNCTION_BYTES;
+}
+
 static void list_function(struct ml_agent_attached *attached, const struct ml_code *code,
 			  const struct ml_allocator_function *function,
 			  struct ml_agent_functions *functions)
 {
 	struct ml_module *module = code->module;
-	struct ml_symbol symbol = {0};
-	uint64_t size = FUNCTION_BYTES_UNKNOWN;
+	uint64_t size = size_of(module, function->address);
 	struct ml_injection_function *listed;
 	uint8_t *bytes;
 
 	if (ml_agent_function_is_done(attached, function->address + code->bias))
 		return;
-	if (ml_module_symbol_at(module, function->address, &symbol) && symbol.size)
-		size = symbol.size < FUNCTION_BYTES ? symbol.size : FUNCTION_BYTES;
 	bytes = ml_alloc(size);
 	if (!ml_module_read(module, function->address, bytes, size)) {
 		free(bytes);
@@ -119,6 +131,18 @@ void ml_agent_functions_add(struct ml_agent_attached *attached,
 		if (attached->code.list.items[i].module == allocator->module)
 			list_functions_in(attached, allocator, &attached->code.list.items[i],
 					  functions);
+}
+
+void ml_agent_functions_add_loader(struct ml_agent_attached *attached,
+				   struct ml_agent_functions *functions)
+{
+	struct ml_allocator_function function = {.name = ML_DEBUG_STATE, .role = ML_ROLE_LOADED};
+	struct ml_dynamic_loader loader;
+
+	if (!ml_dynamic_loader_find(&attached->code, &loader))
+		return;
+	function.address = function.probe = loader.debug_state.address;
+	list_function(attached, loader.code, &function, functions);
 }
 
 void ml_agent_functions_free(struct ml_agent_functions *functions)

@@ -16,6 +16,10 @@ void ml_agent_functions_add(struct ml_agent_attached *attached,
 			    const struct ml_allocator *allocator,
 			    struct ml_agent_functions *functions);
 
+/** Adds the function that the dynamic loader calls when it has loaded something. */
+void ml_agent_functions_add_loader(struct ml_agent_attached *attached,
+				   struct ml_agent_functions *functions);
+
 void ml_agent_functions_free(struct ml_agent_functions *functions);
 
 /** Remembers that the function at @p address of the process cannot be patched. */

@@ -3,13 +3,20 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/thread.h"
 #include "inject/filter.h"
 
+#include <errno.h>
+#include <linux/futex.h>
 #include <stdbool.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-#define BEAT_US 4000
+#define BEAT_NS (4 * ML_NS_PER_MS)
+#define REST_US 100
 
 /* Programs that filter their own system calls do so in so long. */
 #define START_NS (10 * ML_NS_PER_SECOND)
@@ -22,6 +29,7 @@ struct heard {
 };
 
 struct ml_agent_heart {
+	int loads_fd;         /* an eventfd */
 	pthread_mutex_t lock; /* of the list */
 	ML_ARRAY(struct heard) heard;
 	pthread_t thread;
@@ -40,7 +48,55 @@ static void look_for_filter(struct heard *heard)
 	__atomic_store_n(&header->is_suspect, 1, __ATOMIC_RELEASE);
 }
 
-static void beat_once(struct ml_agent_heart *heart)
+/* The futexes that agents wake when a loader waits. */
+struct waits {
+	struct futex_waitv list[FUTEX_WAITV_MAX];
+	unsigned int count;
+};
+
+/* Tells of a loader that waits; else adds to what is to be waited for. */
+static void listen(const struct ml_agent_heart *heart, struct ml_agent_memory *memory,
+		   struct waits *waits)
+{
+	uint32_t loads = __atomic_load_n(&memory->loads, __ATOMIC_RELAXED);
+
+	if (loads != __atomic_load_n(&memory->loads_heard, __ATOMIC_RELAXED))
+		eventfd_write(heart->loads_fd, 1);
+	if (waits->count < FUTEX_WAITV_MAX)
+		waits->list[waits->count++] = (struct futex_waitv){
+			.val = loads, .uaddr = (uintptr_t)&memory->loads, .flags = FUTEX_32};
+}
+
+/* Several at once: Linux 5.16. */
+static long wait_for_any(struct waits *waits)
+{
+	uint64_t end_ns = ml_monotonic_ns() + BEAT_NS;
+	struct timespec end = {.tv_sec = (time_t)(end_ns / ML_NS_PER_SECOND),
+			       .tv_nsec = (long)(end_ns % ML_NS_PER_SECOND)};
+
+	return syscall(SYS_futex_waitv, waits->list, waits->count, 0, &end, CLOCK_MONOTONIC);
+}
+
+static long wait_for_one(const struct futex_waitv *wait)
+{
+	const struct timespec time = {.tv_nsec = BEAT_NS};
+
+	return syscall(SYS_futex, wait->uaddr, FUTEX_WAIT, wait->val, &time, NULL, 0);
+}
+
+/* Until the next beat, or until a loader waits, which on some kernels is heard at the beat only. */
+static void wait_for_loads(struct waits *waits)
+{
+	long result = waits->count == 1 ? wait_for_one(&waits->list[0]) : wait_for_any(waits);
+
+	/* A process may wake us all the time. */
+	if (result >= 0 || errno == EAGAIN || errno == EINTR)
+		usleep(REST_US);
+	else if (errno != ETIMEDOUT)
+		usleep(BEAT_NS / 1000);
+}
+
+static void beat_once(struct ml_agent_heart *heart, struct waits *waits)
 {
 	pthread_mutex_lock(&heart->lock);
 	ml_array_each (heard, &heart->heard) {
@@ -49,6 +105,7 @@ static void beat_once(struct ml_agent_heart *heart)
 		__atomic_store_n(&heard->memory->now_ns, now_ns, __ATOMIC_RELAXED);
 		if (now_ns < heard->start_ends_ns)
 			look_for_filter(heard);
+		listen(heart, heard->memory, waits);
 	}
 	pthread_mutex_unlock(&heart->lock);
 }
@@ -56,20 +113,38 @@ static void beat_once(struct ml_agent_heart *heart)
 static void *beat(void *context)
 {
 	struct ml_agent_heart *heart = context;
+	struct waits waits;
 
 	while (!__atomic_load_n(&heart->must_stop, __ATOMIC_RELAXED)) {
-		beat_once(heart);
-		usleep(BEAT_US);
+		waits.count = 0;
+		beat_once(heart, &waits);
+		wait_for_loads(&waits);
 	}
 	return NULL;
 }
 
-struct ml_agent_heart *ml_agent_heart_create(void)
+struct ml_error *ml_agent_heart_create(struct ml_agent_heart **out)
 {
-	struct ml_agent_heart *heart = ml_alloc(sizeof(*heart));
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	pthread_mutex_init(&heart->lock, NULL);
-	return heart;
+	if (fd < 0)
+		return ml_error_errno(errno, "cannot make an eventfd");
+	*out = ml_alloc(sizeof(**out));
+	(*out)->loads_fd = fd;
+	pthread_mutex_init(&(*out)->lock, NULL);
+	return NULL;
+}
+
+int ml_agent_heart_fd(const struct ml_agent_heart *heart)
+{
+	return heart->loads_fd;
+}
+
+void ml_agent_heart_hear(const struct ml_agent_heart *heart)
+{
+	eventfd_t count;
+
+	eventfd_read(heart->loads_fd, &count);
 }
 
 static struct ml_error *start(struct ml_agent_heart *heart)
@@ -116,5 +191,6 @@ void ml_agent_heart_destroy(struct ml_agent_heart *heart)
 	}
 	ml_array_free(&heart->heard);
 	pthread_mutex_destroy(&heart->lock);
+	ml_fd_close(&heart->loads_fd);
 	free(heart);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** Tells the agents that the tool is alive, and the time: a thread that writes it every few
- * milliseconds into the memory of each. */
+/**
+ * Tells the agents that the tool is alive, and the time: a thread that writes it every few
+ * milliseconds into the memory of each. It also hears when a process's loader waits for a look.
+ */
 #ifndef ML_TRACE_AGENT_HEART_H
 #define ML_TRACE_AGENT_HEART_H
 
@@ -11,7 +13,7 @@
 
 struct ml_agent_heart;
 
-struct ml_agent_heart *ml_agent_heart_create(void);
+struct ml_error *ml_agent_heart_create(struct ml_agent_heart **out);
 /** Ends the thread. NULL is fine. */
 void ml_agent_heart_destroy(struct ml_agent_heart *heart);
 
@@ -23,6 +25,12 @@ void ml_agent_heart_destroy(struct ml_agent_heart *heart);
  */
 struct ml_error *ml_agent_heart_add(struct ml_agent_heart *heart, struct ml_agent_memory *memory,
 				    pid_t pid);
+/** For epoll: readable when a loader waits. Borrowed. */
+int ml_agent_heart_fd(const struct ml_agent_heart *heart);
+
+/** Takes note that one waits, or none does. */
+void ml_agent_heart_hear(const struct ml_agent_heart *heart);
+
 /** When it returns @p memory is no longer written. One that was never added is fine. */
 void ml_agent_heart_drop(struct ml_agent_heart *heart, const struct ml_agent_memory *memory);
 

@@ -7,6 +7,7 @@
 #include "trace/agent_books.h"
 #include "trace/agent_calls.h"
 #include "trace/agent_heirs.h"
+#include "trace/agent_loads.h"
 #include "trace/agent_profile.h"
 #include "trace/agent_sampling.h"
 #include "trace/libc_internals.h"
@@ -57,6 +58,7 @@ struct agent_process {
 	pid_t pid;
 	bool is_taken; /* false once it was removed: kept for its books and stacks */
 	bool has_lapsed;
+	bool is_due;           /* its maps have changed */
 	uint32_t stacks_named; /* how many were looked at for names of Python and Java */
 };
 
@@ -64,7 +66,6 @@ struct agent_tracer {
 	struct ml_tracer tracer;
 	struct ml_agent_common common;
 	ML_ARRAY(struct agent_process *) processes; /* by index; none ever leaves */
-	ML_ARRAY(pid_t) news;                       /* whose maps changed */
 	ML_ARRAY(uint64_t) images;                  /* where agents were, until heirs are cleaned */
 	struct ml_map_books *map_books;
 	struct ml_stack_store *stacks;
@@ -427,43 +428,38 @@ struct ml_map_books *ml_agent_tracer_maps(struct ml_tracer *base)
 static void look_again(struct agent_tracer *tracer, struct agent_process *process)
 {
 	const struct ml_process *target = process->attached.process;
+	struct ml_agent_loads loads = ml_agent_loads_begin(&process->attached);
 	ML_ERROR_CLEANUP struct ml_error *error = look(tracer, process);
 
+	process->is_due = false;
+	if (is_attached(process))
+		ml_agent_loads_end(&process->attached, &loads);
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED && ml_process_is_alive(target))
 		note(tracer, ml_error_message(error));
 }
 
-static void look_everywhere(struct agent_tracer *tracer)
-{
-	for (size_t i = 0; i < tracer->processes.count; i++)
-		if (is_attached(tracer->processes.items[i]))
-			look_again(tracer, tracer->processes.items[i]);
-}
-
 static void hear(void *context, pid_t pid, bool is_exec)
 {
-	struct agent_tracer *tracer = context;
-	const struct agent_process *process = process_of(tracer, pid);
+	struct agent_process *process = process_of(context, pid);
 
 	(void)is_exec;
-	if (process && is_attached(process) &&
-	    (!tracer->news.count || tracer->news.items[tracer->news.count - 1] != pid))
-		*ml_array_push(&tracer->news) = pid;
+	if (process)
+		process->is_due = true;
 }
 
-static void read_news(struct agent_tracer *tracer)
+/* Looks at the processes of which there is news: all of them when some was lost, or @p everywhere.
+ */
+static void look_at_news(struct agent_tracer *tracer, bool everywhere)
 {
-	uint64_t lost = ml_mapping_watch_read(tracer->watch, hear, tracer);
+	if (tracer->watch && ml_mapping_watch_read(tracer->watch, hear, tracer))
+		everywhere = true;
+	for (size_t i = 0; i < tracer->processes.count; i++) {
+		struct agent_process *process = tracer->processes.items[i];
 
-	for (size_t i = 0; i < tracer->news.count; i++) {
-		struct agent_process *process = process_of(tracer, tracer->news.items[i]);
-
-		if (process && is_attached(process))
+		if (is_attached(process) &&
+		    (everywhere || process->is_due || ml_agent_loads_wait(&process->attached)))
 			look_again(tracer, process);
 	}
-	tracer->news.count = 0;
-	if (lost)
-		look_everywhere(tracer);
 }
 
 static void check_lapse(struct agent_tracer *tracer, struct agent_process *process)
@@ -557,10 +553,7 @@ static void catch_up(struct agent_tracer *tracer, bool looks)
 	uint64_t now_ns = ml_monotonic_ns();
 	bool is_tick = now_ns - tracer->slow_ns >= TICK_NS - TICK_EARLY_NS;
 
-	if (tracer->watch)
-		read_news(tracer);
-	if (looks || (!tracer->watch && is_tick))
-		look_everywhere(tracer);
+	look_at_news(tracer, looks || (!tracer->watch && is_tick));
 	if (is_tick) {
 		tracer->slow_ns = now_ns;
 		tick_slowly(tracer);
@@ -602,6 +595,7 @@ static void tracer_dispatch(struct ml_tracer *base,
 		ml_agent_profile_tick(tracer->profile, events_so_far(tracer));
 	else if (errno != EAGAIN)
 		return;
+	ml_agent_heart_hear(tracer->common.heart);
 	catch_up(tracer, false);
 	if (sink && tracer->common.options->trace_calls)
 		read_calls(tracer, sink, context);
@@ -630,6 +624,7 @@ static struct ml_error *tracer_snapshot(struct ml_tracer *base,
 		fresh.counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += process->attached.refused.count;
 		fresh.counters[ML_COUNTER_FUNCTIONS_BY_IMPORTS] +=
 			process->attached.by_imports.count;
+		fresh.counters[ML_COUNTER_FUNCTIONS_LATE] += process->attached.late;
 	}
 	fresh.counters[ML_COUNTER_UNWIND_TABLE_FULL] +=
 		ml_unwind_tables_refused(tracer->common.rows.tables);
@@ -706,7 +701,6 @@ static void tracer_destroy(struct ml_tracer *base)
 		free(*process);
 	}
 	ml_array_free(&tracer->processes);
-	ml_array_free(&tracer->news);
 	ml_array_free(&tracer->images);
 	ml_mapping_watch_close(tracer->watch);
 	ml_agent_profile_close(tracer->profile);
@@ -763,6 +757,8 @@ static struct ml_error *start(struct agent_tracer *tracer)
 	error = wait_for(tracer, tracer->timer_fd);
 	if (!error && tracer->watch)
 		error = wait_for(tracer, ml_mapping_watch_fd(tracer->watch));
+	if (!error)
+		error = wait_for(tracer, ml_agent_heart_fd(tracer->common.heart));
 	return error;
 }
 
@@ -776,10 +772,11 @@ struct ml_error *ml_agent_tracer_create(const struct ml_tracer_options *options,
 	tracer->epoll_fd = tracer->timer_fd = -1;
 	tracer->common.options = options;
 	tracer->common.modules = ml_module_cache_create();
-	tracer->common.heart = ml_agent_heart_create();
+	error = ml_agent_heart_create(&tracer->common.heart);
 	tracer->map_books = ml_map_books_create();
 	tracer->stacks = ml_stack_store_create();
-	error = start(tracer);
+	if (!error)
+		error = start(tracer);
 	if (error)
 		tracer_destroy(&tracer->tracer);
 	else

@@ -2,6 +2,7 @@
 #include "trace/bpf_loads.h"
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "shared/trace_abi.h"
 
 #include <bpf/bpf.h>
@@ -12,7 +13,7 @@
 struct ml_bpf_loads {
 	int heard_fd;
 	struct ring_buffer *ring;
-	void (*hear)(void *context, pid_t pid);
+	void (*hear)(void *context, pid_t pid, bool went_on);
 	void *context;
 };
 
@@ -23,7 +24,8 @@ static int take_event(void *context, void *data, size_t size)
 
 	if (size < sizeof(*event))
 		return 0;
-	loads->hear(loads->context, (pid_t)event->tgid);
+	loads->hear(loads->context, (pid_t)event->tgid,
+		    ml_monotonic_ns() - event->time_ns > ML_LOAD_WAIT_NS);
 	/* Only a process that is listened to; without memory for it the loader's wait has its own
 	 * limit. */
 	bpf_map_update_elem(loads->heard_fd, &event->tgid, &event->time_ns, BPF_EXIST);
@@ -31,8 +33,8 @@ static int take_event(void *context, void *data, size_t size)
 }
 
 struct ml_error *ml_bpf_loads_open(int heard_fd, int events_fd,
-				   void (*hear)(void *context, pid_t pid), void *context,
-				   struct ml_bpf_loads **out)
+				   void (*hear)(void *context, pid_t pid, bool went_on),
+				   void *context, struct ml_bpf_loads **out)
 {
 	struct ml_bpf_loads *loads = ml_alloc(sizeof(*loads));
 

@@ -8,17 +8,19 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct ml_bpf_loads;
 
 /**
  * @p heard_fd and @p events_fd: the maps loads_heard and load_events, borrowed. @p hear is called
- * for each load of process @p pid; when it returns the loader goes on.
+ * for each load of process @p pid; when it returns the loader goes on, unless it @p went_on, tired
+ * of waiting.
  */
 struct ml_error *ml_bpf_loads_open(int heard_fd, int events_fd,
-				   void (*hear)(void *context, pid_t pid), void *context,
-				   struct ml_bpf_loads **out);
+				   void (*hear)(void *context, pid_t pid, bool went_on),
+				   void *context, struct ml_bpf_loads **out);
 /** NULL is fine. */
 void ml_bpf_loads_close(struct ml_bpf_loads *loads);
 

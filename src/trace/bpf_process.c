@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "trace/bpf_unwinders.h"
+#include "trace/dynamic_loader.h"
 #include "trace/process_allocators.h"
 
 #include <bpf/bpf.h>
@@ -184,41 +185,25 @@ static struct ml_error *probe_module(struct ml_bpf_process *process,
 	return error;
 }
 
-/* By its usual names: looking into every module for one function would take long. musl's C library
- * is its own loader. */
-static bool is_loader(const struct ml_module *module)
-{
-	const char *name = ml_module_name(module);
-
-	return !strncmp(name, "ld-", 3) || !strncmp(name, "ld.so", 5) ||
-	       !strncmp(name, "libc.so", 7) || !strncmp(name, "libc.musl", 9);
-}
-
-/* The function the dynamic loader calls for debuggers: there it waits until the tool has looked. A
- * convenience, so that a refusal is no error. */
+/* The dynamic loader waits in its function until the tool has looked. A convenience, so that a
+ * refusal is no error. */
 static void probe_loader(struct ml_bpf_process *process, const struct ml_bpf_attach *attach)
 {
-	const uint64_t cookie = ML_COOKIE(ML_ROLE_NONE, 0, (uint32_t)process->pid);
+	const uint64_t cookie = ML_COOKIE(ML_ROLE_LOADED, 0, (uint32_t)process->pid);
+	struct ml_dynamic_loader loader;
 	uint64_t offset;
 	struct ml_probe_set set = {
 		.pid = process->pid, .offsets = &offset, .cookies = &cookie, .count = 1};
 
-	if (attach->load_fd < 0)
+	if (attach->load_fd < 0 || process->loader ||
+	    !ml_dynamic_loader_find(&process->code, &loader) ||
+	    !ml_module_offset_of_address(loader.code->module, loader.debug_state.address, &offset))
 		return;
-	for (size_t i = 0; !process->loader && i < process->code.mapped_count; i++) {
-		struct ml_module *module = process->code.list.items[i].module;
-		struct ml_symbol symbol;
-
-		if (!module || !is_loader(module) ||
-		    !ml_module_function_named(module, "_dl_debug_state", &symbol) ||
-		    !ml_module_offset_of_address(module, symbol.address, &offset))
-			continue;
-		set.file_fd = ml_module_fd(module);
-		set.file_name = ml_module_path(module);
-		ml_error_free(ml_links_attach(&process->links, ML_LINK_MULTI, attach->load_fd,
-					      false, &set));
-		process->loader = module;
-	}
+	set.file_fd = ml_module_fd(loader.code->module);
+	set.file_name = ml_module_path(loader.code->module);
+	ml_error_free(
+		ml_links_attach(&process->links, ML_LINK_MULTI, attach->load_fd, false, &set));
+	process->loader = loader.code->module;
 }
 
 /* ---- looking ----------------------------------------------------------------------------------

@@ -56,6 +56,8 @@ struct ml_bpf_process {
 	uint64_t looked_ns;             /**< CLOCK_MONOTONIC: when stacks last made us look again */
 	uint64_t beyond_limit;          /**< mappings that did not fit the kernel's table */
 	uint64_t not_probed;            /**< functions whose probe was refused */
+	uint64_t late; /**< functions probed when they may have been called already */
+	bool was_late; /**< its loader did not wait for the last look */
 };
 
 /**

@@ -237,6 +237,7 @@ void ml_bpf_processes_count(const struct ml_bpf_processes *processes, struct ml_
 		out->counters[ML_COUNTER_MODULES_UNREADABLE] += process->code.unreadable;
 		out->counters[ML_COUNTER_MAPPINGS_BEYOND_LIMIT] += process->beyond_limit;
 		out->counters[ML_COUNTER_FUNCTIONS_NOT_PROBED] += process->not_probed;
+		out->counters[ML_COUNTER_FUNCTIONS_LATE] += process->late;
 	}
 }
 

@@ -134,9 +134,15 @@ static void hear(void *context, pid_t pid, bool is_exec)
 
 static void look_again(struct bpf_tracer *tracer, pid_t pid)
 {
-	ML_ERROR_CLEANUP struct ml_error *error = tracer_refresh_process(&tracer->tracer, pid);
 	struct ml_bpf_process *process = process_of(tracer, pid);
+	bool is_late =
+		process && process->code.mapped_count && (process->was_late || !process->loader);
+	size_t probed = process ? process->probed.count : 0;
+	ML_ERROR_CLEANUP struct ml_error *error = tracer_refresh_process(&tracer->tracer, pid);
 
+	/* Of a library whose code may have run meanwhile. */
+	if (is_late && process->probed.count > probed)
+		process->late += process->probed.count - probed;
 	/* Gone in between is no news; the rest is said. */
 	if (error && ml_error_kind(error) != ML_ERROR_TARGET &&
 	    ml_error_kind(error) != ML_ERROR_UNSUPPORTED && ml_process_is_alive(process->process))
@@ -155,12 +161,17 @@ static void read_news(struct bpf_tracer *tracer)
 }
 
 /* The dynamic loader of @pid waits to go on. */
-static void hear_load(void *context, pid_t pid)
+static void hear_load(void *context, pid_t pid, bool went_on)
 {
 	struct bpf_tracer *tracer = context;
+	struct ml_bpf_process *process = process_of(tracer, pid);
 
+	if (process)
+		process->was_late = went_on;
 	read_news(tracer);
 	look_again(tracer, pid);
+	if (process)
+		process->was_late = false;
 }
 
 /* Without news (no perf, or records lost) every process is looked at. */

@@ -146,6 +146,12 @@ static struct ml_error *move_one(struct mover *mover, const ZydisDecodedInstruct
 	return move_plain(mover, decoded, bytes, offset);
 }
 
+/* What compilers put between functions; nothing comes there. */
+static bool is_padding(const ZydisDecodedInstruction *decoded)
+{
+	return decoded->mnemonic == ZYDIS_MNEMONIC_NOP || decoded->mnemonic == ZYDIS_MNEMONIC_INT3;
+}
+
 /* Something in the function may jump back behind its first instruction. */
 static bool is_jumped_into(const ZydisDecoder *decoder, const uint8_t *bytes, size_t size,
 			   size_t length)
@@ -249,12 +255,13 @@ struct ml_error *ml_prologue_move(const uint8_t *bytes, size_t size, uint64_t ad
 		    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
 		return refuse("no decoder");
 	while (!error && out->length < JUMP_BYTES) {
-		if (mover.is_over)
-			return refuse("the function is too short");
 		if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes + out->length,
 							      size - out->length, &decoded)))
 			return refuse("not an instruction");
-		error = move_one(&mover, &decoded, bytes, out->length);
+		if (!mover.is_over)
+			error = move_one(&mover, &decoded, bytes, out->length);
+		else if (!is_padding(&decoded))
+			error = refuse("the function is too short");
 		out->length += decoded.length;
 	}
 	if (!error && is_jumped_into(&decoder, bytes, size, out->length))

@@ -90,6 +90,26 @@ static void test_branches(void **state)
 	assert_int_equal(end_of(&moved), FROM + 5);
 }
 
+/* A function shorter than the jump: the padding behind it is overwritten, too. */
+static void test_padding(void **state)
+{
+	/* ret; cs nopw; and xor %eax,%eax; ret; int3 … */
+	const uint8_t nops[] = {0xc3, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+	const uint8_t traps[] = {0x31, 0xc0, 0xc3, 0xcc, 0xcc, 0xcc};
+	/* ret, and another function: push %rbx; push %rbp … */
+	const uint8_t other[] = {0xc3, 0x53, 0x55, 0x53, 0x55, 0x53};
+	struct ml_prologue moved = move(nops, sizeof(nops));
+
+	assert_int_equal(moved.code_size, 1);
+	assert_int_equal(moved.code[0], 0xc3);
+	assert_int_equal(moved.move_count, 1);
+	moved = move(traps, sizeof(traps));
+	assert_int_equal(moved.length, 5);
+	assert_int_equal(moved.code_size, 3);
+	refuses(other, sizeof(other));
+	refuses(traps, 4);
+}
+
 static void test_last_jump(void **state)
 {
 	const uint8_t bytes[] = {0xe9, 0x00, 0x01, 0x00, 0x00};
@@ -138,7 +158,7 @@ static void test_refused(void **state)
 	const uint8_t by_register[] = {0x48, 0x83, 0xec, 0x08, 0xff, 0xd0, 0xc3};
 	const uint8_t back[] = {0x55, 0xe8, 0xfb, 0xff, 0xff, 0xff, 0xc3};
 	const uint8_t trap[] = {0xcc, 0x55, 0x53, 0x90, 0x90, 0xc3};
-	const uint8_t too_short[] = {0x31, 0xc0, 0xc3, 0x90, 0x90, 0x90};
+	const uint8_t too_short[] = {0x31, 0xc0, 0xc3, 0x55, 0x90, 0x90};
 	const uint8_t cut[] = {0x48, 0x89};
 	const uint8_t among[] = {0x74, 0x01, 0x55, 0x53, 0x50, 0xc3};
 	const uint8_t loop[] = {0x55, 0x53, 0x50, 0x51, 0x52, 0xeb, 0xfa, 0xc3};
@@ -208,10 +228,11 @@ static void test_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),    cmocka_unit_test(test_relative_data),
-		cmocka_unit_test(test_branches), cmocka_unit_test(test_last_jump),
-		cmocka_unit_test(test_calls),    cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_too_far),  cmocka_unit_test(test_first),
+		cmocka_unit_test(test_plain),     cmocka_unit_test(test_relative_data),
+		cmocka_unit_test(test_branches),  cmocka_unit_test(test_padding),
+		cmocka_unit_test(test_last_jump), cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_refused),   cmocka_unit_test(test_too_far),
+		cmocka_unit_test(test_first),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
