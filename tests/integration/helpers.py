@@ -209,13 +209,28 @@ def names(frame, function):
 class Memleak(Program):
     """A run of memleak. With --json its reports are parsed."""
 
-    def __init__(self, arguments, directory, name="memleak", env=None, stdout=None):
-        super().__init__([MEMLEAK, *arguments], directory, name, env=env, stdout=stdout)
+    def __init__(self, arguments, directory, name="memleak", **kwargs):
+        super().__init__([MEMLEAK, *arguments], directory, name, **kwargs)
+
+    def lines(self):
+        """All JSON lines so far: its own, and those of a command it has started."""
+        text = self.out()
+        return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()
+                if line.startswith("{")]
 
     def reports(self):
-        text = self.out()
-        return [Report(json.loads(line))
-                for line in text[:text.rfind("\n") + 1].splitlines() if line.startswith("{")]
+        return [Report(line) for line in self.lines() if "schema" in line]
+
+    def let_command_work(self):
+        """Lets the command, a target with a pipe for its stdin, go on from "ready" once memleak has
+        looked at all that it has loaded: the report that is given back was begun since."""
+        wait_for(lambda: any(line.get("event") == "ready" for line in self.lines()), START_S,
+                 "the command is ready")
+        seen = len(self.reports())
+        wait_for(lambda: len(self.reports()) >= seen + 2, START_S, "two more reports")
+        report = self.reports()[-1]
+        os.write(self.process.stdin.fileno(), b"\n\n")
+        return report
 
     def wait_report(self, condition, seconds=START_S):
         """Waits for a report that fulfils @condition."""

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Children, through fork and exec."""
+import subprocess
+
 import pytest
 
 pytestmark = pytest.mark.parametrize("backend", ["bpf", "agent"])
@@ -22,9 +24,10 @@ def test_exec_chain(bench, backend):
 
 
 def test_command_behind_a_shell(bench, backend):
-    """sh -c starts the real program as a child: it is followed from its first allocation."""
+    """sh -c starts the real program as a child: it is followed."""
     run = bench.memleak("--json", "-o", "0", "--backend", backend, "-f", "0.3", "--", "sh", "-c",
-                        "%s; true" % bench.programs["allocators"])
+                        "%s; true" % bench.programs["allocators"], stdin=subprocess.PIPE)
+    run.let_command_work()
     assert run.wait() in (0, 4), run.err()
     assert run.final().site("leak_malloc") == (2323, 23)
 
