@@ -122,10 +122,10 @@ def test_count_ends_it(bench):
 
 def test_fail_on_leak(bench):
     target = bench.target("ticker")
-    status, _, err = bench.run("--fail-on-leak", "-o", "0", "-p", target.pid, "0.5", "8")
-    assert status in (0, 1), err
+    status, out, err = bench.run("--fail-on-leak", "-o", "0", "-p", target.pid, "0.3", "10")
+    assert status == 1, (out, err)
     quiet = bench.program([bench.programs["app_fixed"]])
-    assert bench.run("--fail-on-leak", "-p", quiet.pid, "0.5", "2")[0] == 0
+    assert bench.run("--fail-on-leak", "-p", quiet.pid, "0.3", "4")[0] == 0
 
 
 def test_output_file(bench, tmp_path):
