@@ -32,8 +32,10 @@
 #define STEP_LIMIT 200000
 #define INT3       0xcc
 
-struct mapping {
+/** A file that is mapped, with its rows: they take most of the time, and stay the same. */
+struct file {
 	char path[256];
+	struct ml_module *module;
 	struct ml_unwind_rows rows;
 };
 
@@ -42,10 +44,10 @@ struct traced {
 	const char *program;
 	pid_t pid;
 	int memory_fd;
-	ML_ARRAY(struct mapping) files;
-	ML_ARRAY(struct ml_walk_module) modules;
-	struct stack_stop stop;  /**< the last one */
-	uint64_t window_address; /**< where window was read from, in this stop */
+	ML_ARRAY(struct file *) files;
+	ML_ARRAY(struct ml_walk_module) modules; /**< what is mapped at this stop */
+	struct stack_stop stop;                  /**< the last one */
+	uint64_t window_address;                 /**< where window was read from, in this stop */
 	uint64_t window[512];
 	struct recording *recording; /**< of the walk in progress; NULL: not wanted */
 	uint32_t recorded_rules;     /**< ML_CFA_* of what was kept, as bits */
@@ -96,30 +98,47 @@ static int mapping_open(struct traced *traced, const char *path, uint64_t start,
 	return fd;
 }
 
+/** The file called @path; NULL when it is none. */
+static const struct file *file_of(struct traced *traced, const char *path, uint64_t start,
+				  uint64_t end)
+{
+	ml_array_each (known, &traced->files)
+		if (!strcmp((*known)->path, path))
+			return *known;
+
+	int fd = mapping_open(traced, path, start, end);
+	struct file *file;
+
+	if (fd < 0)
+		return NULL;
+	file = ml_alloc(sizeof(*file));
+	snprintf(file->path, sizeof(file->path), "%s", path);
+	assert_null(ml_module_open(fd, path, &file->module));
+	assert_null(ml_unwind_rows_build(file->module, &file->rows));
+	*ml_array_push(&traced->files) = file;
+	return file;
+}
+
 static void mapping_add(struct traced *traced, const char *path, uint64_t start, uint64_t end,
 			uint64_t offset)
 {
-	int fd = mapping_open(traced, path, start, end);
-	struct ml_module *module;
-	struct mapping *mapping;
+	const struct file *file = file_of(traced, path, start, end);
 	uint64_t address;
 
-	if (fd < 0)
+	if (!file)
 		return;
-	assert_null(ml_module_open(fd, path, &module));
-	assert_true(ml_text_address_of_mapping(module, offset, &address));
-	mapping = ml_array_push(&traced->files);
-	*mapping = (struct mapping){0};
-	assert_null(ml_unwind_rows_build(module, &mapping->rows));
-	*ml_array_push(&traced->modules) =
-		(struct ml_walk_module){.start = start, .end = end, .bias = start - address};
-	ml_module_unref(module);
+	assert_true(ml_text_address_of_mapping(file->module, offset, &address));
+	*ml_array_push(&traced->modules) = (struct ml_walk_module){
+		.start = start, .end = end, .bias = start - address, .rows = &file->rows};
 }
 
-static void modules_free(struct traced *traced)
+static void files_free(struct traced *traced)
 {
-	ml_array_each (file, &traced->files)
-		ml_unwind_rows_deinit(&file->rows);
+	ml_array_each (item, &traced->files) {
+		ml_unwind_rows_deinit(&(*item)->rows);
+		ml_module_unref((*item)->module);
+		free(*item);
+	}
 	ml_array_free(&traced->files);
 	ml_array_free(&traced->modules);
 }
@@ -129,6 +148,7 @@ static void modules_read(struct traced *traced)
 	ML_FREE_CLEANUP char *text = NULL;
 	char path[64];
 
+	traced->modules.count = 0;
 	snprintf(path, sizeof(path), "/proc/%d/maps", traced->pid);
 	assert_null(ml_file_read(AT_FDCWD, path, 1 << 20, &text, NULL));
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
@@ -140,8 +160,6 @@ static void modules_read(struct traced *traced)
 		    strchr(access, 'x'))
 			mapping_add(traced, name, start, end, offset);
 	}
-	for (size_t i = 0; i < traced->modules.count; i++)
-		traced->modules.items[i].rows = &traced->files.items[i].rows;
 }
 
 /** Keeps the walk: at a stop always, between stops when it has a rule that none had before. */
@@ -329,7 +347,6 @@ static bool handle_event(struct traced *traced, int *status)
 		signal_number = WSTOPSIG(*status);
 	else if (WSTOPSIG(*status) == SIGTRAP && !(*status >> 16)) {
 		/* Libraries come with the first stop after the start. */
-		modules_free(traced);
 		modules_read(traced);
 		if (at_breakpoint(traced, thread))
 			handle_breakpoint(traced, thread);
@@ -364,7 +381,7 @@ static void test_fixture(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 	assert_true(traced.checked >= 16);
 	print_message("# %s: %u stacks right\n", traced.program, traced.checked);
-	modules_free(&traced);
+	files_free(&traced);
 	ml_fd_close(&traced.memory_fd);
 }
 
