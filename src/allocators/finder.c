@@ -7,8 +7,6 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 
-#include <string.h>
-
 /* A function's bytes looked at: jemalloc's largest has 10 KiB. */
 #define CODE_LIMIT 32768u
 /* For a symbol without a size, and where the file ends early. */

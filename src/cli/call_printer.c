@@ -3,9 +3,6 @@
 
 #include "base/clock.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 /* Widths of the columns; the size is put to the right of its own. A line is put together by hand:
  * a target makes millions of calls in a second. */
 #define PLAIN_COLUMN    15

@@ -2,18 +2,15 @@
 /** The list of checks, and those of the machine. */
 #include "cli/checkup.h"
 
-#include "base/file.h"
 #include "target/yama.h"
 #include "trace/bpf_object.h"
 #include "trace/kernel_points.h"
 #include "trace/tracer.h"
 #include "trace/uprobe_link.h"
 
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 

@@ -2,11 +2,8 @@
 /** Whether the agent could get into a process, and what others have left there. */
 #include "cli/checkup.h"
 
-#include "base/file.h"
 #include "inject/injection.h"
 #include "trace/agent_attach.h"
-
-#include <stdio.h>
 
 static void tell_left(struct ml_checkup *checkup, const struct ml_injection_left *left, pid_t pid)
 {

@@ -2,13 +2,11 @@
 /** Checks of one process: what would be probed, and what might be in the way. */
 #include "cli/checkup.h"
 
-#include "base/file.h"
 #include "base/strbuf.h"
 #include "trace/module_cache.h"
 #include "trace/process_allocators.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/utsname.h>
 
 static void check_name(struct ml_checkup *checkup, const struct ml_process *process)

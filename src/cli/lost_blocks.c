@@ -18,8 +18,12 @@
 /* How long the command may take to stop. */
 #define STOP_NS (ML_NS_PER_SECOND / 10)
 
-/* The option with which not every block is known, or the end of not every process; NULL none. */
-static const char *obstacle(const struct ml_options *options)
+bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tracer *tracer)
+{
+	return options->fail_on_leak && strcmp(tracer->ops->name, "kernel") != 0;
+}
+
+const char *ml_lost_blocks_obstacle(const struct ml_options *options)
 {
 	if (options->follow)
 		return "--follow";
@@ -32,19 +36,6 @@ static const char *obstacle(const struct ml_options *options)
 	if (options->min_size || options->max_size)
 		return "--min-size or --max-size";
 	return options->object ? "--obj" : NULL;
-}
-
-bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tracer *tracer)
-{
-	const char *option = obstacle(options);
-
-	if (!options->fail_on_leak || !strcmp(tracer->ops->name, "kernel"))
-		return false;
-	if (option)
-		ml_note("with %s the command is not searched at its end for blocks that nothing "
-			"points to: only what grows while it runs is a leak",
-			option);
-	return !option;
 }
 
 /* False when only the main thread ends, and the program goes on without it. */

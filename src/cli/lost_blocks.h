@@ -30,11 +30,12 @@ struct ml_lost_blocks {
 	ML_ARRAY(struct ml_lost_site) sites;
 };
 
-/**
- * Whether the command is to be kept a tracee (ml_launch_keep_to_end()): every block must be known
- * for what nothing points to to be lost. Tells people when an option is in the way.
- */
+/** Whether a command is to be searched, and for that kept a tracee (ml_launch_keep_to_end()). */
 bool ml_lost_blocks_wanted(const struct ml_options *options, const struct ml_tracer *tracer);
+
+/** The option for which it cannot be: with it not every block is known, or the end of not every
+ * process. NULL for none. */
+const char *ml_lost_blocks_obstacle(const struct ml_options *options);
 
 /**
  * Lets the command @p process go on after what ptrace has to say of it, and looks for what it has

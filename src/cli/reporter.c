@@ -6,7 +6,6 @@
 #include "model/growing.h"
 #include "report/excerpts.h"
 
-#include <inttypes.h>
 #include <sys/resource.h>
 
 /* Less CPU time than this (two ticks of /proc/PID/stat) cannot be divided by. */

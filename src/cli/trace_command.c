@@ -9,7 +9,6 @@
 #include "cli/suppressions.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -256,6 +255,19 @@ static struct ml_error *command_mapped(void *context)
 	return is_attached && !run->is_announced ? announce_pid(run, pid) : NULL;
 }
 
+static bool watches_end(const struct run *run)
+{
+	const char *obstacle = ml_lost_blocks_obstacle(run->options);
+
+	if (!ml_lost_blocks_wanted(run->options, run->session.tracer))
+		return false;
+	if (obstacle)
+		ml_note("with %s the command is not searched at its end for blocks that nothing "
+			"points to: only what grows while it runs is a leak",
+			obstacle);
+	return !obstacle;
+}
+
 /* The agent is gone with an exec, and of others nobody may tell in time: so the command is
  * followed, not its children ("env X=1 server", "sh -c 'exec server'"). One kept to its end is
  * followed by that. */
@@ -264,7 +276,7 @@ static struct ml_error *attach_command(struct run *run)
 	pid_t pid = ml_command_pid(&run->command);
 	bool follows;
 
-	run->session.watches_end = ml_lost_blocks_wanted(run->options, run->session.tracer);
+	run->session.watches_end = watches_end(run);
 	follows = run->options->follow ||
 		  (!run->session.watches_end && !ml_tracer_outlives_exec(run->session.tracer));
 	if (run->session.watches_end)

@@ -4,7 +4,6 @@
 
 #include <lzma.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define COMPRESSED_MAX   (64ULL << 20)
 #define DECOMPRESSED_MAX (256ULL << 20)

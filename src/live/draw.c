@@ -4,11 +4,9 @@
 #include "base/human.h"
 #include "live/fit.h"
 #include "live/page.h"
-#include "live/sparkline.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #define HEADER_LINES 4u
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "live/fit.h"
 
-#include <string.h>
 #include <wchar.h>
 
 /* One character of a text: its bytes and the columns it takes. */

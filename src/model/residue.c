@@ -5,7 +5,6 @@
 #include "model/timeline.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Of blocks of an age, this share may die later and they still count as staying. */
 #define DYING_SHARE 0.1

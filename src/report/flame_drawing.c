@@ -5,7 +5,6 @@
 #include "report/flamegraph.h"
 #include "report/markup.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 

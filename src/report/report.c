@@ -50,6 +50,13 @@ struct ml_report_others ml_report_others(const struct ml_report *report)
 	return others;
 }
 
+static void site_deinit(struct ml_report_site *site)
+{
+	ml_array_free(&site->frames);
+	ml_array_free(&site->blocks);
+	ml_array_free(&site->points);
+}
+
 struct ml_report_others ml_report_leave_out(struct ml_report *report,
 					    bool (*is_out)(const void *context,
 							   const struct ml_report_site *site),
@@ -64,7 +71,7 @@ struct ml_report_others ml_report_leave_out(struct ml_report *report,
 			continue;
 		}
 		add_other(&gone, site);
-		ml_report_site_deinit(site);
+		site_deinit(site);
 	}
 	report->sites.count = kept;
 	report->outstanding_bytes -= gone.bytes;
@@ -108,17 +115,10 @@ void ml_report_add_caveat(struct ml_strbuf *text, size_t i, uint64_t number)
 	ml_strbuf_puts(text, sentences[i] + plural);
 }
 
-void ml_report_site_deinit(struct ml_report_site *site)
-{
-	ml_array_free(&site->frames);
-	ml_array_free(&site->blocks);
-	ml_array_free(&site->points);
-}
-
 void ml_report_deinit(struct ml_report *report)
 {
 	ml_array_each (site, &report->sites)
-		ml_report_site_deinit(site);
+		site_deinit(site);
 	ml_array_free(&report->sites);
 	ml_array_free(&report->points);
 	ml_array_free(&report->resident);

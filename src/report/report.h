@@ -158,9 +158,6 @@ struct ml_report_input {
  */
 void ml_report_build(const struct ml_report_input *input, struct ml_report *report);
 
-/** Frees what @p site owns, for those who take it out of a report. */
-void ml_report_site_deinit(struct ml_report_site *site);
-
 /** Frees what build made. The report is empty afterwards. */
 void ml_report_deinit(struct ml_report *report);
 

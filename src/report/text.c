@@ -7,7 +7,6 @@
 #include "report/unnamed.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 /* What a part of the text is, for terminals with colours. */
 enum style { STYLE_TITLE, STYLE_SIZE, STYLE_BAD, STYLE_SUSPECT, STYLE_GOOD, STYLE_REMARK };

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <lzma.h>
 #include <stdlib.h>

@@ -2,7 +2,6 @@
 #include "symbols/demangle.h"
 
 #include "base/array.h"
-#include "base/file.h"
 #include "base/prefix.h"
 #include "base/strbuf.h"
 

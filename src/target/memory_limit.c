@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "target/memory_limit.h"
 
-#include "base/array.h"
 #include "base/file.h"
 
 #include <errno.h>

@@ -37,7 +37,8 @@ static struct ml_error *gone_or(struct ml_error *error, pid_t pid)
 	return no_process(pid);
 }
 
-char *ml_process_label(const struct ml_process *process)
+/* "1234 (comm)", comm escaped; the caller's to free. */
+static char *label_of(const struct ml_process *process)
 {
 	struct ml_strbuf label = {0};
 
@@ -199,7 +200,7 @@ static struct ml_error *explain_zombie(const struct ml_process *process,
 static struct ml_error *check_state(const struct ml_process *process,
 				    const struct ml_proc_stat *stat)
 {
-	ML_FREE_CLEANUP char *label = ml_process_label(process);
+	ML_FREE_CLEANUP char *label = label_of(process);
 
 	if (stat->is_kernel)
 		return ml_error_new(ML_ERROR_TARGET,
@@ -228,7 +229,7 @@ static char *user_name(uid_t uid)
 struct ml_error *ml_process_denied(const struct ml_process *process)
 {
 	ML_FREE_CLEANUP char *status = NULL;
-	ML_FREE_CLEANUP char *label = ml_process_label(process);
+	ML_FREE_CLEANUP char *label = label_of(process);
 	struct ml_error *error = read_proc(process, "status", &status);
 
 	if (error)
@@ -277,7 +278,7 @@ static struct ml_error *check_class(const struct ml_process *process)
 	    memcmp(ident, ELFMAG, SELFMAG) || ident[EI_CLASS] != ELFCLASS32)
 		return NULL;
 
-	ML_FREE_CLEANUP char *label = ml_process_label(process);
+	ML_FREE_CLEANUP char *label = label_of(process);
 
 	return ml_error_new(ML_ERROR_TARGET,
 			    "process %s runs a 32-bit program: only 64-bit programs can be traced",

@@ -27,9 +27,6 @@ struct ml_process {
 	gid_t gid;
 };
 
-/** "1234 (comm)", comm escaped; the caller's to free. */
-char *ml_process_label(const struct ml_process *process);
-
 /** Why the kernel denies us @p process: whose it is and what would help. */
 struct ml_error *ml_process_denied(const struct ml_process *process);
 

@@ -6,7 +6,6 @@
 
 #include <elf.h>
 #include <link.h>
-#include <string.h>
 
 /* A hostile list of modules may have no end. */
 #define MODULES_LIMIT 4096u

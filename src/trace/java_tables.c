@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/java_tables.h"
 
-#include "base/array.h"
-
 #include <string.h>
 
 /* More than any version has: 17 has 1200 fields and 700 types. */

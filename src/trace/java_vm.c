@@ -3,8 +3,6 @@
 
 #include "trace/data_symbol.h"
 
-#include <string.h>
-
 /* A code cache is no bigger (ReservedCodeCacheSize, globals.hpp). */
 #define CODE_CACHE_LIMIT  (2ULL << 30)
 #define SEGMENT_SHIFT_MAX 16

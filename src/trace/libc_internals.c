@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/libc_internals.h"
 
+#include "elf/module.h"
+
 #include <string.h>
 
 /* glibc: malloc/malloc.c and arena.c, nptl/allocatestack.c, elf/dl-*.c, locale/loadarchive.c;
@@ -39,7 +41,9 @@ static const char *const internals[] = {
 	"__deallocate_stack",
 };
 
-bool ml_libc_internal_at(struct ml_module *module, uint64_t address)
+/* Whether the function at ELF address @address is one in which glibc or musl maps memory for its
+ * own use: arenas, big blocks, thread stacks, the dynamic linker, locale archives. */
+static bool is_internal(struct ml_module *module, uint64_t address)
 {
 	struct ml_symbol symbol;
 
@@ -63,5 +67,5 @@ bool ml_libc_internal_stack(const struct ml_stack *stack)
 {
 	return stack && stack->count && stack->frames[0].module &&
 	       ml_module_is_static(stack->frames[0].module) &&
-	       ml_libc_internal_at(stack->frames[0].module, stack->frames[0].address - 1);
+	       is_internal(stack->frames[0].module, stack->frames[0].address - 1);
 }

@@ -3,17 +3,9 @@
 #ifndef ML_TRACE_LIBC_INTERNALS_H
 #define ML_TRACE_LIBC_INTERNALS_H
 
-#include "elf/module.h"
 #include "model/snapshot.h"
 
 #include <stdbool.h>
-#include <stdint.h>
-
-/**
- * True when the function at ELF address @p address is one in which glibc or musl maps memory for
- * its own use: arenas, big blocks, thread stacks, the dynamic linker, locale archives.
- */
-bool ml_libc_internal_at(struct ml_module *module, uint64_t address);
 
 /** True when @p stack is that of an mmap by a static program's own C library. */
 bool ml_libc_internal_stack(const struct ml_stack *stack);

@@ -6,7 +6,6 @@
 #include "trace/takeover.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 

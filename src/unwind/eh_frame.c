@@ -7,7 +7,6 @@
 #include <gelf.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The section's head; pointers in the encodings that all linkers use. */
 #define VERSION        1
