@@ -10,7 +10,7 @@
 static const struct ml_agent_patch *find_patch(const struct ml_agent_header *header,
 					       uint64_t address)
 {
-	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++)
+	for (uint32_t i = 0; i < ml_agent_patches(header); i++)
 		if (header->patches[i].size == ML_AGENT_PATCH_BYTES &&
 		    header->patches[i].address - address <= ML_PROLOGUE_FIRST)
 			return &header->patches[i];
@@ -24,7 +24,7 @@ static bool find_slot(const struct ml_injection *injection, uint64_t address,
 {
 	const struct ml_agent_header *header = &injection->memory->header;
 
-	for (uint32_t i = 0; i < header->island_count; i++)
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
 		for (uint32_t k = 1; k < injection->used[i]; k++) {
 			uint64_t at = header->islands[i].start + k * ML_SLOT_BYTES;
 			struct ml_agent_patch patch;
@@ -46,7 +46,7 @@ static bool is_code_gone(const struct ml_injection *injection, const struct ml_a
 	const struct ml_agent_header *header = &injection->memory->header;
 	uint8_t now[ML_AGENT_PATCH_BYTES];
 
-	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++)
+	for (uint32_t i = 0; i < ml_agent_patches(header); i++)
 		if (header->patches[i].address == patch->address)
 			return false;
 	return !ml_process_read(injection->process, patch->address, now, sizeof(now)) ||
@@ -76,7 +76,7 @@ static bool find_left_slot(const struct ml_injection *injection, uint64_t addres
 {
 	const struct ml_agent_header *header = &injection->memory->header;
 
-	for (uint32_t i = 0; i < header->island_count; i++) {
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++) {
 		if (!ml_is_in_reach(header->islands[i].start, address))
 			continue;
 		for (uint32_t k = 1; k < injection->used[i]; k++) {
@@ -96,7 +96,7 @@ static struct ml_error *take_slot(struct ml_injection *injection, uint64_t addre
 
 	if (header->mode != ML_AGENT_OFF && find_slot(injection, address, original, slot))
 		return NULL;
-	for (uint32_t i = 0; i < header->island_count; i++) {
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++) {
 		if (used[i] == ML_ISLAND_SLOTS ||
 		    !ml_is_in_reach(header->islands[i].start, address))
 			continue;
@@ -208,6 +208,7 @@ static struct ml_error *prepare_behind(struct ml_arming *arming,
 	struct ml_agent_header *header = &injection->memory->header;
 	size_t skip = site->first.length, size = function->size - skip;
 	size_t head = size < 16 ? size : 16;
+	uint32_t count = ml_agent_patches(header);
 	uint64_t substitute = 0;
 	uint8_t now[16];
 	struct ml_error *error;
@@ -222,7 +223,7 @@ static struct ml_error *prepare_behind(struct ml_arming *arming,
 					    "allocates like it and does not (--backend bpf "
 					    "traces it)");
 	}
-	if (header->patch_count == ML_AGENT_PATCHES)
+	if (count == ML_AGENT_PATCHES)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many functions");
 	if (head < ML_AGENT_PATCH_BYTES || !read_without_probe(injection, site, now, head))
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "it is too short or cannot be read");
@@ -242,16 +243,16 @@ static struct ml_error *prepare_behind(struct ml_arming *arming,
 	if (error)
 		return error;
 
-	struct ml_agent_patch *patch = &header->patches[header->patch_count];
+	struct ml_agent_patch *patch = &header->patches[count];
 
-	site->patch = header->patch_count;
+	site->patch = count;
 
 	*patch = (struct ml_agent_patch){.address = site->address, .size = ML_AGENT_PATCH_BYTES};
 	memcpy(patch->original, now, ML_AGENT_PATCH_BYTES);
 	ml_machine_write_jump(patch->patched, site->address, ml_site_stub(injection, site));
 	if (!write_slot(injection, site, substitute, patch))
 		return ml_error_errno(errno, "its stub cannot be written");
-	header->patch_count++;
+	header->patch_count = count + 1;
 	return NULL;
 }
 
@@ -319,7 +320,7 @@ static bool patch_start(const struct ml_arming *arming, struct ml_site *site)
 
 	return ml_stop_read(stop, patch->address, site->before, sizeof(site->before)) &&
 	       is_as_prepared(site, patch) &&
-	       ml_stop_write(stop, patch->address, patch->patched, patch->size);
+	       ml_stop_write(stop, patch->address, patch->patched, ML_AGENT_PATCH_BYTES);
 }
 
 static struct ml_error *patch_all(struct ml_arming *arming)
@@ -331,7 +332,7 @@ static struct ml_error *patch_all(struct ml_arming *arming)
 	       (arming->sites[done].is_by_imports || patch_start(arming, &arming->sites[done])))
 		done++;
 	if (done == arming->count) {
-		for (uint32_t i = arming->first; i < header->patch_count; i++)
+		for (uint32_t i = arming->first; i < ml_agent_patches(header); i++)
 			if (header->patches[i].size == ML_AGENT_WORD_BYTES)
 				ml_imports_write(arming, &header->patches[i]);
 		return NULL;
@@ -482,7 +483,7 @@ struct ml_error *ml_injection_arm(struct ml_injection *injection,
 	struct ml_arming arming = {
 		.injection = injection,
 		.imports = imports,
-		.first = header->patch_count,
+		.first = ml_agent_patches(header),
 		.step = {.process = injection->process, .pid = ml_process_pid(injection->process)}};
 	ML_FREE_CLEANUP struct ml_site *sites = ml_alloc(sizeof(*sites) * (count + 1));
 	struct ml_error *error =
@@ -512,11 +513,14 @@ bool ml_injection_has(const struct ml_injection *injection, uint64_t address)
 size_t ml_injection_prune(struct ml_injection *injection)
 {
 	struct ml_agent_header *header = &injection->memory->header;
-	uint32_t kept = 0, count = header->patch_count;
+	uint32_t kept = 0, count = ml_agent_patches(header);
 
-	for (uint32_t i = 0; i < count && i < ML_AGENT_PATCHES; i++)
-		if (ml_patch_state(injection->process, &header->patches[i]) != ML_PATCH_GONE)
-			header->patches[kept++] = header->patches[i];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct ml_agent_patch patch = header->patches[i];
+
+		if (ml_patch_state(injection->process, &patch) != ML_PATCH_GONE)
+			header->patches[kept++] = patch;
+	}
 	header->patch_count = kept;
 	return count - kept;
 }

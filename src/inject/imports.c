@@ -9,7 +9,7 @@
 
 static bool is_written(const struct ml_agent_header *header, uint64_t word)
 {
-	for (uint32_t i = 0; i < header->patch_count; i++)
+	for (uint32_t i = 0; i < ml_agent_patches(header); i++)
 		if (header->patches[i].address == word &&
 		    header->patches[i].size == ML_AGENT_WORD_BYTES)
 			return true;
@@ -21,7 +21,7 @@ static uint64_t take_slot(struct ml_injection *injection)
 {
 	const struct ml_agent_header *header = &injection->memory->header;
 
-	for (uint32_t i = 0; i < header->island_count; i++)
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
 		if (injection->used[i] < ML_ISLAND_SLOTS)
 			return header->islands[i].start + injection->used[i]++ * ML_SLOT_BYTES;
 	return 0;
@@ -32,7 +32,7 @@ static uint64_t find_slot(const struct ml_injection *injection, uint64_t functio
 {
 	const struct ml_agent_header *header = &injection->memory->header;
 
-	for (uint32_t i = 0; i < header->island_count; i++)
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
 		for (uint32_t k = 1; k < injection->used[i]; k++) {
 			uint64_t at = header->islands[i].start + k * ML_SLOT_BYTES, trampoline;
 
@@ -72,8 +72,9 @@ static bool add_word(struct ml_injection *injection, const struct ml_agent_patch
 		     struct record *record)
 {
 	struct ml_agent_header *header = &injection->memory->header;
+	uint32_t count = ml_agent_patches(header);
 
-	if (header->patch_count == ML_AGENT_PATCHES)
+	if (count == ML_AGENT_PATCHES)
 		return false;
 	if (!record->slot || record->count == ML_SLOT_WORDS) {
 		*record = (struct record){.slot = take_slot(injection)};
@@ -84,7 +85,8 @@ static bool add_word(struct ml_injection *injection, const struct ml_agent_patch
 	       sizeof(*patch));
 	if (!write_record(injection, record))
 		return false;
-	header->patches[header->patch_count++] = *patch;
+	header->patches[count] = *patch;
+	header->patch_count = count + 1;
 	return true;
 }
 

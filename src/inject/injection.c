@@ -90,7 +90,7 @@ static void unmap_all(struct mapping *mapping)
 	ml_step_munmap(&mapping->step, header->address, mapping->size);
 	if (mapping->is_inherited)
 		return;
-	for (uint32_t i = 0; i < header->island_count; i++)
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
 		ml_step_munmap(&mapping->step, header->islands[i].start, header->islands[i].size);
 	ml_step_munmap(&mapping->step, header->image.start, header->image.size);
 }
@@ -250,12 +250,13 @@ bool ml_injection_is_inherited(const struct ml_process *process, const struct ml
 }
 
 /* The patches a child has: its parent may have got more meanwhile. */
-static void take_patches(const struct ml_process *process, const struct ml_agent_header *parent,
-			 struct ml_agent_header *header)
+static void take_patches(const struct ml_process *process, struct ml_agent_header *header)
 {
+	uint32_t count = ml_agent_patches(header);
+
 	header->patch_count = 0;
-	for (uint32_t i = 0; i < parent->patch_count && i < ML_AGENT_PATCHES; i++) {
-		const struct ml_agent_patch *patch = &parent->patches[i];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct ml_agent_patch *patch = &header->patches[i];
 		uint8_t now[sizeof(patch->patched)];
 
 		if (patch->size <= sizeof(now) &&
@@ -276,7 +277,7 @@ struct ml_error *ml_injection_adopt(const struct ml_process *process,
 	memcpy(out->used, parent->used, sizeof(out->used));
 	mapping.header.address = 0;
 	mapping.header.mode = ML_AGENT_OFF;
-	take_patches(process, &parent->memory->header, &mapping.header);
+	take_patches(process, &mapping.header);
 	return error ? error : run(&mapping, out);
 }
 
@@ -328,9 +329,10 @@ static bool has_room(const struct ml_injection *injection,
 		     const struct ml_injection_function *functions, size_t count)
 {
 	const struct ml_agent_header *header = &injection->memory->header;
+	uint32_t islands = ml_agent_islands(header);
 
 	/* Enough on one island in reach of all is the usual case; else it is looked at closely. */
-	for (uint32_t k = 0; k < header->island_count; k++) {
+	for (uint32_t k = 0; k < islands; k++) {
 		bool is_near = injection->used[k] + count <= ML_ISLAND_SLOTS;
 
 		for (size_t i = 0; i < count && is_near; i++)

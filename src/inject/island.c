@@ -74,12 +74,13 @@ static struct ml_error *sign(struct ml_step *step, const struct ml_agent_header 
 static struct ml_error *map_island(struct ml_step *step, struct ml_agent_header *header,
 				   uint64_t near)
 {
+	uint32_t count = ml_agent_islands(header);
 	struct places places;
 	uint64_t got = 0;
 
 	find_places(step->maps, near, &places);
 
-	if (header->island_count >= ML_AGENT_ISLANDS)
+	if (count == ML_AGENT_ISLANDS)
 		return ml_error_new(ML_ERROR_UNSUPPORTED, "too many modules allocate in process %d",
 				    step->pid);
 	for (size_t i = places.count; i-- > 0;) {
@@ -97,8 +98,8 @@ static struct ml_error *map_island(struct ml_step *step, struct ml_agent_header 
 			continue;
 		}
 		if (got == places.list[i]) {
-			header->islands[header->island_count++] =
-				(struct ml_agent_range){got, ML_ISLAND_BYTES};
+			header->islands[count] = (struct ml_agent_range){got, ML_ISLAND_BYTES};
+			header->island_count = count + 1;
 			return sign(step, header, got);
 		}
 		/* Linux < 4.17 takes the address for a hint. */
@@ -118,8 +119,9 @@ struct ml_error *ml_islands_map(struct ml_step *step, struct ml_agent_header *he
 	memcpy(taken, used, sizeof(taken));
 	for (size_t i = 0; i < count; i++) {
 		bool is_near = functions[i].is_by_imports;
+		uint32_t islands = ml_agent_islands(header);
 
-		for (uint32_t k = 0; k < header->island_count && !is_near; k++) {
+		for (uint32_t k = 0; k < islands && !is_near; k++) {
 			is_near = taken[k] < ML_ISLAND_SLOTS &&
 				  ml_is_in_reach(header->islands[k].start, functions[i].address);
 			taken[k] += is_near;
@@ -130,13 +132,13 @@ struct ml_error *ml_islands_map(struct ml_step *step, struct ml_agent_header *he
 		struct ml_error *error = map_island(step, header, functions[i].address);
 
 		/* Out of reach it may be watched by its imports, from any other. */
-		if (error && header->island_count) {
+		if (error && islands) {
 			ml_error_free(error);
 			continue;
 		}
 		if (error)
 			return error;
-		taken[header->island_count - 1]++;
+		taken[islands]++;
 	}
 	return NULL;
 }

@@ -15,16 +15,18 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* What must be free where the memory is a file: a target that finds no room there gets SIGBUS. */
-#define ROOM_BYTES        (256u << 20)
+#define ROOM_BYTES          (256u << 20)
 
-#define MEMFD_CLOEXEC     1u
-#define MEMFD_NOEXEC_SEAL 8u
-#define DESCRIPTORS_MORE  1024u
+#define MEMFD_CLOEXEC       1u
+#define MEMFD_ALLOW_SEALING 2u
+#define MEMFD_NOEXEC_SEAL   8u /* allows it, too */
+#define DESCRIPTORS_MORE    1024u
 
 bool ml_memory_has_room(int fd, uint64_t bytes)
 {
@@ -191,6 +193,23 @@ static struct ml_error *map_tables(struct making *making, int flags, int fd)
 	return ml_step_call(step, "mprotect", SYS_mprotect, protect, &result);
 }
 
+/* Another thread of the target may have kept the file, and we would die of SIGBUS should it become
+ * shorter: a memory file of the kernel's can be kept from that. */
+static struct ml_error *set_size(const struct making *making, int fd)
+{
+	struct stat file;
+
+	if (ftruncate(fd, (off_t)making->size))
+		return ml_error_errno(errno, "cannot size the agent's memory in process %d",
+				      making->step->pid);
+	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	if (!fstat(fd, &file) && file.st_size == (off_t)making->size)
+		return NULL;
+	return ml_error_new(ML_ERROR_TARGET,
+			    "process %d has changed the size of the agent's memory",
+			    making->step->pid);
+}
+
 /* Takes over what the target has opened as @remote, and closes it there. */
 static struct ml_error *map_file(struct making *making, int64_t remote, bool needs_room)
 {
@@ -204,9 +223,11 @@ static struct ml_error *map_file(struct making *making, int64_t remote, bool nee
 	if (fd >= 0 && needs_room && !ml_memory_has_room(fd, ROOM_BYTES))
 		error = ml_error_new(ML_ERROR_UNSUPPORTED, "less than %u MiB are free there",
 				     ROOM_BYTES >> 20);
-	else if (fd < 0 || ftruncate(fd, (off_t)making->size))
-		error = ml_error_errno(errno, "cannot size the agent's memory in process %d",
+	else if (fd < 0)
+		error = ml_error_errno(errno, "cannot open the agent's memory in process %d",
 				       step->pid);
+	else
+		error = set_size(making, fd);
 	if (!error)
 		error = map_tables(making, MAP_SHARED | MAP_NORESERVE, (int)remote);
 	ml_step_close(step, remote);
@@ -221,7 +242,7 @@ static struct ml_error *create(struct ml_step *step, uint64_t name, int64_t *rem
 {
 	/* vm.memfd_noexec may ask for the second flag (Linux 6.3); older kernels refuse it. */
 	const uint64_t arguments[6] = {name, MEMFD_CLOEXEC | MEMFD_NOEXEC_SEAL};
-	const uint64_t older[6] = {name, MEMFD_CLOEXEC};
+	const uint64_t older[6] = {name, MEMFD_CLOEXEC | MEMFD_ALLOW_SEALING};
 	struct ml_error *error = ml_step_call(step, "memfd_create() (Linux 3.17)", SYS_memfd_create,
 					      arguments, remote);
 

@@ -34,7 +34,7 @@ static bool is_inside(const struct ml_agent_header *header, uint64_t address)
 {
 	if (address - header->image.start < header->image.size)
 		return true;
-	for (uint32_t i = 0; i < header->island_count && i < ML_AGENT_ISLANDS; i++)
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
 		if (address - header->islands[i].start < header->islands[i].size)
 			return true;
 	return false;
@@ -156,7 +156,7 @@ static bool restore(const struct removal *removal)
 	const struct ml_agent_header *header = &removal->header;
 	bool all = true;
 
-	for (uint32_t i = 0; i < header->patch_count && i < ML_AGENT_PATCHES; i++) {
+	for (uint32_t i = 0; i < ml_agent_patches(header); i++) {
 		const struct ml_agent_patch *patch = &header->patches[i];
 		uint8_t now[sizeof(patch->patched)];
 
@@ -192,7 +192,7 @@ static void unmap_all(struct removal *removal)
 	const uint64_t arguments[6] = {(uint64_t)removal->descriptor};
 	int64_t result;
 
-	for (uint32_t i = 0; i < header->island_count && i < ML_AGENT_ISLANDS; i++)
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
 		unmap_part(removal, &header->islands[i], 0, ML_ISLAND_MAGIC);
 	unmap_part(removal, &header->image, ML_AGENT_IMAGE_CODE, ML_AGENT_MAGIC);
 	if (removal->descriptor >= 0)

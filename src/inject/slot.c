@@ -129,7 +129,7 @@ static struct ml_error *shorten_all(void *context)
 	if (!error)
 		error = ml_step_stop(step);
 	if (!error) {
-		for (uint32_t i = 0; i < header->island_count; i++)
+		for (uint32_t i = 0; i < ml_agent_islands(header); i++)
 			for (uint32_t k = 1; k < injection->used[i]; k++)
 				shorten(&step->stop, header->islands[i].start + k * ML_SLOT_BYTES);
 		ml_stop_end(&step->stop);

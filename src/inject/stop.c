@@ -344,10 +344,11 @@ static void keep_held(struct ml_stop *stop)
 void ml_stop_count(const struct ml_stop *stop, struct ml_agent_header *header)
 {
 	uint64_t stopped_ns = ml_monotonic_ns() - stop->begin_ns;
+	uint64_t stops = __atomic_load_n(&header->stops, __ATOMIC_RELAXED);
 
-	if (header->stops < ML_AGENT_STOPS)
-		header->stop_ns[header->stops] = stopped_ns;
-	header->stops++;
+	if (stops < ML_AGENT_STOPS)
+		header->stop_ns[stops] = stopped_ns;
+	header->stops = stops + 1;
 	if (stopped_ns > header->longest_stop_ns)
 		header->longest_stop_ns = stopped_ns;
 }

@@ -469,6 +469,22 @@ struct ml_agent_header {
 	struct ml_agent_patch patches[ML_AGENT_PATCHES];
 };
 
+/** How many islands and patches there are: the target can write any number there, at any time, so a
+ * loop takes it once. */
+static inline uint32_t ml_agent_islands(const struct ml_agent_header *header)
+{
+	uint32_t count = __atomic_load_n(&header->island_count, __ATOMIC_RELAXED);
+
+	return count < ML_AGENT_ISLANDS ? count : ML_AGENT_ISLANDS;
+}
+
+static inline uint32_t ml_agent_patches(const struct ml_agent_header *header)
+{
+	uint32_t count = __atomic_load_n(&header->patch_count, __ATOMIC_RELAXED);
+
+	return count < ML_AGENT_PATCHES ? count : ML_AGENT_PATCHES;
+}
+
 /** The whole memory. */
 struct ml_agent_memory {
 	struct ml_agent_header header;

@@ -76,7 +76,7 @@ static void tell_map(const struct ml_agent_attached *attached, const struct ml_c
 static void tell_maps(struct ml_agent_attached *attached, const struct ml_allocators *allocators)
 {
 	struct ml_agent_memory *memory = attached->injection.memory;
-	uint32_t next = !(memory->maps_current & 1);
+	uint32_t next = !(memory->maps_current & 1), count = 0;
 	struct ml_process_maps *maps = &memory->maps[next];
 	bool tells_all = has_room_for_all(&attached->code);
 
@@ -84,18 +84,18 @@ static void tell_maps(struct ml_agent_attached *attached, const struct ml_alloca
 	maps->java = attached->java.vm.layout;
 	ml_python_find(&attached->code, attached->process, &attached->pythons.python);
 	maps->python = attached->pythons.python.layout;
-	maps->count = 0;
 	attached->beyond_limit = 0;
 	for (size_t i = 0; i < attached->code.mapped_count; i++) {
 		const struct ml_code *code = &attached->code.list.items[i];
 
 		if (!code->module && !tells_all)
 			continue;
-		if (maps->count == ML_PROCESS_MAPS)
+		if (count == ML_PROCESS_MAPS)
 			attached->beyond_limit++;
 		else
-			tell_map(attached, code, allocators, &maps->map[maps->count++]);
+			tell_map(attached, code, allocators, &maps->map[count++]);
 	}
+	maps->count = count;
 	if (!tells_all)
 		__atomic_store_n(&memory->is_listening, 0, __ATOMIC_RELAXED);
 	ml_agent_rows_copy(&attached->common->rows, memory, &attached->rows_told);
@@ -153,8 +153,9 @@ static void configure(struct ml_agent_attached *attached, const struct ml_alloca
 	memory->is_exact =
 		memory->config.sample_every <= 1 && !memory->always_bytes && !options->trace_calls;
 	memory->start_ns = memory->now_ns;
-	memory->line_limit = attached->room_lines < line_count(options) ? attached->room_lines
-									: line_count(options);
+	if (attached->room_lines > line_count(options))
+		attached->room_lines = line_count(options);
+	memory->line_limit = attached->room_lines;
 	memory->tgid = (uint32_t)ml_process_pid(attached->process);
 	memory->stack_limit = stacks < attached->room_stacks ? stacks : attached->room_stacks;
 	memory->word_limit = attached->room_words;

@@ -88,13 +88,16 @@ struct reading {
 	const struct ml_agent_books *books;
 	const struct ml_snapshot_filter *filter;
 	struct ml_snapshot *out;
-	uint32_t *index;     /* stack number → place in out->sites, + 1 */
+	uint32_t *index; /* stack number → place in out->sites, + 1 */
+	/* Lines of which there are bytes that were written, a bit each, until they are read; and
+	 * how many there are in all, also as others. */
+	uint64_t *lines;
+	uint64_t lines_left;
 	uint64_t mean_bytes; /* of samples */
 	uint8_t *others; /* gets where in the filter there are blocks that are none; may be NULL */
 };
 
-/* More tables, and larger ones, than a region can have. */
-#define TABLES_LIMIT     64
+/* Of a region's largest table. */
 #define TABLE_LOG2_LIMIT (ML_AGENT_REGION_SHIFT - 3)
 
 /* The site of stack number @stack, made when it is new. */
@@ -111,9 +114,10 @@ static struct ml_site_books *site_of(struct reading *reading, uint32_t stack)
 }
 
 /* A block as it was at one moment; false while it is changing. Its stack is the mere number. */
-static bool read_block(const struct ml_agent_memory *memory, const struct ml_agent_line *line,
+static bool read_block(const struct ml_agent_books *books, const struct ml_agent_line *line,
 		       uint32_t i, uint64_t region, struct ml_block *out)
 {
+	const struct ml_agent_memory *memory = books->memory;
 	uint32_t key = __atomic_load_n(&line->key[i], __ATOMIC_ACQUIRE);
 	uint32_t size = line->size[i], born = line->born[i];
 
@@ -126,7 +130,7 @@ static bool read_block(const struct ml_agent_memory *memory, const struct ml_age
 		.is_sample = key & ML_AGENT_KEY_SAMPLED,
 		.born_ns = memory->start_ns +
 			   ((uint64_t)(born >> ML_AGENT_BORN_SHIFT) << ML_AGENT_TICK_SHIFT),
-		.pid = (pid_t)memory->tgid,
+		.pid = books->pid,
 	};
 	if (size & ML_AGENT_SIZE_LARGE) {
 		const struct ml_agent_large *large = &memory->large[size & (ML_AGENT_LARGE - 1)];
@@ -181,50 +185,77 @@ static void book_block(struct reading *reading, struct ml_block *block)
 	show_block(reading->filter, site, block, mean, reading->out);
 }
 
-static void read_table(struct reading *reading, uint32_t table, uint64_t region)
+static void find_lines(struct reading *reading)
 {
 	const struct ml_agent_memory *memory = reading->books->memory;
-	uint32_t first = ML_AGENT_TABLE_FIRST(table), lines = 1u << ML_AGENT_TABLE_LOG2(table);
-	struct ml_block block;
+	size_t offset = sizeof(*memory), size = sizeof(memory->lines[0]);
+	struct extent part = {.end = offset};
 
-	for (uint32_t i = 0; i < lines; i++)
-		for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++)
-			if (read_block(memory, &memory->lines[first + i], k, region, &block))
-				book_block(reading, &block);
+	while (next_extent(reading->books, &part, offset + reading->lines_left * size)) {
+		size_t first, end;
+
+		items_in(&part, offset, size, &first, &end);
+		for (size_t i = first; i < end; i++)
+			reading->lines[i / 64] |= 1ull << (i % 64);
+	}
 }
 
-static void read_region(struct reading *reading, uint64_t cell, uint64_t region, uint64_t limit)
+/* False when there are no such lines, or more than there can be: no two tables share any, but those
+ * that the target has written itself may, and it could have us read for ever. */
+static bool read_table(struct reading *reading, uint32_t table, uint64_t region)
+{
+	const struct ml_agent_books *books = reading->books;
+	uint64_t first = ML_AGENT_TABLE_FIRST(table), lines = 1u << ML_AGENT_TABLE_LOG2(table);
+	struct ml_block block;
+
+	if (first + lines > books->lines || lines > reading->lines_left)
+		return false;
+	reading->lines_left -= lines;
+	for (uint64_t i = first; i < first + lines; i++) {
+		if (!(reading->lines[i / 64] >> (i % 64) & 1))
+			continue;
+		reading->lines[i / 64] &= ~(1ull << (i % 64));
+		for (uint32_t k = 0; k < ML_AGENT_LINE_BLOCKS; k++)
+			if (read_block(books, &books->memory->lines[i], k, region, &block))
+				book_block(reading, &block);
+	}
+	return true;
+}
+
+static void read_region(struct reading *reading, uint64_t cell, uint64_t region)
 {
 	const struct ml_agent_memory *memory = reading->books->memory;
 
 	uint32_t table = (uint32_t)cell;
 
-	/* The target may have made a circle of them. */
-	for (int i = 0; table && i < TABLES_LIMIT; i++) {
-		uint64_t first = ML_AGENT_TABLE_FIRST(table), log2 = ML_AGENT_TABLE_LOG2(table);
-
-		if (log2 > TABLE_LOG2_LIMIT || first + (1u << log2) > limit)
-			return;
-		read_table(reading, table, region);
-		table = __atomic_load_n(&memory->lines[first].more, __ATOMIC_ACQUIRE) &
+	while (table && ML_AGENT_TABLE_LOG2(table) <= TABLE_LOG2_LIMIT &&
+	       read_table(reading, table, region))
+		table = __atomic_load_n(&memory->lines[ML_AGENT_TABLE_FIRST(table)].more,
+					__ATOMIC_ACQUIRE) &
 			~ML_AGENT_LINE_SPILLED;
-	}
 }
 
 /* Living blocks first: what is freed is what was allocated minus what lives. */
 static void read_blocks(struct reading *reading)
 {
 	const struct ml_agent_memory *memory = reading->books->memory;
-	uint64_t lines = (memory->header.size - sizeof(*memory)) / sizeof(memory->lines[0]);
-	uint32_t pages = __atomic_load_n(&memory->page_count, __ATOMIC_ACQUIRE);
+	const uint64_t *cells = &memory->pages[0][0];
+	size_t offset = offsetof(struct ml_agent_memory, pages);
+	struct extent part = {.end = offset};
 
-	for (uint32_t page = 1; page <= pages && page < ML_AGENT_PAGES; page++)
-		for (uint32_t i = 0; i < ML_AGENT_PAGE_REGIONS; i++)
-			read_region(reading,
-				    __atomic_load_n(&memory->pages[page][i], __ATOMIC_ACQUIRE),
-				    (uint64_t)memory->page_tops[page] << ML_AGENT_PAGE_SHIFT |
-					    (uint64_t)i << ML_AGENT_REGION_SHIFT,
-				    lines);
+	find_lines(reading);
+	while (next_extent(reading->books, &part, offset + sizeof(memory->pages))) {
+		size_t first, end;
+
+		items_in(&part, offset, sizeof(*cells), &first, &end);
+		for (size_t i = first; i < end; i++) {
+			uint64_t top = memory->page_tops[i / ML_AGENT_PAGE_REGIONS];
+			uint64_t region = i % ML_AGENT_PAGE_REGIONS;
+
+			read_region(reading, __atomic_load_n(&cells[i], __ATOMIC_ACQUIRE),
+				    top << ML_AGENT_PAGE_SHIFT | region << ML_AGENT_REGION_SHIFT);
+		}
+	}
 }
 
 /* @allocs is in units of 2^-16. */
@@ -256,11 +287,19 @@ static void read_traces_in(struct reading *reading, const struct ml_agent_trace 
 			   size_t count, uint32_t pages)
 {
 	const size_t per_page = ML_AGENT_PAGE / sizeof(*traces);
+	size_t offset = (size_t)((const char *)traces - (const char *)reading->books->memory);
+	struct extent part = {.end = offset};
 
-	for (size_t i = 0; i < count; i++)
-		if (pages >> (i / per_page) & 1)
-			book_site(reading, traces[i].stack,
-				  traces[i].allocs << ML_SAMPLE_COUNT_SHIFT, traces[i].alloc_bytes);
+	while (pages && next_extent(reading->books, &part, offset + count * sizeof(*traces))) {
+		size_t first, end;
+
+		items_in(&part, offset, sizeof(*traces), &first, &end);
+		for (size_t i = first; i < end; i++)
+			if (pages >> (i / per_page) & 1)
+				book_site(reading, traces[i].stack,
+					  traces[i].allocs << ML_SAMPLE_COUNT_SHIFT,
+					  traces[i].alloc_bytes);
+	}
 }
 
 /* What a thread counted in its traces. */
@@ -391,8 +430,11 @@ void ml_agent_books_snapshot(const struct ml_agent_books *books,
 	size_t first = out->sites.count;
 
 	ML_FREE_CLEANUP uint32_t *index = ml_alloc(sizeof(*index) * ML_AGENT_STACKS);
+	ML_FREE_CLEANUP uint64_t *lines = ml_alloc(books->lines / 8 + sizeof(*lines));
 
 	reading.index = index;
+	reading.lines = lines;
+	reading.lines_left = books->lines;
 	reading.mean_bytes = books->memory->config.sample_bytes;
 	read_blocks(&reading);
 	read_sites(&reading);
@@ -420,6 +462,8 @@ static uint32_t read_words(const struct ml_agent_memory *memory, uint64_t number
 	while (number && number < ML_AGENT_STACKS) {
 		const struct ml_agent_stack stack = memory->stacks[number];
 
+		/* What is checked is what is used, whatever the target writes meanwhile. */
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (!count) {
 			count = stack.count;
 			*end = stack.end;
@@ -466,7 +510,7 @@ bool ml_agent_books_stack(const struct ml_agent_books *books, uint64_t id,
 	if (!count || count > ML_STACK_DEPTH)
 		return false;
 	*out = (struct ml_stack_record){
-		.count = count, .end = ML_AGENT_STACK_END(end), .tgid = memory->tgid};
+		.count = count, .end = ML_AGENT_STACK_END(end), .tgid = (uint32_t)books->pid};
 	memcpy(out->ip, words, count * sizeof(*out->ip));
 	return true;
 }
@@ -501,15 +545,18 @@ bool ml_agent_books_next_map(struct ml_agent_books *books, struct ml_map_event *
 	if (!memory)
 		return false;
 
-	uint64_t tail = memory->map_event_tail;
+	uint64_t tail = books->map_tail;
 	const struct ml_agent_map_event *event =
 		&memory->map_events[tail & (ML_AGENT_MAP_EVENTS - 1)];
 
 	if (__atomic_load_n(&event->sequence, __ATOMIC_ACQUIRE) != tail + 1)
 		return false;
 	*out = event->event;
+	__atomic_store_n(&memory->map_event_tail, ++books->map_tail, __ATOMIC_RELEASE);
+	out->tgid = (uint32_t)books->pid;
 	if (out->stack)
-		out->stack = id_of(books, (uint32_t)(out->stack - ML_STACK_ID_NONE));
-	__atomic_store_n(&memory->map_event_tail, tail + 1, __ATOMIC_RELEASE);
+		out->stack = id_of(books, out->stack <= ML_AGENT_STACKS
+						  ? (uint32_t)(out->stack - ML_STACK_ID_NONE)
+						  : 0);
 	return true;
 }

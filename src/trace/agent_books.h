@@ -12,6 +12,9 @@ struct ml_agent_books {
 	struct ml_agent_memory *memory; /**< borrowed; NULL once they are frozen */
 	int fd;                         /**< its file: tells which parts were ever written */
 	uint32_t index;                 /**< of the process: the upper half of its stacks' ids */
+	pid_t pid;                      /**< as the tool numbers it */
+	uint32_t lines;                 /**< as many lines of blocks as it may have */
+	uint64_t map_tail;              /**< events of direct mappings that were read */
 	struct ml_snapshot frozen;      /**< all sites and blocks of a process that has ended */
 	uint64_t frozen_events;         /**< its calls */
 	uint64_t frozen_mean;           /**< the mean distance of its samples in bytes, or 0 */

@@ -97,7 +97,7 @@ static bool is_in_agent(const struct ml_agent_header *header, uint64_t ip)
 {
 	if (ip - header->image.start < header->image.size)
 		return true;
-	for (uint32_t i = 0; i < header->island_count && i < ML_AGENT_ISLANDS; i++)
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
 		if (ip - header->islands[i].start < header->islands[i].size)
 			return true;
 	return false;

@@ -12,6 +12,8 @@
 #define STATUS_BYTES (1u << 20)
 /* Threads that are gone are not looked for again at once. */
 #define LOOK_NS (100 * ML_NS_PER_MS)
+/* When so many are known all are forgotten: the target says what threads there are. */
+#define KNOWN_LIMIT 65536
 
 static char *read_file(pid_t pid, pid_t tid, const char *name)
 {
@@ -24,9 +26,13 @@ static char *read_file(pid_t pid, pid_t tid, const char *name)
 
 static struct ml_agent_tid *put(struct ml_agent_tids *tids, uint32_t inner, pid_t tid)
 {
-	uint64_t *place = ml_u64map_put(&tids->by_inner, inner, NULL);
-	struct ml_agent_tid *known = (struct ml_agent_tid *)(uintptr_t)*place;
+	struct ml_agent_tid *known;
+	uint64_t *place;
 
+	if (tids->by_inner.count >= KNOWN_LIMIT)
+		ml_agent_tids_deinit(tids);
+	place = ml_u64map_put(&tids->by_inner, inner, NULL);
+	known = (struct ml_agent_tid *)(uintptr_t)*place;
 	if (!known) {
 		known = ml_alloc(sizeof(*known));
 		*place = (uint64_t)(uintptr_t)known;

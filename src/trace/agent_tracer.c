@@ -183,7 +183,9 @@ static void read_maps(struct agent_tracer *tracer, struct agent_process *process
 {
 	struct ml_map_event event;
 
-	while (ml_agent_books_next_map(&process->books, &event)) {
+	/* One that adds to them without end is not to keep us. */
+	for (uint32_t i = 0;
+	     i < ML_AGENT_MAP_EVENTS && ml_agent_books_next_map(&process->books, &event); i++) {
 		const struct ml_stack *stack =
 			event.stack ? tracer_stack(&tracer->tracer, event.stack) : NULL;
 
@@ -252,6 +254,9 @@ static struct ml_error *attach(struct agent_tracer *tracer, struct agent_process
 
 	process->books.memory = process->attached.injection.memory;
 	process->books.fd = process->attached.injection.fd;
+	process->books.pid = process->pid;
+	process->books.lines = process->attached.room_lines;
+	process->books.map_tail = 0;
 	set_tick(tracer);
 	if (!error)
 		ml_agent_profile_add(tracer->profile, process->pid, &process->books.memory->header);

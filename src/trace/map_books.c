@@ -9,6 +9,12 @@
 
 #define PAGE_BYTES 4096u
 
+/* A process may map and unmap all day between two reports: so many events do not wait for one. */
+#define WAITING_LIMIT 65536
+/* More than processes have mappings (vm.max_map_count is 65 530 unless raised): one that unmaps by
+ * system calls of its own, which are not seen, seems to have ever more. */
+#define RANGES_LIMIT 262144
+
 /* A piece of a mapping that is still there. */
 struct range {
 	uint64_t start, end; /* end as asked for, not rounded to a page */
@@ -30,6 +36,7 @@ struct ml_map_books {
 	ML_ARRAY(struct flow) flows;
 	struct ml_u64map flow_index; /* stack id → index in flows */
 	uint64_t untracked;          /* munmaps of memory we did not see mapped */
+	uint64_t lost;               /* mappings beyond the limit */
 };
 
 struct ml_map_books *ml_map_books_create(void)
@@ -50,6 +57,8 @@ void ml_map_books_destroy(struct ml_map_books *books)
 
 void ml_map_books_add(struct ml_map_books *books, const struct ml_map_event *event)
 {
+	if (books->waiting.count == WAITING_LIMIT)
+		ml_map_books_settle(books);
 	*ml_array_push(&books->waiting) = *event;
 }
 
@@ -161,6 +170,10 @@ static void add_range(struct ml_map_books *books, const struct ml_map_event *eve
 		.tid = (pid_t)event->tid,
 	};
 
+	if (books->ranges.count >= RANGES_LIMIT) {
+		books->lost++;
+		return;
+	}
 	if (stack) {
 		struct flow *flow = flow_of(books, stack, range.pid);
 
@@ -257,6 +270,7 @@ void ml_map_books_snapshot(const struct ml_map_books *books,
 	struct ml_u64map index = {0};
 
 	snapshot->untracked_frees += books->untracked;
+	snapshot->counters[ML_COUNTER_MAP_EVENTS_LOST] += books->lost;
 	if (!books->flows.count)
 		return;
 	for (size_t i = 0; i < snapshot->sites.count; i++)

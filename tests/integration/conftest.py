@@ -86,6 +86,8 @@ def builds():
         name, extension = os.path.splitext(file)
         if extension == ".c" and not name.startswith("lib"):
             commands[name] = GLIBC + [source(file), "-ldl"]
+    # What it writes over is described there.
+    commands["scribbler"] += ["-I", os.path.join(helpers.ROOT, "src")]
     commands["libleaky.so"] = GLIBC + ["-shared", "-fPIC", source("libleaky.c")]
     short = GLIBC + ["-fno-builtin"]
     commands["libshort.so"] = short + ["-shared", "-fPIC", source("libshort.c")]

@@ -225,6 +225,42 @@ static void agrees_with_a_model(void **state)
 	ml_map_books_destroy(books);
 }
 
+/* Also when no report is made for long. */
+static void many_events_do_not_wait(void **state)
+{
+	struct ml_map_books *books = ml_map_books_create();
+	struct ml_snapshot snapshot = {.time_ns = now_ns};
+	const struct ml_snapshot_filter filter = {.want_ages = true};
+
+	(void)state;
+	for (int i = 0; i < 100000; i++) {
+		add(books, event(ML_ROLE_MMAP, 0, 1, 2));
+		add(books, event(ML_ROLE_MUNMAP, 0, 1, 0));
+	}
+	/* Not settled by us. */
+	ml_map_books_snapshot(books, &filter, &snapshot);
+	assert_in_range(snapshot.allocs, 50000, 100000);
+	ml_snapshot_deinit(&snapshot);
+	ml_map_books_destroy(books);
+}
+
+/* Of a process that unmaps by system calls of its own. */
+static void mappings_beyond_the_limit_are_counted(void **state)
+{
+	const uint64_t limit = 262144;
+	struct ml_map_books *books = ml_map_books_create();
+	struct ml_snapshot snapshot;
+
+	(void)state;
+	for (uint64_t i = 0; i < limit + 10; i++)
+		add(books, event(ML_ROLE_MMAP, 2 * i, 1, 2));
+	snapshot = look(books);
+	assert_int_equal(snapshot.allocs, limit);
+	assert_int_equal(snapshot.counters[ML_COUNTER_MAP_EVENTS_LOST], 10);
+	ml_snapshot_deinit(&snapshot);
+	ml_map_books_destroy(books);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +272,8 @@ int main(void)
 		cmocka_unit_test(mappings_of_the_library_are_not_booked),
 		cmocka_unit_test(forgetting_leaves_other_processes),
 		cmocka_unit_test(agrees_with_a_model),
+		cmocka_unit_test(many_events_do_not_wait),
+		cmocka_unit_test(mappings_beyond_the_limit_are_counted),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
