@@ -3,7 +3,9 @@
 #include "cli/options.h"
 
 #include "base/file.h"
+#include "base/strbuf.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -283,14 +285,33 @@ static void unknown_format_lists_known(void **state)
 	ml_error_free(error);
 }
 
-/* Every option of the table must stand in @p text, long form as @p prefix and its name. */
-static void assert_names_all(const char *where, const char *text, const char *prefix)
+/* Whether @p name stands in @p text, not only as the beginning of a longer one. */
+static bool stands_in(const char *text, const char *name)
+{
+	for (const char *at = strstr(text, name); at; at = strstr(at + 1, name)) {
+		char next = at[strlen(name)];
+
+		if (!isalnum((unsigned char)next) && next != '-')
+			return true;
+	}
+	return false;
+}
+
+/* Every option of the table must stand in @p text, long form as @p prefix and its name; its letter
+ * before that, with @p between the two (NULL: anywhere). */
+static void assert_names_all(const char *where, const char *text, const char *prefix,
+			     const char *between)
 {
 	for (size_t i = 0; i < ML_OPTION_COUNT; i++) {
+		const struct ml_option *option = &ml_option_table[i];
 		char name[64];
 
-		snprintf(name, sizeof(name), "%s%s", prefix, ml_option_table[i].name);
-		if (!strstr(text, name))
+		if (option->letter && between)
+			snprintf(name, sizeof(name), "-%c%s%s%s", option->letter, between, prefix,
+				 option->name);
+		else
+			snprintf(name, sizeof(name), "%s%s", prefix, option->name);
+		if (!stands_in(text, name))
 			fail_msg("%s does not know %s", where, name);
 	}
 }
@@ -299,7 +320,7 @@ static void help_names_all(void **state)
 {
 	ML_FREE_CLEANUP char *help = ml_options_help();
 
-	assert_names_all("--help", help, "--");
+	assert_names_all("--help", help, "--", ", ");
 	for (char *line = strtok(help, "\n"); line; line = strtok(NULL, "\n")) {
 		if (strlen(line) > 100)
 			fail_msg("line of --help too long: %s", line);
@@ -313,7 +334,7 @@ static void assert_file_names_all(const char *path, const char *prefix)
 
 	if (error)
 		fail_msg("%s", ml_error_message(error));
-	assert_names_all(path, text, prefix);
+	assert_names_all(path, text, prefix, NULL);
 }
 
 static void files_name_all(void **state)
@@ -323,22 +344,28 @@ static void files_name_all(void **state)
 	assert_file_names_all(ML_SOURCE_ROOT "/completions/memleak.fish", "-l ");
 }
 
-/* In a man page a dash is written \-. */
-static void man_page_names_all(void **state)
+/* Adds a man page to @p text; in one a dash is written \-. */
+static void add_man_page(struct ml_strbuf *text, const char *path)
 {
-	ML_FREE_CLEANUP char *text = NULL;
-	struct ml_error *error =
-		ml_file_read(AT_FDCWD, ML_SOURCE_ROOT "/man/memleak.1", 1 << 20, &text, NULL);
-	size_t kept = 0;
+	ML_FREE_CLEANUP char *page = NULL;
+	struct ml_error *error = ml_file_read(AT_FDCWD, path, 1 << 20, &page, NULL);
 
 	if (error)
 		fail_msg("%s", ml_error_message(error));
-	for (const char *p = text; *p; p++) {
+	for (const char *p = page; *p; p++) {
 		if (*p != '\\' || p[1] != '-')
-			text[kept++] = *p;
+			ml_strbuf_putc(text, *p);
 	}
-	text[kept] = '\0';
-	assert_names_all("man page", text, "--");
+}
+
+/* Those of recordings stand in the page of the command they are for. */
+static void man_pages_name_all(void **state)
+{
+	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
+
+	add_man_page(&text, ML_SOURCE_ROOT "/man/memleak.1");
+	add_man_page(&text, ML_SOURCE_ROOT "/man/memleak-report.1");
+	assert_names_all("man page", ml_strbuf_text(&text), "--", " \", \" ");
 }
 
 int main(void)
@@ -357,7 +384,7 @@ int main(void)
 		cmocka_unit_test(unknown_format_lists_known),
 		cmocka_unit_test(help_names_all),
 		cmocka_unit_test(files_name_all),
-		cmocka_unit_test(man_page_names_all),
+		cmocka_unit_test(man_pages_name_all),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
