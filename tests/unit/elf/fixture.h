@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** A temporary folder with ELF files of every sort, built by fixtures.sh when a test starts. */
+/** A temporary folder with ELF files of every sort, as fixtures.sh builds them. */
 #ifndef TESTS_ELF_FIXTURE_H
 #define TESTS_ELF_FIXTURE_H
 
@@ -29,16 +29,28 @@ static inline const char *fixture_path(const char *name)
 	return path;
 }
 
-/* Runs `sh SCRIPT FOLDER`; a cmocka group setup calls it. */
-static inline int fixture_build(const char *script)
+/* Makes the folder and fills it by @command, a format of printf() for @file and the folder. */
+static inline int fixture_make(const char *command, const char *file)
 {
-	char command[512];
+	char line[512];
 
 	snprintf(fixture_folder, sizeof(fixture_folder), "/tmp/memleak-fixture-XXXXXX");
 	if (!mkdtemp(fixture_folder))
 		return -1;
-	snprintf(command, sizeof(command), "sh %s %s >&2", script, fixture_folder);
-	return system(command);
+	snprintf(line, sizeof(line), command, file, fixture_folder);
+	return system(line);
+}
+
+/* From the archive that was built with the tests; a cmocka group setup calls it. */
+static inline int fixture_unpack(const char *archive)
+{
+	return fixture_make("tar -x -f %s -C %s", archive);
+}
+
+/* Anew: for tests to which it matters that the folder is where the compiler was. */
+static inline int fixture_build(const char *script)
+{
+	return fixture_make("sh %s %s >&2", script);
 }
 
 static inline int fixture_remove(void **state)

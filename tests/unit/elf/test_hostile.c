@@ -170,7 +170,7 @@ static void survives_lying_headers(void **state)
 
 static int build(void **state)
 {
-	return fixture_build(ELF_FIXTURES);
+	return fixture_unpack(ELF_FIXTURES);
 }
 
 int main(void)

@@ -190,7 +190,7 @@ static void shares_only_equal_contents(void **state)
 
 static int build(void **state)
 {
-	return fixture_build(ELF_FIXTURES);
+	return fixture_unpack(ELF_FIXTURES);
 }
 
 int main(void)

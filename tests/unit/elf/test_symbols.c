@@ -211,7 +211,7 @@ static void adds_symbols_of_a_debug_file(void **state)
 
 static int build(void **state)
 {
-	return fixture_build(ELF_FIXTURES);
+	return fixture_unpack(ELF_FIXTURES);
 }
 
 int main(void)

@@ -150,7 +150,7 @@ static void opens_supplements_only_in_the_target(void **state)
 
 static int build(void **state)
 {
-	return fixture_build(SYMBOLS_FIXTURES);
+	return fixture_unpack(SYMBOLS_FIXTURES);
 }
 
 int main(void)

@@ -150,7 +150,7 @@ static void gives_silent_servers_up(void **state)
 
 static int build(void **state)
 {
-	return fixture_build(SYMBOLS_FIXTURES);
+	return fixture_unpack(SYMBOLS_FIXTURES);
 }
 
 int main(void)

@@ -130,7 +130,7 @@ static void bounds_endless_nesting(void **state)
 
 static int build(void **state)
 {
-	return fixture_build(SYMBOLS_FIXTURES);
+	return fixture_unpack(SYMBOLS_FIXTURES);
 }
 
 int main(void)

@@ -204,7 +204,7 @@ static void never_lets_libdw_look_for_units(void **state)
 
 static int build(void **state)
 {
-	return fixture_build(SYMBOLS_FIXTURES);
+	return fixture_build(SYMBOLS_SCRIPT);
 }
 
 int main(void)

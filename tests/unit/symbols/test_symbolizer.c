@@ -254,7 +254,7 @@ static void leaves_lines_out_on_request(void **state)
 
 static int build(void **state)
 {
-	return fixture_build(SYMBOLS_FIXTURES);
+	return fixture_unpack(SYMBOLS_FIXTURES);
 }
 
 int main(void)
