@@ -47,6 +47,26 @@ void *ml_grow(void *items, size_t *capacity, size_t need, size_t size);
 					    it##_end = it ? it + (array)->count : it;              \
 	     it != it##_end; it++)
 
+/**
+ * How many of the first @p count_ @p items, which are sorted by their @p member, have one of at
+ * most
+ * @p value: the last of them is the one that begins at or before it.
+ */
+#define ml_sorted_up_to(items, count_, member, value)                                              \
+	({                                                                                         \
+		size_t low_ = 0, high_ = (count_);                                                 \
+                                                                                                   \
+		while (low_ < high_) {                                                             \
+			size_t middle_ = low_ + (high_ - low_) / 2;                                \
+                                                                                                   \
+			if ((items)[middle_].member <= (value))                                    \
+				low_ = middle_ + 1;                                                \
+			else                                                                       \
+				high_ = middle_;                                                   \
+		}                                                                                  \
+		low_;                                                                              \
+	})
+
 /** Frees the elements' memory (not what they point to) and makes the array empty. */
 #define ml_array_free(array)                                                                       \
 	do {                                                                                       \

@@ -190,16 +190,8 @@ bool ml_symbol_table_at(const struct ml_symbol_table *table, uint64_t address,
 			struct ml_symbol *out)
 {
 	const struct ml_symbol_range *ranges = table->ranges.items;
-	size_t low = 0, high = table->ranges.count;
+	size_t low = ml_sorted_up_to(ranges, table->ranges.count, start, address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (low == 0)
 		return false;
 

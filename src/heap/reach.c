@@ -62,17 +62,7 @@ static int compare_blocks(const void *left, const void *right)
 /* The number of blocks at or below @address. */
 static size_t blocks_up_to(const struct search *search, uint64_t address)
 {
-	size_t low = 0, high = search->blocks->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (search->blocks->items[middle].address <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return ml_sorted_up_to(search->blocks->items, search->blocks->count, address, address);
 }
 
 /* Where a block ends; malloc(0) has one byte, too. */

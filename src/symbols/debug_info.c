@@ -282,28 +282,13 @@ static bool lookup_in_unit(struct ml_dwarf *dwarf, struct unit *unit, uint64_t a
 	return true;
 }
 
-/* Number of ranges that begin at or before @p address. */
-static size_t count_before(const struct ml_dwarf *dwarf, uint64_t address)
-{
-	size_t low = 0, high = dwarf->ranges.count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (dwarf->ranges.items[middle].low <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 void ml_dwarf_lookup(struct ml_dwarf *dwarf, uint64_t address, struct ml_dwarf_frames *out)
 {
 	unsigned int looked_at = 0, tried = 0;
 
 	out->list.count = 0;
-	for (size_t i = count_before(dwarf, address); i-- > 0;) {
+	for (size_t i = ml_sorted_up_to(dwarf->ranges.items, dwarf->ranges.count, low, address);
+	     i-- > 0;) {
 		const struct unit_range *range = &dwarf->ranges.items[i];
 
 		if (range->highest <= address || ++looked_at > RANGES_LOOKED_AT)

@@ -287,16 +287,8 @@ void ml_dwarf_scopes_read(Dwarf *dwarf, Dwarf_Die *unit, const struct ml_split_r
 static uint32_t find_range(const struct ml_dwarf_scopes *scopes, uint64_t address)
 {
 	const struct ml_dwarf_segment *segments = scopes->segments.items;
-	size_t low = 0, high = scopes->segments.count;
+	size_t low = ml_sorted_up_to(segments, scopes->segments.count, low, address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (segments[middle].low <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low > 0 ? segments[low - 1].range : NO_RANGE;
 }
 

@@ -99,16 +99,8 @@ void ml_jit_ranges_build(struct ml_jit_ranges *out, struct ml_jit_entries *entri
 
 const struct ml_jit_range *ml_jit_ranges_find(const struct ml_jit_ranges *ranges, uint64_t ip)
 {
-	size_t low = 0, high = ranges->count;
+	size_t low = ml_sorted_up_to(ranges->items, ranges->count, start, ip);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges->items[middle].start <= ip)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (low == 0 || ip >= ranges->items[low - 1].end)
 		return NULL;
 	return &ranges->items[low - 1];

@@ -83,16 +83,8 @@ const struct ml_kernel_symbol *ml_kernel_symbols_find(const struct ml_kernel_sym
 						      uint64_t ip)
 {
 	const struct ml_kernel_symbol *list = symbols->list.items;
-	size_t low = 0, high = symbols->list.count;
+	size_t low = ml_sorted_up_to(list, symbols->list.count, address, ip);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (list[middle].address <= ip)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (low == 0 || ip - list[low - 1].address >= FUNCTION_SIZE_MAX)
 		return NULL;
 	/* Of aliases the first. */

@@ -4,16 +4,8 @@
 static bool covered(const struct ml_functions *functions, uint32_t pc)
 {
 	const struct ml_function *list = functions->list.items;
-	size_t low = 0, high = functions->sorted_count;
+	size_t low = ml_sorted_up_to(list, functions->sorted_count, pc, pc);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (list[middle].pc <= pc)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low && pc < list[low - 1].end;
 }
 

@@ -59,6 +59,22 @@ static void reserves_without_counting(void **state)
 	ml_array_free(&numbers);
 }
 
+static void counts_what_is_sorted_up_to_a_value(void **state)
+{
+	static const struct {
+		uint64_t start;
+	} ranges[] = {{3}, {5}, {5}, {UINT64_MAX}};
+	const size_t count = sizeof(ranges) / sizeof(ranges[0]);
+
+	assert_int_equal(ml_sorted_up_to(ranges, 0, start, 5), 0);
+	assert_int_equal(ml_sorted_up_to(ranges, count, start, 2), 0);
+	assert_int_equal(ml_sorted_up_to(ranges, count, start, 3), 1);
+	assert_int_equal(ml_sorted_up_to(ranges, count, start, 4), 1);
+	assert_int_equal(ml_sorted_up_to(ranges, count, start, 5), 3);
+	assert_int_equal(ml_sorted_up_to(ranges, count, start, UINT64_MAX - 1), 3);
+	assert_int_equal(ml_sorted_up_to(ranges, count, start, UINT64_MAX), 4);
+}
+
 static void zeroes_blocks_and_copies_text(void **state)
 {
 	static const char zeros[101];
@@ -81,6 +97,7 @@ int main(void)
 		cmocka_unit_test(keeps_what_was_pushed),
 		cmocka_unit_test(walks_an_empty_array_not_at_all),
 		cmocka_unit_test(reserves_without_counting),
+		cmocka_unit_test(counts_what_is_sorted_up_to_a_value),
 		cmocka_unit_test(zeroes_blocks_and_copies_text),
 	};
 
