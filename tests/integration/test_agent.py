@@ -407,21 +407,6 @@ def test_stacks_are_complete(bench):
         assert site["frames"][-1]["symbol"] in ("_start", "__libc_start_main"), function
 
 
-def test_signals_arrive(bench):
-    target = bench.target("signals")
-    run = bench.attach(target.pid, *AGENT)
-    target.tell()
-    for _ in range(101):
-        os.kill(target.pid, signal.SIGRTMIN)
-        bench.pause(0.005)
-    truth = target.work()
-    run.interrupt()
-    assert target.values()["queued_signals"] == 101
-    site = truth["leak_between_signals"]
-    assert run.final().site("leak_between_signals") == (site["bytes"], site["count"])
-    assert target.finish() == 0
-
-
 def test_children_go_on(bench):
     truth, report, target = bench.trace("forker", options=AGENT)
     assert report.site("leak_in_parent") == (truth["leak_in_parent"]["bytes"],

@@ -151,9 +151,10 @@ def test_target_forks(bench):
     assert target.finish() == 0
 
 
-def test_target_gets_its_signals(bench):
+@pytest.mark.parametrize("backend", ["bpf", "agent"])
+def test_target_gets_its_signals(bench, backend):
     target = bench.target("signals")
-    run = bench.attach(target.pid)
+    run = bench.attach(target.pid, "--backend", backend)
     target.tell()
     # A first one may come before the handler works only if "ready" had not been said.
     for _ in range(101):
