@@ -93,7 +93,7 @@ static inline struct ml_agent_line *line_of(struct ml_agent_memory *memory, uint
 			      (hash >> (32 - ML_AGENT_TABLE_LOG2(table)))];
 }
 
-/* A block whose line is full goes to one near it: where @step is at most this. */
+/* A block whose line is full goes to one near it: whose step is at most this. */
 static inline uint32_t last_step(uint32_t table)
 {
 	uint32_t lines = 1u << ML_AGENT_TABLE_LOG2(table);

@@ -127,8 +127,8 @@ static void make_room(const struct walk *walk, struct ml_agent_trace *trace, uin
 	walk->thread->words_used += room;
 }
 
-/* Packs the words of the course's frames from @bottom on for @trace, innermost first; false for a
- * value that is no address of user space, or one that is too far away. */
+/* Packs the words of the course's frames from @first to @end for @trace, innermost first; false for
+ * a value that is no address of user space, or one that is too far away. */
 static bool pack_words(const struct walk *walk, struct ml_agent_trace *trace, uint32_t first,
 		       uint32_t end)
 {

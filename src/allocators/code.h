@@ -34,7 +34,7 @@ bool ml_instruction_target(const struct ml_instruction *instruction, int64_t *ta
 /** True when it may change where execution goes on: any jump, call, return, trap or syscall. */
 bool ml_instruction_is_control_flow(const struct ml_instruction *instruction);
 
-/** Bit @p n is the integer argument number n, from 0. */
+/** Integer arguments as bits, the first one in bit 0: the first @p count, and single ones. */
 #define ML_ARGUMENTS(count) ((1u << (count)) - 1)
 #define ML_ARGUMENT_FIRST   1u
 #define ML_ARGUMENT_SECOND  2u

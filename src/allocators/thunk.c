@@ -42,7 +42,7 @@ static const char *slot_name(struct ml_module *module, uint64_t slot)
 	return NULL;
 }
 
-/* The GOT slot of `jmp *slot(%rip)` at ELF address @p address of the code. */
+/* The GOT slot of `jmp *slot(%rip)` in the code at ELF address @code_address. */
 static bool jump_slot(const struct ml_instruction *instruction, uint64_t code_address,
 		      uint64_t *slot)
 {

@@ -144,7 +144,8 @@ ML_ALWAYS_INLINE enum ml_walk_end ml_java_compiled(const struct ml_java_layout *
 	return ML_WALK_MORE;
 }
 
-/** What to keep of the interpreter's frame at @p bp; 0 when it runs no method. */
+/** What to keep of an interpreter's frame that is at @p bytecode of @p method; 0 when it runs none.
+ */
 ML_ALWAYS_INLINE uint64_t ml_java_interpreted_entry(const struct ml_java_layout *java,
 						    uint64_t method, uint64_t bytecode,
 						    void *memory)

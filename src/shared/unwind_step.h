@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /**
- * One step of a stack walk, the same code in the kernel and in the tool's tests.
+ * One step of a stack walk, the same code in the kernel, in the agent and in the tool's tests.
  *
  * Whoever includes this defines beforehand
  *     ML_UNWIND_READ(memory, address, out)
