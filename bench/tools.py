@@ -2,13 +2,10 @@
 """What is compared: memleak's own modes and other tools, those that attach and those that start the program."""
 import dataclasses
 import os
-import re
 import shutil
 import signal
 import subprocess
 import time
-
-import machine
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 

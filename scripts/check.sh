@@ -17,6 +17,7 @@ check() {
 }
 
 status=0
+# shellcheck disable=SC2048 # names without blanks
 for name in ${*:-format layers docs}; do
 	check "$name" || { status=1; echo "$name: not as it should be" >&2; }
 done

@@ -16,7 +16,7 @@ import helpers
 
 TEST_LIMIT_S = 60
 BUILD_LIMIT_S = 300  # of all test programs
-FEW_TESTS = 50  # need few of them
+FEW_TESTS = 150  # need few of them
 
 
 class TookTooLong(Exception):

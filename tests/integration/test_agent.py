@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import tempfile
 
 import pytest
