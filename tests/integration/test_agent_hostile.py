@@ -4,7 +4,6 @@ true or not, and ends in its time. (What it is told to put back it does put back
 may die of that.)"""
 import pytest
 
-
 # Something to be patched while the numbers of patches and stubs change.
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
 
