@@ -5,9 +5,9 @@ import helpers
 MOVED = "from now on"
 
 
-def wake(bench, *options, interval="5"):
+def wake(bench, *options, interval="5", arguments=()):
     """A target that becomes busy once it is traced, and the run that traces it."""
-    target = bench.target("wakes")
+    target = bench.target("wakes", *arguments)
     run = bench.attach(target.pid, *options, interval=interval)
     target.tell()
     target.wait_event("quiet")
@@ -46,7 +46,7 @@ def test_moves_to_the_agent_with_all_its_books(bench):
 
 
 def test_bpf_forbids_it(bench):
-    target, run = wake(bench, "--backend", "bpf", interval="1")
+    target, run = wake(bench, "--backend", "bpf", interval="1", arguments=["soon"])
     # Without it the second look would have made it move.
     for _ in range(2):
         seen = len(run.reports())
