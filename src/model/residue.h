@@ -27,8 +27,6 @@ struct ml_residue {
 	uint64_t from_ns;
 	double span_s;
 	double blocks, bytes, allocs;
-	double missing_s; /**< UNKNOWN: about how much longer to watch; 0 when that cannot be said
-			   */
 };
 
 /** Looks at site @p stack of @p timeline, or gives what ml_timeline_set_residue() set. */

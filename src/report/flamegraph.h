@@ -40,6 +40,4 @@ uint64_t ml_flamegraph_threshold(const struct ml_flamegraph *graph, size_t *left
 
 void ml_flamegraph_free(struct ml_flamegraph *graph);
 
-#define ML_FLAMEGRAPH_CLEANUP __attribute__((cleanup(ml_flamegraph_free)))
-
 #endif
