@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Holds the documentation against the tree: every path and every long option it names must be there.
+"""Holds the documentation against the tree: every path, long option and target of make that it names
+must be there.
 
 What is not is said, a line each; exit status 1 when there was any.
 """
@@ -18,6 +19,8 @@ FOREIGN_OPTIONS = {
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 # A path with a folder, in words or in code; what begins with a slash is the machine's.
 PATH = re.compile(r"(?<![\w/.~$*-])((?:[\w.*-]+/)+(?:[\w*-][\w.*-]*\w)?)(?![\w/…])")
+# In code, not in prose: indented, behind a backquote or behind sudo.
+TARGET = re.compile(r"(?:^ {4}|`|sudo )make ([a-z][a-z-]*)")
 # Words that stand for others.
 PLACEHOLDER = re.compile(r"\b(NAME|FILE|FOLDER|PID|VERSION|ALLOCATOR|FORMAT)\b")
 
@@ -31,6 +34,11 @@ def known_options():
     table = (ROOT / "src/cli/option_table.c").read_text(encoding="utf-8")
     known = {"--" + name for name in re.findall(r'"([a-z][a-z-]+)"', table)}
     return known.union(*FOREIGN_OPTIONS.values())
+
+
+def known_targets():
+    recipes = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z][a-z-]*):", recipes, re.MULTILINE))
 
 
 def is_built(path):
@@ -52,7 +60,7 @@ def is_ours(path):
                                                 for place in (ROOT, ROOT / "src"))
 
 
-def slips(document, options):
+def slips(document, options, targets):
     text = document.read_text(encoding="utf-8")
     if document.suffix == ".1":
         text = text.replace("\\-", "-")
@@ -60,16 +68,19 @@ def slips(document, options):
         for option in OPTION.findall(line):
             if option not in options:
                 yield number, "there is no option " + option
+        for target in TARGET.findall(line):
+            if target not in targets:
+                yield number, "there is no make " + target
         for path in PATH.findall(line):
             if is_ours(path) and not PLACEHOLDER.search(path) and not is_there(path):
                 yield number, "there is no " + path
 
 
 def main():
-    options = known_options()
+    options, targets = known_options(), known_targets()
     found = False
     for document in documents():
-        for number, slip in slips(document, options):
+        for number, slip in slips(document, options, targets):
             found = True
             print("%s:%d: %s" % (document.relative_to(ROOT), number, slip), file=sys.stderr)
     return 1 if found else 0
