@@ -25,10 +25,7 @@
 
 static void note(const struct ml_agent_attached *attached, const char *text)
 {
-	const struct ml_tracer_options *options = attached->common->options;
-
-	if (options->note)
-		options->note(options->note_context, text);
+	ml_tracer_note(attached->common->options, text);
 }
 
 /* The same function is looked at again each time when code has gone. */

@@ -22,13 +22,12 @@ struct ml_error *ml_agent_left_clean(const struct ml_process *process,
 		error = ml_injection_remove_left(process, &left);
 		if (error)
 			return error;
-		if (options->note)
-			options->note(options->note_context,
-				      left.kind == ML_INJECTION_STALE
-					      ? "removed the agent that an earlier memleak left in "
-						"the process"
-					      : "removed what the process has inherited of a "
-						"traced parent");
+		ml_tracer_note(options,
+			       left.kind == ML_INJECTION_STALE
+				       ? "removed the agent that an earlier memleak left in "
+					 "the process"
+				       : "removed what the process has inherited of a "
+					 "traced parent");
 	}
 	return NULL;
 }

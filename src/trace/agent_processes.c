@@ -18,8 +18,7 @@
 
 void ml_agent_processes_note(const struct ml_agent_processes *processes, const char *text)
 {
-	if (processes->common.options->note)
-		processes->common.options->note(processes->common.options->note_context, text);
+	ml_tracer_note(processes->common.options, text);
 }
 
 bool ml_agent_process_is_attached(const struct ml_agent_process *process)

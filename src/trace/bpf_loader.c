@@ -126,14 +126,14 @@ static void tell_shrunk(const struct ml_tracer_options *options, unsigned int sh
 {
 	char text[160];
 
-	if (!shrink || !options->note)
+	if (!shrink)
 		return;
 	snprintf(text, sizeof(text),
 		 "little kernel memory to be had: tables have 1/%u of their usual size (live "
 		 "blocks, "
 		 "stacks, unwind rows)",
 		 1u << shrink);
-	options->note(options->note_context, text);
+	ml_tracer_note(options, text);
 }
 
 struct ml_error *ml_bpf_load_user(const struct ml_tracer_options *options,

@@ -60,7 +60,7 @@ static void note_lines(const struct ml_tracer_options *options, char *text)
 
 	while ((line = strsep(&rest, "\n")))
 		if (*line)
-			options->note(options->note_context, line);
+			ml_tracer_note(options, line);
 }
 
 static int take_message(enum libbpf_print_level level, const char *format, va_list args)

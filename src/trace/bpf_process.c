@@ -96,12 +96,6 @@ static struct ml_error *attach_set(struct ml_links *links, const struct ml_bpf_a
 	return error ? error : ml_links_attach(links, simple, attach->entry_fd, false, set);
 }
 
-static void note(const struct ml_bpf_attach *attach, const char *text)
-{
-	if (attach->options->note)
-		attach->options->note(attach->options->note_context, text);
-}
-
 /* All at once; when that is refused one by one, so that one bad function does not cost the others.
  * An error only when none could be probed. */
 static struct ml_error *attach_list(struct ml_bpf_process *process,
@@ -124,7 +118,7 @@ static struct ml_error *attach_list(struct ml_bpf_process *process,
 			continue;
 		}
 		refused = ml_error_wrap(refused, "%s is not traced", list->names.items[i]);
-		note(attach, ml_error_message(refused));
+		ml_tracer_note(attach->options, ml_error_message(refused));
 		ml_error_free(refused);
 		process->not_probed++;
 	}

@@ -105,8 +105,8 @@ int ml_bpf_throws_program(struct ml_bpf_throws *throws)
 	if (error)
 		error = ml_error_wrap(error, "an exception that operator new throws would end the "
 					     "program (with --backend agent it does not)");
-	if (error && throws->options->note)
-		throws->options->note(throws->options->note_context, ml_error_message(error));
+	if (error)
+		ml_tracer_note(throws->options, ml_error_message(error));
 	ml_error_free(error);
 	return throws->has_thread ? throws->program_fd : -1;
 }

@@ -50,12 +50,6 @@ static struct bpf_tracer *self(struct ml_tracer *tracer)
 	return (struct bpf_tracer *)tracer;
 }
 
-static void note(const struct bpf_tracer *tracer, const char *text)
-{
-	if (tracer->options->note)
-		tracer->options->note(tracer->options->note_context, text);
-}
-
 static struct ml_bpf_process *process_of(const struct bpf_tracer *tracer, pid_t pid)
 {
 	return ml_bpf_processes_find(&tracer->processes, pid);
@@ -112,7 +106,7 @@ static void begin_anew(struct bpf_tracer *tracer, pid_t pid)
 	if (error && ml_error_kind(error) != ML_ERROR_UNSUPPORTED) {
 		error = ml_error_wrap(error, "process %d runs a new program, which is not traced",
 				      pid);
-		note(tracer, ml_error_message(error));
+		ml_tracer_note(tracer->options, ml_error_message(error));
 	}
 }
 
@@ -146,7 +140,7 @@ static void look_again(struct bpf_tracer *tracer, pid_t pid)
 	/* Gone in between is no news; the rest is said. */
 	if (error && ml_error_kind(error) != ML_ERROR_TARGET &&
 	    ml_error_kind(error) != ML_ERROR_UNSUPPORTED && ml_process_is_alive(process->process))
-		note(tracer, ml_error_message(error));
+		ml_tracer_note(tracer->options, ml_error_message(error));
 }
 
 static void read_news(struct bpf_tracer *tracer)
@@ -367,7 +361,7 @@ static void tracer_detach(struct ml_tracer *base)
 	if (!left)
 		return;
 	snprintf(text, sizeof(text), "%zu probe links are still being closed by the kernel", left);
-	note(tracer, text);
+	ml_tracer_note(tracer->options, text);
 }
 
 static void tracer_destroy(struct ml_tracer *base)
@@ -427,7 +421,7 @@ static struct ml_error *open_watch(struct bpf_tracer *tracer)
 	if (!error)
 		return add_to_epoll(tracer, ml_mapping_watch_fd(tracer->watch));
 	if (tracer->options->verbose)
-		note(tracer, ml_error_message(error));
+		ml_tracer_note(tracer->options, ml_error_message(error));
 	return NULL;
 }
 

@@ -59,8 +59,8 @@ static void probe(struct ml_bpf_process *process, const struct ml_bpf_attach *at
 	struct ml_error *error = ml_links_attach(
 		&process->links, ML_LINK_MULTI, ml_bpf_throws_program(attach->throws), false, &set);
 
-	if (error && attach->options->note)
-		attach->options->note(attach->options->note_context, ml_error_message(error));
+	if (error)
+		ml_tracer_note(attach->options, ml_error_message(error));
 	ml_error_free(error);
 }
 

@@ -51,12 +51,6 @@ static struct kernel_tracer *self_of(struct ml_tracer *tracer)
 	return (struct kernel_tracer *)tracer;
 }
 
-static void note(const struct kernel_tracer *self, const char *text)
-{
-	if (self->options->note)
-		self->options->note(self->options->note_context, text);
-}
-
 static struct bpf_program *program_of(const struct kernel_tracer *self, enum ml_kernel_point point)
 {
 	const struct ml_kernel_bpf *skeleton = self->skeleton;
@@ -226,7 +220,7 @@ static void read_code(struct kernel_tracer *self)
 		return;
 	snprintf(text, sizeof(text), "%s: pages of slabs are counted twice, as pages and as slabs",
 		 ml_error_message(error));
-	note(self, text);
+	ml_tracer_note(self->options, text);
 }
 
 static struct ml_error *kernel_attach(struct ml_tracer *tracer)

@@ -49,6 +49,13 @@ struct ml_tracer_options {
 	void *turn_context; /**< of both */
 };
 
+/** Tells the user @p text: see note above. */
+static inline void ml_tracer_note(const struct ml_tracer_options *options, const char *text)
+{
+	if (options->note)
+		options->note(options->note_context, text);
+}
+
 /** What tracing cost so far. */
 struct ml_tracer_cost {
 	double target_cpu_s; /**< CPU time the probes took in the target, estimated; < 0 unknown */

@@ -66,8 +66,13 @@ def test_new_and_delete(bench):
     assert not any("operator new" in symbol for symbol in symbols), symbols
 
 
-def test_churn_adds_up(bench):
-    truth, report, target = bench.trace("churn", 300000, seconds=40)
+# Not "auto": a call that is under way when a process moves to the agent may have its stack cut.
+EACH_BACKEND = pytest.mark.parametrize("backend", ["bpf", "agent"])
+
+
+@EACH_BACKEND
+def test_churn_adds_up(bench, backend):
+    truth, report, target = bench.trace("churn", 300000, options=("--backend", backend), seconds=40)
     check_sites(truth, report)
     said = target.values()
     assert report["totals"]["allocs"] == said["allocs"]
@@ -77,8 +82,9 @@ def test_churn_adds_up(bench):
     assert not report["caveats"].keys() - {"frames_unsymbolized"}, report["caveats"]
 
 
-def test_many_live_blocks(bench):
-    truth, report, _ = bench.trace("many_blocks", 200000, seconds=40)
+@EACH_BACKEND
+def test_many_live_blocks(bench, backend):
+    truth, report, _ = bench.trace("many_blocks", 200000, options=("--backend", backend), seconds=40)
     check_sites(truth, report)
 
 
