@@ -2,6 +2,7 @@
 #include "heap/reach.h"
 
 #include "base/file.h"
+#include "heap/dead.h"
 #include "shared/agent_abi.h"
 #include "target/maps.h"
 #include "target/proc.h"
@@ -44,6 +45,7 @@ struct search {
 	ml_reach_blocks *blocks;
 	uint64_t low, high;       /* no block outside */
 	ML_ARRAY(size_t) reached; /* blocks whose words are still to be looked at */
+	ml_dead_ranges dead;      /* no pointers but in blocks */
 	int pagemap_fd;           /* -1: every page is looked at */
 	bool in_libc;             /* the words are the C library's variables */
 	bool is_static;           /* the program has no C library beside it */
@@ -207,10 +209,28 @@ static uint64_t find_variables_end(pid_t pid, uint64_t thread_pointer)
 	return stat.heap_start;
 }
 
+/* The same without what is known to be dead. */
+static void scan_live(struct search *search, uint64_t start, uint64_t end, bool is_private)
+{
+	for (size_t i = ml_dead_ranges_after(&search->dead, start);
+	     i < search->dead.count && start < end; i++) {
+		const struct ml_dead_range *range = &search->dead.items[i];
+
+		if (range->start >= end)
+			break;
+		if (range->start > start)
+			scan(search, start, range->start, is_private);
+		start = range->end > start ? range->end : start;
+	}
+	if (start < end)
+		scan(search, start, end, is_private);
+}
+
 /*
  * The roots in [start, end): what lies between blocks. In the main heap only variables before the
- * first one: the rest is freed memory, which is full of old pointers. Other memory of an allocator
- * cannot be told from variables beside it, since Linux merges neighbouring mappings.
+ * first one: the rest is freed memory, which is full of old pointers. So are glibc's other heaps;
+ * other allocators' memory cannot be told from variables beside it, since Linux merges neighbouring
+ * mappings.
  */
 static void scan_roots(struct search *search, uint64_t start, uint64_t end, bool is_heap,
 		       bool is_private)
@@ -227,7 +247,7 @@ static void scan_roots(struct search *search, uint64_t start, uint64_t end, bool
 		if (is_heap && block && until > search->variables_end)
 			until = search->variables_end;
 		if (until > start)
-			scan(search, start, until, is_private);
+			scan_live(search, start, until, is_private);
 		if (until == end || is_heap)
 			return;
 		start = end_of(block) > start ? end_of(block) : start;
@@ -318,6 +338,7 @@ struct ml_error *ml_reach_mark(const struct ml_process *process, const struct ml
 	search->pagemap_fd = open_pagemap(process);
 	search->variables_end = find_variables_end(ml_process_pid(process), roots->thread_pointer);
 	search->is_static = !has_libc(&maps);
+	ml_dead_ranges_find(process, &maps, roots->thread_pointer, &search->dead);
 	for (size_t i = 0; i < roots->register_count; i++)
 		follow(search, roots->registers, i, roots->register_count);
 	ml_array_each (mapping, &maps.list)
@@ -325,6 +346,7 @@ struct ml_error *ml_reach_mark(const struct ml_process *process, const struct ml
 	follow_blocks(search);
 	ml_fd_close(&search->pagemap_fd);
 	ml_array_free(&search->reached);
+	ml_array_free(&search->dead);
 	free(search);
 	ml_maps_deinit(&maps);
 	return NULL;

@@ -108,6 +108,8 @@ def builds():
                                          source("throwing.cc")] + library
     commands["stale-static"] = GLIBC + ["-static", source("stale.c")]
     commands["stale-musl"] = MUSL + [source("stale.c")]
+    commands["lost_threads-static"] = GLIBC + ["-static", source("lost_threads.c")]
+    commands["lost_threads-musl"] = MUSL + [source("lost_threads.c")]
     for name in ("allocators", "resized"):
         file = source(name + ".c")
         commands[name + "-static"] = GLIBC + ["-static", file]
