@@ -10,6 +10,7 @@
 #include "target/ptrace_stop.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <unistd.h>
 
@@ -113,9 +114,20 @@ static void on_end(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 	struct ml_error *error;
 
 	lost->is_ending = true;
-	if (lost->was_looked || !is_alone(ml_process_pid(process)) ||
-	    ptrace(PTRACE_GETREGS, ml_process_pid(process), NULL, &registers))
+	if (lost->was_looked || ptrace(PTRACE_GETREGS, ml_process_pid(process), NULL, &registers))
 		return;
+	if (!is_alone(ml_process_pid(process))) {
+		/*
+		 * The other threads are not held, too: PTRACE_SEIZE waits for one that execs
+		 * (ptrace_attach() in kernel/ptrace.c takes cred_guard_mutex), which waits for
+		 * those that are held.
+		 */
+		if (registers.orig_rax == SYS_exit)
+			ml_note("the command's main thread ends before its other threads: it is "
+				"not searched at its end for blocks that nothing points to, only "
+				"what grows while it runs is a leak");
+		return;
+	}
 	ml_exit_frame_roots(process, &registers, &roots);
 	error = look(lost, tracer, process, &roots);
 	if (error)
