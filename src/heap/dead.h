@@ -22,7 +22,7 @@ typedef ML_ARRAY(struct ml_dead_range) ml_dead_ranges;
 /**
  * What of @p maps is dead in the stopped @p process; blocks that live there are still blocks.
  * @p thread_pointer is the main thread's. Finds nothing where it does not know its way: with other
- * C libraries, and where the structures are not those of glibc 2.26 and later. For ml_array_free().
+ * C libraries, and of stacks before glibc 2.34. For ml_array_free().
  */
 void ml_dead_ranges_find(const struct ml_process *process, const struct ml_maps *maps,
 			 uint64_t thread_pointer, ml_dead_ranges *ranges);
