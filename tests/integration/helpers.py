@@ -27,6 +27,12 @@ def start_time(pid):
         return stat.read().rpartition(")")[2].split()[19]
 
 
+def cpu_ticks(pid):
+    """CPU time of a process, 100 a second."""
+    with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as stat:
+        return sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
+
+
 def remember(pid):
     """Tells the test runner of a process, should the tests themselves be killed."""
     path = os.environ.get("MEMLEAK_TEST_PIDS")
@@ -45,6 +51,12 @@ def wait_for(condition, seconds, what):
         if time.monotonic() > deadline:
             raise AssertionError("not within %s s: %s" % (seconds, what))
         time.sleep(0.02)
+
+
+def wait_worked(pid, ticks=5):
+    """Waits until a busy process has had some CPU time since now."""
+    wanted = cpu_ticks(pid) + ticks
+    wait_for(lambda: cpu_ticks(pid) >= wanted, START_S, "process %d works" % pid)
 
 
 class Program:

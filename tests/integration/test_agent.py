@@ -263,7 +263,7 @@ def test_nothing_is_left_behind(bench):
         run.wait_attached()
         assert leftovers(target.pid)
         assert code(target.pid) != before[0], "nothing was patched"
-        bench.pause(0.05)
+        helpers.wait_worked(target.pid)
         run.interrupt()
         assert run.final()["totals"]["allocs"] > 0
         assert state(target.pid) == before

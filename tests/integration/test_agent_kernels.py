@@ -191,6 +191,7 @@ def test_busy_target(bench, options):
     target.wait_event("busy")
     for _ in range(3):
         run = attach(bench, target.pid, "--backend", "agent", *options, filtered=False)
+        helpers.wait_worked(target.pid)
         assert end(run)["totals"]["allocs"] > 0
     target.tell()
     target.wait_event("done")

@@ -16,7 +16,7 @@ def run_killed(bench, pid, at, *options):
     only, options = (["-o"], options[1:]) if options[:1] == ("-o",) else ([], options)
     run = bench.program([bench.programs["killed"], *only, at, helpers.MEMLEAK, "--json",
                          "--backend", "agent", *options, "-o", "0", "-p", pid, "0.05", "1"])
-    return int(run.out().split()[-1]) if run.wait() else None
+    return int(run.out().split()[-1]) if run.wait(60) else None
 
 
 def blank(pid, spans):
@@ -30,6 +30,7 @@ def blank(pid, spans):
     return True
 
 
+@pytest.mark.limit(180)
 @pytest.mark.parametrize("options", [(), ("-o",), ("-f",)])
 def test_killed_before_each_call(bench, options):
     """-o: only the one process that is about to make the call."""
