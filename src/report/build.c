@@ -3,9 +3,11 @@
 #include "report/report.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/human.h"
 #include "base/u64map.h"
 #include "report/frames.h"
+#include "report/groups.h"
 #include "report/history.h"
 
 #include <inttypes.h>
@@ -280,12 +282,49 @@ static void say_threads(struct ml_report_site *site)
 			 "; one for each thread that is not joined, and its stack stays, too");
 }
 
+/** Marks the biggest sites of the groups that a text shows: @p named[i] for site i. */
+static void mark_shown(const struct ml_report *report, size_t limit, bool *named)
+{
+	struct ml_report_groups groups;
+	size_t leaks = 0;
+
+	ml_report_groups_make(report, &groups);
+	for (size_t i = 0; i < groups.list.count; i++) {
+		const struct ml_report_group *group = &groups.list.items[i];
+
+		leaks += group->leaks;
+		named[group->first] |=
+			i < limit || (group->leaks && leaks <= ML_REPORT_LEAKS_SHOWN);
+	}
+	ml_report_groups_free(&groups);
+}
+
+/** Names the frames of the sites, which are in the order of the drafts. */
+static void name_sites(struct build *build)
+{
+	struct ml_report *report = build->report;
+	size_t limit = build->input->symbolize_limit;
+	ML_FREE_CLEANUP bool *named = ml_alloc(report->sites.count + 1);
+
+	for (size_t i = 0; i < report->sites.count; i++)
+		named[i] = !limit || i < limit;
+	if (limit)
+		mark_shown(report, limit, named);
+	for (size_t i = 0; i < report->sites.count; i++) {
+		const struct draft *draft = &build->drafts.items[i];
+		struct ml_report_site *site = &report->sites.items[i];
+
+		if (draft->stack && named[i])
+			ml_frames_name(&build->namer, draft->stack, draft->skip, site, NULL);
+		say_threads(site);
+	}
+}
+
 /** Moves the drafts, sorted, into the report and names their frames. */
 static void freeze(struct build *build)
 {
 	struct ml_report *report = build->report;
 	enum ml_report_sort sort = build->input->sort;
-	size_t limit = build->input->symbolize_limit, leaks = 0;
 
 	if (!build->drafts.count)
 		return;
@@ -296,14 +335,11 @@ static void freeze(struct build *build)
 		struct ml_report_site *site = ml_array_push(&report->sites);
 
 		*site = draft->site;
+		if (draft->stack)
+			site->calls = ml_report_calls(draft->stack, draft->skip);
 		say_at_end(report, site);
-		leaks += site->verdict.class == ML_VERDICT_LEAK;
-		if (draft->stack &&
-		    (!limit || report->sites.count <= limit ||
-		     (site->verdict.class == ML_VERDICT_LEAK && leaks <= ML_REPORT_LEAKS_SHOWN)))
-			ml_frames_name(&build->namer, draft->stack, draft->skip, site, NULL);
-		say_threads(site);
 	}
+	name_sites(build);
 }
 
 void ml_report_build(const struct ml_report_input *input, struct ml_report *report)
@@ -315,6 +351,7 @@ void ml_report_build(const struct ml_report_input *input, struct ml_report *repo
 		.namer = {.input = input, .report = report},
 	};
 
+	report->sort = input->sort;
 	report->now_ns = snapshot->time_ns;
 	report->outstanding_bytes = report->outstanding_count = 0;
 	report->allocs = snapshot->allocs;

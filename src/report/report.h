@@ -45,6 +45,7 @@ struct ml_report_site {
 	uint64_t lost_bytes, lost_count; /**< nothing pointed to them when the program ended */
 	int64_t oldest_ms, newest_ms;    /**< ages; -1 when unknown */
 	struct ml_verdict verdict;
+	uint64_t calls;     /**< see ml_report_calls(); 0: not known */
 	bool is_stack_lost; /**< the tracer could not give the stack: no frames, no `end` */
 	enum ml_walk_end end;
 	ML_ARRAY(struct ml_report_frame) frames;
@@ -53,6 +54,9 @@ struct ml_report_site {
 	/** Its history, oldest first: live blocks of any age. Empty when nothing is known of it. */
 	ML_ARRAY(struct ml_timeline_point) points;
 };
+
+/** What makes a site big. */
+enum ml_report_sort { ML_SORT_SIZE, ML_SORT_COUNT };
 
 /** How allocations were chosen. */
 enum ml_sampling_mode { ML_SAMPLING_ALL, ML_SAMPLING_NTH, ML_SAMPLING_BYTES };
@@ -98,6 +102,7 @@ struct ml_report {
 	double tool_cpu_s, events_per_s;
 	/* the sites, best first; every site with something to show */
 	ML_ARRAY(struct ml_report_site) sites;
+	enum ml_report_sort sort; /**< how they are sorted */
 	/** The history of the sum of all sites, those suppressed included. */
 	ML_ARRAY(struct ml_timeline_point) points;
 	/** RSS of the target in live_bytes, the other figures 0. Empty when not known. */
@@ -108,7 +113,7 @@ struct ml_report {
 	bool is_limited; /**< the user chose `top`: other formats keep to it too */
 	bool show_blocks;
 	bool use_colour;              /**< terminal colours in the text report */
-	bool is_many_processes;       /**< name the process of each site */
+	bool is_many_processes;       /**< name the processes of sites; set before it is built */
 	struct ml_memory_limit limit; /**< what the target's memory runs into */
 	struct ml_summary summary;
 	ML_ARRAY(char *) notes;   /**< owned; remarks for people on the report, a line each */
@@ -117,8 +122,6 @@ struct ml_report {
 
 /** So many leaks are shown in text however small they are. */
 #define ML_REPORT_LEAKS_SHOWN 5
-
-enum ml_report_sort { ML_SORT_SIZE, ML_SORT_COUNT };
 
 /** Frames named before, as a recording keeps them. */
 struct ml_report_recorded {
@@ -141,8 +144,8 @@ struct ml_report_input {
 	const struct ml_report_recorded *recorded; /**< in place of the symbolizer, or NULL */
 	void *context;
 	enum ml_report_sort sort;
-	/** Sites to symbolize; those behind stay without frames when 0 < this < sites, but for the
-	 * first ML_REPORT_LEAKS_SHOWN that leak. 0 = all. */
+	/** Sites to symbolize, and groups of them (groups.h): their biggest sites. Those behind
+	 * stay without frames, but for the first ML_REPORT_LEAKS_SHOWN that leak. 0 = all. */
 	size_t symbolize_limit;
 };
 

@@ -4,9 +4,13 @@
  * Lines of ours begin with "→ " below a stack and with "# " elsewhere.
  */
 #include "report/text.h"
+#include "report/groups.h"
 #include "report/unnamed.h"
 
 #include <inttypes.h>
+
+/* Of a group: those that have the most of it. */
+#define PROCESSES_SHOWN 3
 
 /* What a part of the text is, for terminals with colours. */
 enum style { STYLE_TITLE, STYLE_SIZE, STYLE_BAD, STYLE_SUSPECT, STYLE_GOOD, STYLE_REMARK };
@@ -94,25 +98,19 @@ static void add_owner(struct ml_strbuf *text, const struct ml_report_site *site)
 	}
 }
 
-void ml_text_add_remarks(struct ml_strbuf *text, const struct ml_report *report,
-			 const struct ml_report_site *site)
+static void add_verdict(struct ml_strbuf *text, const struct ml_report *report,
+			const struct ml_report_site *site, bool is_of_many)
 {
 	const struct ml_verdict *verdict = &site->verdict;
-	const char *end = stack_end_text(site);
 
-	if (end)
-		ml_strbuf_printf(text, "\t\t→ %s\n", end);
-	if (report->is_many_processes) {
-		ml_strbuf_printf(text, "\t\t→ process %d (", (int)site->pid);
-		ml_strbuf_escaped(text, site->comm ? site->comm : "name unknown");
-		ml_strbuf_puts(text, ")\n");
-	}
 	ml_strbuf_puts(text, "\t\t→ ");
 	begin_style(text, report, verdict_style(verdict->class));
 	ml_strbuf_puts(text, ml_verdict_name(verdict->class));
 	if (verdict->class != ML_VERDICT_UNKNOWN)
 		ml_strbuf_printf(text, " (%.0f %%)", 100 * verdict->confidence);
 	end_style(text, report);
+	if (is_of_many)
+		ml_strbuf_printf(text, " in %d", (int)site->pid);
 	if (verdict->why[0]) {
 		ml_strbuf_puts(text, ": ");
 		ml_strbuf_escaped(text, verdict->why);
@@ -120,6 +118,33 @@ void ml_text_add_remarks(struct ml_strbuf *text, const struct ml_report *report,
 	if (verdict->class == ML_VERDICT_LEAK || verdict->class == ML_VERDICT_GROWING)
 		add_owner(text, site);
 	ml_strbuf_putc(text, '\n');
+}
+
+static void add_process(struct ml_strbuf *text, const struct ml_report_site *site)
+{
+	ml_strbuf_printf(text, "%d (", (int)site->pid);
+	ml_strbuf_escaped(text, site->comm ? site->comm : "name unknown");
+	ml_strbuf_putc(text, ')');
+}
+
+static void add_stack_end(struct ml_strbuf *text, const struct ml_report_site *site)
+{
+	const char *end = stack_end_text(site);
+
+	if (end)
+		ml_strbuf_printf(text, "\t\t→ %s\n", end);
+}
+
+void ml_text_add_remarks(struct ml_strbuf *text, const struct ml_report *report,
+			 const struct ml_report_site *site)
+{
+	add_stack_end(text, site);
+	if (report->is_many_processes) {
+		ml_strbuf_puts(text, "\t\t→ process ");
+		add_process(text, site);
+		ml_strbuf_putc(text, '\n');
+	}
+	add_verdict(text, report, site, false);
 }
 
 void ml_text_add_frames(struct ml_strbuf *text, const struct ml_report_site *site)
@@ -132,20 +157,82 @@ void ml_text_add_frames(struct ml_strbuf *text, const struct ml_report_site *sit
 			add_frame(text, frame);
 }
 
-static void add_site(struct ml_strbuf *text, const struct ml_report *report,
-		     const struct ml_report_site *site)
+/* The processes that have the most of it. */
+static void add_processes(struct ml_strbuf *text, const struct ml_report *report,
+			  const struct ml_report_group *group)
 {
-	if (report->show_blocks)
+	const struct ml_report_site *first = &report->sites.items[group->first];
+	size_t shown = 0;
+
+	ml_strbuf_printf(text, "\t\t→ in %zu processes: ", group->sites);
+	for (size_t i = group->first; i < report->sites.count && shown < PROCESSES_SHOWN; i++) {
+		const struct ml_report_site *site = &report->sites.items[i];
+
+		if (!ml_report_is_same_group(report, first, site))
+			continue;
+		ml_strbuf_puts(text, shown++ ? ", " : "");
+		add_process(text, site);
+		ml_strbuf_putc(text, ' ');
+		ml_text_add_number(text, site->bytes, "byte");
+	}
+	if (group->sites > shown)
+		ml_strbuf_printf(text, " and %zu more", group->sites - shown);
+	ml_strbuf_putc(text, '\n');
+}
+
+/* The site of the group whose verdict matters most: the biggest one that leaks, or else grows. */
+static const struct ml_report_site *judged_site(const struct ml_report *report,
+						const struct ml_report_group *group)
+{
+	const struct ml_report_site *first = &report->sites.items[group->first], *growing = NULL;
+
+	for (size_t i = group->first; i < report->sites.count; i++) {
+		const struct ml_report_site *site = &report->sites.items[i];
+
+		if (!ml_report_is_same_group(report, first, site))
+			continue;
+		if (site->verdict.class == ML_VERDICT_LEAK)
+			return site;
+		if (!growing && site->verdict.class == ML_VERDICT_GROWING)
+			growing = site;
+	}
+	return growing ? growing : first;
+}
+
+static void add_blocks(struct ml_strbuf *text, const struct ml_report *report,
+		       const struct ml_report_group *group)
+{
+	for (size_t i = group->first; i < report->sites.count; i++) {
+		const struct ml_report_site *site = &report->sites.items[i];
+
+		if (!ml_report_is_same_group(report, &report->sites.items[group->first], site))
+			continue;
 		ml_array_each (block, &site->blocks)
 			ml_strbuf_printf(text, "\taddr = %" PRIx64 " size = %" PRIu64 "\n",
 					 block->address, block->size);
+	}
+}
+
+static void add_group(struct ml_strbuf *text, const struct ml_report *report,
+		      const struct ml_report_group *group)
+{
+	const struct ml_report_site *first = &report->sites.items[group->first];
+
+	if (report->show_blocks)
+		add_blocks(text, report, group);
 	begin_style(text, report, STYLE_SIZE);
-	ml_strbuf_printf(text, "\t%" PRIu64 " bytes in %" PRIu64 " allocations", site->bytes,
-			 site->count);
+	ml_strbuf_printf(text, "\t%" PRIu64 " bytes in %" PRIu64 " allocations", group->bytes,
+			 group->count);
 	end_style(text, report);
 	ml_strbuf_puts(text, " from stack\n");
-	ml_text_add_frames(text, site);
-	ml_text_add_remarks(text, report, site);
+	ml_text_add_frames(text, first);
+	if (group->sites == 1) {
+		ml_text_add_remarks(text, report, first);
+		return;
+	}
+	add_stack_end(text, first);
+	add_processes(text, report, group);
+	add_verdict(text, report, judged_site(report, group), true);
 }
 
 static void add_nothing(struct ml_strbuf *text, const struct ml_report *report)
@@ -221,27 +308,41 @@ static void add_caveats(struct ml_strbuf *text, const struct ml_report *report)
 
 /* Ten big blocks of start-up must not hide a leak that has only begun: the first of those that are
  * smaller follow, unless the user said how many stacks to show. */
-static void add_smaller_leaks(struct ml_strbuf *text, const struct ml_report *report, size_t shown)
+static void add_smaller_leaks(struct ml_strbuf *text, const struct ml_report *report,
+			      const struct ml_report_groups *groups, size_t shown)
 {
 	size_t leaks = 0;
 
-	for (size_t i = 0; i < report->sites.count && leaks < ML_REPORT_LEAKS_SHOWN; i++) {
-		const struct ml_report_site *site = &report->sites.items[i];
+	for (size_t i = 0; i < groups->list.count && leaks < ML_REPORT_LEAKS_SHOWN; i++) {
+		const struct ml_report_group *group = &groups->list.items[i];
 
-		if (site->verdict.class != ML_VERDICT_LEAK)
+		if (!group->leaks)
 			continue;
 		leaks++;
 		if (i < shown)
 			continue;
 		ml_strbuf_puts(text, "# smaller, but it leaks:\n");
-		add_site(text, report, site);
+		add_group(text, report, group);
 	}
+}
+
+static void add_stacks(struct ml_strbuf *text, const struct ml_report *report)
+{
+	struct ml_report_groups groups;
+	size_t shown;
+
+	ml_report_groups_make(report, &groups);
+	shown = groups.list.count < report->top ? groups.list.count : report->top;
+	for (size_t i = 0; i < shown; i++)
+		add_group(text, report, &groups.list.items[i]);
+	if (!report->is_limited)
+		add_smaller_leaks(text, report, &groups, shown);
+	ml_report_groups_free(&groups);
 }
 
 static void write_text(FILE *out, const struct ml_report *report)
 {
 	ML_STRBUF_CLEANUP struct ml_strbuf text = {0};
-	size_t shown = report->sites.count < report->top ? report->sites.count : report->top;
 	struct tm local = ml_report_local_time(report);
 
 	begin_style(&text, report, STYLE_TITLE);
@@ -249,10 +350,7 @@ static void write_text(FILE *out, const struct ml_report *report)
 			 local.tm_hour, local.tm_min, local.tm_sec, report->top);
 	end_style(&text, report);
 	ml_strbuf_putc(&text, '\n');
-	for (size_t i = 0; i < shown; i++)
-		add_site(&text, report, &report->sites.items[i]);
-	if (!report->is_limited)
-		add_smaller_leaks(&text, report, shown);
+	add_stacks(&text, report);
 	if (!report->sites.count)
 		add_nothing(&text, report);
 	begin_style(&text, report, STYLE_REMARK);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/clock.h"
 #include "fakes.h"
+#include "report/groups.h"
 #include "report/report.h"
 
 #include <setjmp.h>
@@ -361,6 +362,64 @@ static void test_many_sites(void **state)
 	assert_int_equal(fixture->report.outstanding_bytes, 10007ULL * 10006 / 2);
 }
 
+/** The same calls in several processes are one thing to show, and what is named first. */
+static void test_groups_of_processes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ml_report *report = &fixture->report;
+	const struct ml_report_group *group;
+	struct ml_report_groups groups;
+
+	/* Three workers at other addresses, and three stacks that are each bigger than theirs. */
+	for (uint64_t id = 1; id <= 3; id++) {
+		set_stack(fixture, id, 20 + (pid_t)id, &app, 0x210, &app, 0x110, NULL);
+		fixture->frames[id][0].ip += id << 20;
+		add_site(fixture, id, 100 + id, 1);
+		set_stack(fixture, 3 + id, 30, &app, 0x300 + 0x10 * (int)id, NULL);
+		add_site(fixture, 3 + id, 200 + id, 5);
+	}
+	report->is_many_processes = true;
+	build(fixture, ML_SORT_SIZE, 2);
+	assert_int_equal(report->sites.count, 6);
+
+	ml_report_groups_make(report, &groups);
+	assert_int_equal(groups.list.count, 4);
+	group = &groups.list.items[0];
+	assert_int_equal(group->sites, 3);
+	assert_int_equal(group->bytes, 306);
+	assert_int_equal(group->count, 3);
+	assert_int_equal(report->sites.items[group->first].pid, 23);
+	assert_int_equal(report->sites.items[group->first].frames.count, 2);
+	assert_int_equal(groups.list.items[1].bytes, 203);
+	assert_int_equal(groups.list.items[3].bytes, 201);
+	assert_int_equal(report->sites.items[groups.list.items[3].first].frames.count, 0);
+	ml_report_groups_free(&groups);
+
+	report->is_many_processes = false;
+	ml_report_groups_make(report, &groups);
+	assert_int_equal(groups.list.count, 6);
+	ml_report_groups_free(&groups);
+}
+
+/** Other calls, and stacks that end otherwise, are others. */
+static void test_calls(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t calls;
+
+	set_stack(fixture, 1, 23, &libc, 0x110, &app, 0x210, NULL);
+	set_stack(fixture, 2, 24, &app, 0x210, NULL);
+	set_stack(fixture, 3, 24, &app, 0x211, NULL);
+	set_stack(fixture, 4, 24, &libc, 0x210, NULL);
+	calls = ml_report_calls(&fixture->stacks[1], 1);
+	assert_int_equal(calls, ml_report_calls(&fixture->stacks[2], 0));
+	assert_int_not_equal(calls, ml_report_calls(&fixture->stacks[1], 0));
+	assert_int_not_equal(calls, ml_report_calls(&fixture->stacks[3], 0));
+	assert_int_not_equal(calls, ml_report_calls(&fixture->stacks[4], 0));
+	fixture->stacks[2].end = ML_WALK_FAULT;
+	assert_int_not_equal(calls, ml_report_calls(&fixture->stacks[2], 0));
+}
+
 static void counts_one_and_many(void **state)
 {
 	static const struct {
@@ -398,6 +457,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kernel_stack, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_blocks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_history, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_groups_of_processes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_calls, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_sites, set_up, tear_down),
 	};
 

@@ -114,6 +114,36 @@ static void test_processes(void **state)
 	compare_all("processes", sample_processes());
 }
 
+static void test_groups_in_text(void **state)
+{
+	struct ml_report report = sample_base();
+	size_t length;
+
+	report.is_many_processes = true;
+	report.show_blocks = true;
+	for (uint64_t i = 0; i < 5; i++) {
+		struct ml_report_site *site = sample_site(&report, 1 + i, 1000 - i, 2);
+
+		site->calls = i == 1 ? 7 : 9;
+		site->pid = 100 + (pid_t)i;
+		sample_frame(site, i == 1 ? "other" : "handle", 0x11, "worker.c", 101, false);
+		*ml_array_push(&site->blocks) = (struct ml_block){.address = 0x1000 + i, .size = 9};
+	}
+	sample_verdict(&report.sites.items[3], ML_VERDICT_LEAK, 0.9, 1, "it grows");
+
+	ML_FREE_CLEANUP char *text = render(&ml_report_text, &report, &length);
+
+	assert_int_equal(count_of(text, "from stack\n"), 2);
+	assert_non_null(strstr(text, "\t3991 bytes in 8 allocations from stack\n\t\thandle+0x11 "));
+	assert_non_null(strstr(text, "→ in 4 processes: 100 (app) 1000 bytes, 102 (app) 998 "
+				     "bytes, 103 (app) 997 bytes and 1 more\n"));
+	assert_non_null(strstr(text, "→ leak (90 %) in 103: it grows"));
+	assert_non_null(strstr(text, "\t999 bytes in 2 allocations from stack\n\t\tother+0x11 "));
+	assert_non_null(strstr(text, "→ process 101 (app)\n"));
+	assert_int_equal(count_of(text, "\taddr = "), 5);
+	ml_report_deinit(&report);
+}
+
 static void test_empty(void **state)
 {
 	struct ml_report report = sample_empty();
@@ -339,13 +369,21 @@ static void test_format_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_leak),       cmocka_unit_test(test_small_leaks_are_shown),
-		cmocka_unit_test(test_kernel),     cmocka_unit_test(test_processes),
-		cmocka_unit_test(test_empty),      cmocka_unit_test(test_no_control_characters),
-		cmocka_unit_test(test_pprof),      cmocka_unit_test(test_heaptrack_others),
-		cmocka_unit_test(test_svg),        cmocka_unit_test(test_svg_limits),
-		cmocka_unit_test(test_html),       cmocka_unit_test(test_html_verdicts),
-		cmocka_unit_test(test_local_time), cmocka_unit_test(test_format_names),
+		cmocka_unit_test(test_leak),
+		cmocka_unit_test(test_small_leaks_are_shown),
+		cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_processes),
+		cmocka_unit_test(test_groups_in_text),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_no_control_characters),
+		cmocka_unit_test(test_pprof),
+		cmocka_unit_test(test_heaptrack_others),
+		cmocka_unit_test(test_svg),
+		cmocka_unit_test(test_svg_limits),
+		cmocka_unit_test(test_html),
+		cmocka_unit_test(test_html_verdicts),
+		cmocka_unit_test(test_local_time),
+		cmocka_unit_test(test_format_names),
 	};
 
 	setenv("TZ", "UTC", 1);
