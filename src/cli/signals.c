@@ -41,6 +41,17 @@ void ml_signals_block(sigset_t *before)
 	signal(SIGCHLD, SIG_DFL);
 }
 
+void ml_signals_may_end(bool may)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(may ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
 struct ml_error *ml_signals_open(int *fd)
 {
 	sigset_t set = handled_signals();

@@ -9,6 +9,7 @@
 #include "base/error.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/signalfd.h>
 
 /**
@@ -18,6 +19,9 @@
  * queued all the same.
  */
 void ml_signals_block(sigset_t *before);
+
+/** Whether INT, TERM and HUP, which are blocked, end the program after all. */
+void ml_signals_may_end(bool may);
 
 /** A non-blocking signalfd for INT, TERM, HUP, USR1 and CHLD; @p fd is the caller's. */
 struct ml_error *ml_signals_open(int *fd);

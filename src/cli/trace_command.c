@@ -306,8 +306,8 @@ static struct ml_error *attach_command(struct run *run)
 	return run->is_announced ? NULL : announce_pid(run, pid);
 }
 
-/* What can fail without touching anything comes first. */
-static struct ml_error *prepare(struct run *run)
+/* What can fail without touching anything. Files may be pipes that nobody reads or writes yet. */
+static struct ml_error *open_files(struct run *run)
 {
 	const struct ml_options *options = run->options;
 	bool records = ml_options_records(options);
@@ -327,6 +327,17 @@ static struct ml_error *prepare(struct run *run)
 		error = ml_output_open(records ? NULL : options->output, &run->output);
 	if (!error && records)
 		error = ml_record_file_open(options->output, &run->record);
+	return error;
+}
+
+static struct ml_error *prepare(struct run *run)
+{
+	const struct ml_options *options = run->options;
+	struct ml_error *error;
+
+	ml_signals_may_end(true);
+	error = open_files(run);
+	ml_signals_may_end(false);
 	if (!error && (options->command || options->words)) {
 		error = ml_command_start(options, &run->mask, &run->command);
 		run->has_command = !error;

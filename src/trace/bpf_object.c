@@ -199,6 +199,8 @@ static const char *remedy(int err)
 	case EPERM:
 	case EACCES:
 		return "run as root; `memleak doctor` says what is in the way";
+	case EMFILE:
+		return "raise the limit of open files (ulimit -n)";
 	case ENOMEM:
 		return "not enough kernel memory for the tables: lower --max-blocks and "
 		       "--stack-storage-size, or free memory";

@@ -360,7 +360,8 @@ struct ml_error *ml_moving_tracer_create(struct ml_tracer *bpf, struct ml_tracer
 	moving->tracer.ops = &before_ops;
 	moving->bpf = bpf;
 	moving->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	error = listen_to(moving, bpf);
+	error = moving->epoll_fd < 0 ? ml_error_errno(errno, "cannot make an epoll descriptor")
+				     : listen_to(moving, bpf);
 	if (error)
 		moving_destroy(&moving->tracer);
 	else

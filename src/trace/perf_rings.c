@@ -4,7 +4,6 @@
 #include "base/array.h"
 #include "base/file.h"
 
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -59,7 +58,8 @@ struct ml_error *ml_perf_rings_open(struct perf_event_attr *attr, const char *wh
 {
 	struct ml_perf_rings *rings = ml_alloc(sizeof(*rings));
 	struct ml_error *error = NULL;
-	int cpus = libbpf_num_possible_cpus();
+	/* Not libbpf's, which complains where /sys is not mounted. */
+	int cpus = (int)sysconf(_SC_NPROCESSORS_CONF);
 
 	attr->size = sizeof(*attr);
 	rings->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
