@@ -34,6 +34,7 @@ static void path_of(const struct ml_step *step, int64_t remote, char path[64])
 static struct ml_error *map_of_memory(struct ml_step *step, const struct ml_code_place *place,
 				      uint64_t *out)
 {
+	ML_FD_CLEANUP int fd = -1;
 	int64_t remote = -1;
 	char path[64];
 	struct ml_error *error =
@@ -42,9 +43,10 @@ static struct ml_error *map_of_memory(struct ml_step *step, const struct ml_code
 	if (error)
 		return error;
 	path_of(step, remote, path);
-	if (truncate(path, (off_t)place->size))
+	error = ml_memory_open(step, path, &fd);
+	if (!error && ftruncate(fd, (off_t)place->size))
 		error = ml_error_errno(errno, "%s", path);
-	else
+	if (!error)
 		error = ml_step_mmap(step, place->address, place->size, PROTECTION,
 				     MAP_PRIVATE | place->flags, (int)remote, out);
 	ml_step_close(step, remote);

@@ -193,6 +193,24 @@ static struct ml_error *map_tables(struct making *making, int flags, int fd)
 	return ml_step_call(step, "mprotect", SYS_mprotect, protect, &result);
 }
 
+struct ml_error *ml_memory_open(const struct ml_step *step, const char *path, int *fd)
+{
+	ML_FD_CLEANUP int found = open(path, O_PATH | O_CLOEXEC);
+	char self[48];
+	struct stat file;
+
+	if (found < 0 || fstat(found, &file))
+		return ml_error_errno(errno, "cannot open %s", path);
+	if (!S_ISREG(file.st_mode) || file.st_nlink)
+		return ml_error_new(ML_ERROR_TARGET,
+				    "process %d has put another file in the place of the agent's "
+				    "memory",
+				    step->pid);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", found);
+	*fd = open(self, O_RDWR | O_CLOEXEC);
+	return *fd < 0 ? ml_error_errno(errno, "cannot open %s", path) : NULL;
+}
+
 /* Another thread of the target may have kept the file, and we would die of SIGBUS should it become
  * shorter: a memory file of the kernel's can be kept from that. */
 static struct ml_error *set_size(const struct making *making, int fd)
@@ -216,17 +234,14 @@ static struct ml_error *map_file(struct making *making, int64_t remote, bool nee
 	struct ml_step *step = making->step;
 	ML_FD_CLEANUP int fd = -1;
 	char path[64];
-	struct ml_error *error = NULL;
+	struct ml_error *error;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", step->pid, (int)remote);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd >= 0 && needs_room && !ml_memory_has_room(fd, ROOM_BYTES))
+	error = ml_memory_open(step, path, &fd);
+	if (!error && needs_room && !ml_memory_has_room(fd, ROOM_BYTES))
 		error = ml_error_new(ML_ERROR_UNSUPPORTED, "less than %u MiB are free there",
 				     ROOM_BYTES >> 20);
-	else if (fd < 0)
-		error = ml_error_errno(errno, "cannot open the agent's memory in process %d",
-				       step->pid);
-	else
+	if (!error)
 		error = set_size(making, fd);
 	if (!error)
 		error = map_tables(making, MAP_SHARED | MAP_NORESERVE, (int)remote);
@@ -312,10 +327,10 @@ static struct ml_error *make_anonymous(struct making *making)
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", step->pid,
 		 (unsigned long long)making->address,
 		 (unsigned long long)(making->address + making->size));
-	making->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (making->fd >= 0)
+	error = ml_memory_open(step, path, &making->fd);
+	if (!error)
 		return NULL;
-	error = ml_error_errno(errno, "%s (needs root and CONFIG_CHECKPOINT_RESTORE)", path);
+	error = ml_error_wrap(error, "needs root and CONFIG_CHECKPOINT_RESTORE");
 	ml_step_munmap(step, making->address, making->size);
 	return error;
 }

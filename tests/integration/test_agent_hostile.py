@@ -17,3 +17,20 @@ def test_written_over(bench, options):
     target.wait_event("scribbling", 1)
     assert "shortened" not in target.out()
     target.kill()
+
+
+def test_file_in_the_place_of_the_memory(bench, tmp_path):
+    """What another thread puts there is not the agent's to write."""
+    path = tmp_path / "precious"
+    path.write_text("precious\n" * 100, encoding="ascii")
+    before = path.read_bytes()
+    target = bench.target("swapper", path)
+    target.wait_event("ready")
+    refused = 0
+    for _ in range(3):
+        status, _, err = bench.run("--backend", "agent", "-p", target.pid, 1, 1)
+        assert path.stat().st_size == len(before) and path.read_bytes() == before
+        assert status in (0, 3), err
+        refused += "another file in the place of the agent's memory" in err
+    assert target.is_running()
+    print("it was there in time %d times" % refused)
