@@ -156,6 +156,17 @@ static uint32_t denied_by(const ml_filter_chain *chain, pid_t inner_pid)
 	return denied;
 }
 
+bool ml_filter_passes(pid_t tid, long number)
+{
+	const struct ml_filter_call call = {.number = number};
+	ml_filter_chain chain = {0};
+	bool result = read_chain(tid, &chain) &&
+		      (!chain.count || passes(ml_filter_chain_answer(&chain, &call)));
+
+	ml_filter_chain_free(&chain);
+	return result;
+}
+
 uint32_t ml_filter_denied(const struct ml_stop *stop, pid_t inner_pid)
 {
 	ml_filter_chain checked = {0};

@@ -32,6 +32,10 @@ bool ml_filter_is_on(pid_t pid, pid_t tid);
 struct ml_error *ml_filter_look(const struct ml_process *process, enum ml_filter_state *out,
 				uint32_t *denied);
 
+/** Whether the filters of a stopped thread let it make call @p number; false when they cannot be
+ * read. */
+bool ml_filter_passes(pid_t tid, long number);
+
 /**
  * The agent's calls that the filters of the stopped threads do not let pass: all of them, when
  * they cannot be read. @p inner_pid is what getpid() returns there.

@@ -114,8 +114,8 @@ struct ml_error *ml_memory_create(struct ml_step *step, uint64_t scratch, const 
 struct ml_error *ml_memory_make(struct ml_step *step, uint64_t scratch, size_t size,
 				uint64_t *address, int *fd);
 /**
- * Opens what the target was made to create, by a link of /proc/PID. Other threads of it may run, and
- * have put a file there that they may only read, and we write: it must be one without a name.
+ * Opens what the target was made to create, by a link of /proc/PID. Other threads of it may run,
+ * and have put a file there that they may only read, and we write: it must be one without a name.
  */
 struct ml_error *ml_memory_open(const struct ml_step *step, const char *path, int *fd);
 /** True when @p mapping is such a file. */

@@ -37,6 +37,9 @@ uint64_t ml_registers_sp(const struct user_regs_struct *registers);
  * in, if any, must not be begun again behind it. */
 void ml_registers_set_call(struct user_regs_struct *registers, uint64_t ip, long number,
 			   const uint64_t arguments[6]);
+/** True when the thread was interrupted in a call that it would go on with by restart_syscall(2);
+ * once @p registers are set it makes that call anew. */
+bool ml_registers_call_anew(struct user_regs_struct *registers);
 /** What a system call returned: negative errno for a failure. */
 int64_t ml_registers_result(const struct user_regs_struct *registers);
 

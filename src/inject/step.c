@@ -150,6 +150,7 @@ struct ml_error *ml_step_seize(struct ml_step *step, bool only_main, struct ml_m
 					 ? ml_stop_begin_held(step->pid, &step->stop)
 					 : ml_stop_seize(step->pid, only_main, &step->stop);
 
+	step->stop.is_filtered = step->filter != ML_FILTER_NONE;
 	if (!error && maps)
 		error = ml_process_maps(step->process, maps);
 	step->maps = maps;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "inject/filter.h"
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
 #include "target/yama.h"
@@ -155,6 +156,16 @@ static struct ml_error *seize_new(struct ml_stop *stop, size_t *fresh)
 	return error;
 }
 
+/* A thread whose filter does not know restart_syscall(2) sleeps once more from the beginning. */
+static void spare_restart(const struct ml_stop *stop, pid_t tid)
+{
+	struct user_regs_struct registers;
+
+	if (stop->is_filtered && ml_registers_get(tid, &registers) &&
+	    ml_registers_call_anew(&registers) && !ml_filter_passes(tid, SYS_restart_syscall))
+		ml_registers_set(tid, &registers);
+}
+
 /* Waits for the threads from @first on; those that are gone leave the list. */
 static void await(struct ml_stop *stop, size_t first, bool *late)
 {
@@ -169,6 +180,7 @@ static void await(struct ml_stop *stop, size_t first, bool *late)
 			*late = true;
 			break;
 		case WAIT_STOPPED:
+			spare_restart(stop, stop->threads.items[i].tid);
 			break;
 		}
 		i++;

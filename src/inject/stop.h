@@ -33,6 +33,8 @@ struct ml_stop {
 	int memory_fd; /**< /proc/PID/mem */
 	bool is_held;  /**< stopped by our own ptrace before, and to stay so */
 	bool only_main;
+	/** Its filters may kill for restart_syscall(2), which a sleep goes on with after a stop. */
+	bool is_filtered;
 	const struct ml_call_place *place; /**< where code of ours stands; NULL: none yet */
 	uint64_t begin_ns; /**< CLOCK_MONOTONIC when the first thread was told to stop */
 	ML_ARRAY(struct ml_stopped) threads;

@@ -80,6 +80,17 @@ def test_filters_itself_at_once(bench, options):
     assert all(site["frames"][-1]["symbol"] == "_start" for site in report.sites_of("leak_at"))
 
 
+def test_sleeps_with_a_filter(bench):
+    """A stop must not have it go on with its sleep by a call that it kills itself for."""
+    target = bench.target("sleeper")
+    for _ in range(2):
+        run = bench.attach(target.pid, "--backend", "agent")
+        run.interrupt()
+        run.final()
+    target.work()
+    assert target.finish() == 0
+
+
 def test_busy_service_moves_to_the_agent(bench):
     target = bench.target("sandbox", "service", bench.programs["hot"])
     run = bench.attach(target.pid)

@@ -77,6 +77,14 @@ static void put_registers(struct writer *writer)
 	}
 }
 
+bool ml_registers_call_anew(struct user_regs_struct *registers)
+{
+	if ((int64_t)registers->orig_rax < 0 || (int64_t)registers->rax != ERESTART_RESTARTBLOCK)
+		return false;
+	registers->rax = (uint64_t)ERESTARTNOINTR;
+	return true;
+}
+
 /* As the kernel would do it: the thread goes back to the instruction. */
 static void restart(struct user_regs_struct *saved)
 {
