@@ -7,6 +7,7 @@
 #include "trace/agent_functions.h"
 #include "trace/agent_imports.h"
 #include "trace/agent_left.h"
+#include "trace/agent_lock.h"
 #include "trace/agent_prior.h"
 #include "trace/agent_room.h"
 #include "trace/process_allocators.h"
@@ -423,6 +424,27 @@ static struct ml_error *patch_new(struct ml_agent_attached *attached,
 	return error;
 }
 
+/* Another tracer that has the process already keeps its tables elsewhere. */
+static struct ml_error *check_lock(struct ml_agent_attached *attached, bool has_other)
+{
+	const char *name = ml_agent_lock_find(&attached->code);
+	struct ml_error *error;
+
+	if (!name)
+		return NULL;
+	error = ml_error_new(ML_ERROR_TARGET,
+			     "process %d may lock all of its memory (%s calls mlockall), which "
+			     "would fill the agent's tables, too, %zu MiB: --backend bpf keeps "
+			     "them elsewhere",
+			     ml_process_pid(attached->process), name,
+			     memory_bytes(attached->common->options) >> 20);
+	if (has_other)
+		return error;
+	note_once(attached, ml_error_message(error));
+	ml_error_free(error);
+	return NULL;
+}
+
 struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 				 const struct ml_agent_attached *parent,
 				 const struct ml_agent_takeover *takeover)
@@ -434,6 +456,8 @@ struct ml_error *ml_agent_attach(struct ml_agent_attached *attached,
 	attached->is_probed = attached->common->takes_over;
 	if (!error)
 		error = look_at_code(attached, &allocators);
+	if (!error)
+		error = check_lock(attached, takeover);
 	attached->has_loader = false;
 	if (!error && parent && ml_injection_is_inherited(attached->process, &parent->injection)) {
 		attached->has_loader = parent->has_loader;
