@@ -34,6 +34,7 @@ struct ml_symbol {
  */
 struct ml_error *ml_module_open(int fd, const char *path, struct ml_module **out);
 
+/** One reference more. */
 struct ml_module *ml_module_ref(struct ml_module *module);
 /** NULL is fine. The last reference closes the file. */
 void ml_module_unref(struct ml_module *module);

@@ -69,6 +69,7 @@ struct ml_symbol_entry *ml_symbol_table_push(struct ml_symbol_table *table);
 /** Sorts what was added; lookups need it after the last add. */
 void ml_symbol_table_index(struct ml_symbol_table *table);
 
+/** Lookups in what was indexed, for ml_module_symbol_at() and its like. */
 bool ml_symbol_table_at(const struct ml_symbol_table *table, uint64_t address,
 			struct ml_symbol *out);
 bool ml_symbol_table_named(struct ml_symbol_table *table, const char *name, struct ml_symbol *out);

@@ -30,6 +30,7 @@ void ml_messages_read(struct ml_messages *messages);
 /** The last line the user has not seen; NULL when there is none. */
 const char *ml_messages_newest(const struct ml_messages *messages);
 
+/** The user has seen all lines so far. */
 void ml_messages_seen(struct ml_messages *messages);
 
 /** Gives the standard error back and writes to it what was caught. */

@@ -74,6 +74,7 @@ size_t ml_timeline_resident(const struct ml_timeline *timeline,
 /** Birth of the oldest block alive at the newest point, 0 when unknown. */
 uint64_t ml_timeline_oldest(const struct ml_timeline *timeline, uint64_t stack);
 
+/** When tracing began, CLOCK_MONOTONIC in ns. */
 uint64_t ml_timeline_start(const struct ml_timeline *timeline);
 
 /**

@@ -26,6 +26,7 @@ struct ml_kernel_symbols {
  */
 void ml_kernel_symbols_parse(char *text, struct ml_kernel_symbols *out);
 
+/** The same of the running kernel. */
 struct ml_error *ml_kernel_symbols_read(struct ml_kernel_symbols *out);
 
 /** The function that holds @p ip, or NULL. */

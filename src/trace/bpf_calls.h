@@ -18,6 +18,7 @@ struct ml_bpf_calls;
 struct ml_error *ml_bpf_calls_open(int map_fd, const char *const *functions, size_t count,
 				   struct ml_bpf_calls **out);
 
+/** The table of names as it is now; borrowed. */
 void ml_bpf_calls_set_functions(struct ml_bpf_calls *calls, const char *const *functions,
 				size_t count);
 

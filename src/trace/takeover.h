@@ -53,6 +53,7 @@ struct ml_error *ml_agent_tracer_take_over(struct ml_tracer *agent, struct ml_pr
 /** The blocks (emptied) that @p pid had when it was taken over; how many had no place. */
 size_t ml_agent_tracer_give(struct ml_tracer *agent, pid_t pid, ml_prior_blocks *blocks);
 
+/** Where the agent keeps intervals of mapped memory, to be given those of bpf. */
 struct ml_map_books *ml_agent_tracer_maps(struct ml_tracer *agent);
 
 /**

@@ -56,6 +56,7 @@ bool ml_cfi_record_next(const struct ml_cfi_section *section, uint64_t *offset,
 bool ml_cfi_cie_parse(const struct ml_cfi_section *section, const struct ml_cfi_record *record,
 		      struct ml_cfi_cie *out);
 
+/** The same for an FDE, whose CIE is @p cie. */
 bool ml_cfi_fde_parse(const struct ml_cfi_section *section, const struct ml_cfi_record *record,
 		      const struct ml_cfi_cie *cie, struct ml_cfi_fde *out);
 
