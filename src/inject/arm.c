@@ -312,6 +312,26 @@ static bool is_as_prepared(struct ml_site *site, const struct ml_agent_patch *pa
 	return true;
 }
 
+/*
+ * Takes our probe out of the function where it is not under the patch: the kernel leaves alone what
+ * is no breakpoint any more when the probe itself goes, which takes a while. Until then it would
+ * put its own return address on the stack, where the agent could not see the caller's: also when
+ * our program for this process declines, for those of other processes' probes that are in the same
+ * place do not (handler_chain() in kernel/events/uprobes.c).
+ */
+static void take_probe(const struct ml_stop *stop, const struct ml_site *site)
+{
+	const struct ml_injection_function *function = site->function;
+	uint64_t at = function->probe - function->address;
+	uint8_t now;
+
+	if (!function->probe || at >= function->size ||
+	    function->probe - site->address < ML_AGENT_PATCH_BYTES ||
+	    !ml_stop_read(stop, function->probe, &now, 1) || !ml_machine_is_trap(now))
+		return;
+	ml_stop_write(stop, function->probe, &function->bytes[at], 1);
+}
+
 static bool patch_start(const struct ml_arming *arming, struct ml_site *site)
 {
 	const struct ml_agent_patch *patch =
@@ -332,6 +352,9 @@ static struct ml_error *patch_all(struct ml_arming *arming)
 	       (arming->sites[done].is_by_imports || patch_start(arming, &arming->sites[done])))
 		done++;
 	if (done == arming->count) {
+		for (size_t i = 0; i < arming->count; i++)
+			if (!arming->sites[i].is_by_imports)
+				take_probe(&arming->step.stop, &arming->sites[i]);
 		for (uint32_t i = arming->first; i < ml_agent_patches(header); i++)
 			if (header->patches[i].size == ML_AGENT_WORD_BYTES)
 				ml_imports_write(arming, &header->patches[i]);

@@ -34,6 +34,18 @@ def test_idle_target_stays_with_bpf(bench):
     assert report.site("leak_when_hot") == expected
 
 
+def test_probes_of_others_do_not_cut_stacks(bench):
+    """Another process has return probes in the same library: as long as ours are there, too, the
+    kernel would put its own return address on the stack, whatever our program says."""
+    other = bench.target("ticker")
+    bench.attach(other.pid, "--backend", "bpf")
+    _, report, expected = trace(bench)
+    assert report["backend"] == "agent"
+    assert report.site("leak_when_hot") == expected
+    # Of calls that were on their way when it moved.
+    assert report["caveats"].get("stacks_no_unwind_info", 0) <= 2
+
+
 @pytest.mark.parametrize("options, backend", [
     (("--backend", "bpf"), "bpf"), (("--backend", "agent"), "agent"),
 ])
