@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/human.h"
 #include "base/u64map.h"
+#include "report/foreign_code.h"
 #include "report/frames.h"
 #include "report/groups.h"
 #include "report/history.h"
@@ -282,6 +283,21 @@ static void say_threads(struct ml_report_site *site)
 			 "; one for each thread that is not joined, and its stack stays, too");
 }
 
+/**
+ * What an allocator's library allocates for itself is not the program's to free: tcmalloc loses its
+ * first MallocExtension whenever it is loaded.
+ */
+static void forgive_allocator(const struct ml_report *report, const struct draft *draft,
+			      struct ml_report_site *site)
+{
+	if (!site->lost_count || !site->frames.count ||
+	    !ml_foreign_is_allocator(&site->frames.items[0]))
+		return;
+	site->lost_bytes = site->lost_count = 0;
+	site->verdict = draft->site.verdict;
+	say_at_end(report, site);
+}
+
 /** Marks the biggest sites of the groups that a text shows: @p named[i] for site i. */
 static void mark_shown(const struct ml_report *report, size_t limit, bool *named)
 {
@@ -316,6 +332,7 @@ static void name_sites(struct build *build)
 
 		if (draft->stack && named[i])
 			ml_frames_name(&build->namer, draft->stack, draft->skip, site, NULL);
+		forgive_allocator(report, draft, site);
 		say_threads(site);
 	}
 }

@@ -35,6 +35,15 @@ bool ml_foreign_is_runtime(const char *module)
 	return ml_has_prefix_of(module, names, COUNT(names));
 }
 
+bool ml_foreign_is_allocator(const struct ml_report_frame *frame)
+{
+	static const char *const libraries[] = {"libjemalloc", "libtcmalloc", "libmimalloc",
+						"libtbbmalloc"};
+
+	return ml_has_prefix_of(frame->module, libraries, COUNT(libraries)) ||
+	       (frame->symbol && ml_has_prefix(frame->symbol, "MallocExtension::"));
+}
+
 bool ml_foreign_is_standard_source(const char *file)
 {
 	static const char *const places[] = {"/include/c++/",

@@ -12,6 +12,9 @@
  */
 bool ml_foreign_is_runtime(const char *module);
 
+/** Whether @p frame is of an allocator that takes the place of the C library's. */
+bool ml_foreign_is_allocator(const struct ml_report_frame *frame);
+
 /** Whether the source @p file (or NULL) is of a language's standard library: templates and inlined
  * functions, whose names may lack the namespace. */
 bool ml_foreign_is_standard_source(const char *file);

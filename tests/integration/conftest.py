@@ -108,6 +108,9 @@ def builds():
                                          source("throwing.cc")] + library
     commands["stale-static"] = GLIBC + ["-static", source("stale.c")]
     commands["stale-musl"] = MUSL + [source("stale.c")]
+    for name in ("tcmalloc_minimal", "mimalloc"):
+        commands["lost-" + name] = GLIBC + ["-fno-builtin", source("lost.c"),
+                                            "-Wl,--no-as-needed", "-l" + name]
     commands["lost_threads-static"] = GLIBC + ["-static", source("lost_threads.c")]
     commands["lost_threads-musl"] = MUSL + [source("lost_threads.c")]
     for name in ("allocators", "resized"):
