@@ -80,6 +80,22 @@ static bool has_all(const struct ml_snapshot *snapshot)
 	return true;
 }
 
+/* jemalloc leaves pointers to blocks that it has given away in the caches of its threads. */
+static void tell_of_jemalloc(const struct ml_process *process)
+{
+	struct ml_maps maps = {0};
+	struct ml_error *error = ml_process_maps(process, &maps);
+	bool has_jemalloc = false;
+
+	ml_error_free(error);
+	ml_array_each (mapping, &maps.list)
+		has_jemalloc |= strstr(mapping->path, "/libjemalloc") != NULL;
+	if (has_jemalloc)
+		ml_note("jemalloc's caches still point to blocks that the command has lost: not "
+			"all of them are found; without jemalloc they are");
+	ml_maps_deinit(&maps);
+}
+
 static struct ml_error *look(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 			     const struct ml_process *process, const struct ml_reach_roots *roots)
 {
@@ -133,6 +149,8 @@ static void on_end(struct ml_lost_blocks *lost, struct ml_tracer *tracer,
 	if (error)
 		ml_note("what the command lost is not known, only how its memory grew: %s",
 			ml_error_message(error));
+	else
+		tell_of_jemalloc(process);
 	ml_error_free(error);
 }
 

@@ -108,7 +108,7 @@ def builds():
                                          source("throwing.cc")] + library
     commands["stale-static"] = GLIBC + ["-static", source("stale.c")]
     commands["stale-musl"] = MUSL + [source("stale.c")]
-    for name in ("tcmalloc_minimal", "mimalloc"):
+    for name in ("tcmalloc_minimal", "mimalloc", "jemalloc"):
         commands["lost-" + name] = GLIBC + ["-fno-builtin", source("lost.c"),
                                             "-Wl,--no-as-needed", "-l" + name]
     commands["lost_threads-static"] = GLIBC + ["-static", source("lost_threads.c")]

@@ -17,3 +17,10 @@ def test_lost(bench, programs, name):
     status, words, out = bench.gate(programs[name], "x", options=["-T", "50"])
     assert (status, words["leaked_blocks"], words["leaked_bytes"]) == (
         1, "28", str(23 * 100 + 5 * 48)), out
+
+
+def test_says_what_jemalloc_hides(bench, programs):
+    status, _, err = bench.run("--fail-on-leak", "--", programs["lost-jemalloc"])
+    assert status == 0 and "jemalloc's caches" in err
+    status, _, err = bench.run("--fail-on-leak", "--", programs["lost"])
+    assert status == 0 and "jemalloc" not in err
