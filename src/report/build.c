@@ -285,7 +285,7 @@ static void say_threads(struct ml_report_site *site)
 
 /**
  * What an allocator's library allocates for itself is not the program's to free: tcmalloc loses its
- * first MallocExtension whenever it is loaded.
+ * first MallocExtension whenever it is loaded, and Go finds its heap without pointers.
  */
 static void forgive_allocator(const struct ml_report *report, const struct draft *draft,
 			      struct ml_report_site *site)

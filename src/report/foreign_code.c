@@ -40,8 +40,10 @@ bool ml_foreign_is_allocator(const struct ml_report_frame *frame)
 	static const char *const libraries[] = {"libjemalloc", "libtcmalloc", "libmimalloc",
 						"libtbbmalloc"};
 
+	static const char *const functions[] = {"MallocExtension::", "x_cgo_mmap"};
+
 	return ml_has_prefix_of(frame->module, libraries, COUNT(libraries)) ||
-	       (frame->symbol && ml_has_prefix(frame->symbol, "MallocExtension::"));
+	       ml_has_prefix_of(frame->symbol, functions, COUNT(functions));
 }
 
 bool ml_foreign_is_standard_source(const char *file)

@@ -12,7 +12,8 @@
  */
 bool ml_foreign_is_runtime(const char *module);
 
-/** Whether @p frame is of an allocator that takes the place of the C library's. */
+/** Whether @p frame is of an allocator that takes the place of the C library's, or maps Go's heap.
+ */
 bool ml_foreign_is_allocator(const struct ml_report_frame *frame);
 
 /** Whether the source @p file (or NULL) is of a language's standard library: templates and inlined

@@ -19,6 +19,13 @@ def test_lost(bench, programs, name):
         1, "28", str(23 * 100 + 5 * 48)), out
 
 
+def test_heap_of_a_run_time(bench, programs):
+    """What Go maps for its heap is its own: no pointers lead there."""
+    status, words, out = bench.gate(programs["own_heap"])
+    assert (status, words["leaked_blocks"]) == (0, "0"), out
+    assert int(words["outstanding_bytes"]) >= 1 << 20, out
+
+
 def test_says_what_jemalloc_hides(bench, programs):
     status, _, err = bench.run("--fail-on-leak", "--", programs["lost-jemalloc"])
     assert status == 0 and "jemalloc's caches" in err
