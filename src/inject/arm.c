@@ -275,29 +275,43 @@ static struct ml_error *prepare_start(struct ml_arming *arming,
 /* ---- with all threads stopped -----------------------------------------------------------------
  */
 
-/* A thread that stands among the instructions to be patched goes on in their copy. */
-static struct ml_error *move_threads(struct ml_arming *arming)
+/* The site among whose instructions to be patched, not before the first, @ip is; NULL: none. */
+static const struct ml_site *find_site(const struct ml_arming *arming, uint64_t ip)
 {
-	ml_array_each (thread, &arming->step.stop.threads) {
-		struct user_regs_struct regs;
+	for (size_t i = 0; i < arming->count; i++) {
+		uint64_t offset = ip - arming->sites[i].address;
 
-		if (!ml_registers_get(thread->tid, &regs))
-			continue; /* killed meanwhile */
-		for (size_t i = 0; i < arming->count; i++) {
-			const struct ml_site *site = &arming->sites[i];
-			uint64_t offset = ml_registers_ip(&regs) - site->address;
-
-			if (!offset || offset >= site->prologue.length)
-				continue;
-			for (size_t k = 0; k < site->prologue.move_count; k++)
-				if (site->prologue.moves[k].from == offset)
-					ml_registers_set_ip(
-						&regs, site->copy + site->prologue.moves[k].to);
-			if (!ml_registers_set(thread->tid, &regs))
-				return ml_error_errno(errno, "moving a thread");
-		}
+		if (offset && offset < arming->sites[i].prologue.length)
+			return &arming->sites[i];
 	}
 	return NULL;
+}
+
+/* A thread that stands among the instructions to be patched goes on in their copy. */
+static struct ml_error *move_thread(const struct ml_stopped *thread, const struct ml_site *site)
+{
+	struct user_regs_struct regs;
+
+	if (!ml_registers_get(thread->tid, &regs))
+		return NULL; /* killed meanwhile */
+	for (size_t k = 0; k < site->prologue.move_count; k++)
+		if (site->prologue.moves[k].from == thread->ip - site->address)
+			ml_registers_set_ip(&regs, site->copy + site->prologue.moves[k].to);
+	return ml_registers_set(thread->tid, &regs) ? NULL
+						    : ml_error_errno(errno, "moving a thread");
+}
+
+static struct ml_error *move_threads(struct ml_arming *arming)
+{
+	struct ml_error *error = NULL;
+
+	ml_array_each (thread, &arming->step.stop.threads) {
+		const struct ml_site *site = find_site(arming, thread->ip);
+
+		if (site && !error)
+			error = move_thread(thread, site);
+	}
+	return error;
 }
 
 /* What stands at @site is what was found there: the file's code, or our own probe in it. */
@@ -400,7 +414,7 @@ static struct ml_error *arm_stopped(void *context)
 			      sizeof(header->address)))
 		error = ml_error_errno(errno, "cannot write into process %d", arming->step.pid);
 	if (!error)
-		error = ml_step_seize(&arming->step, false, NULL);
+		error = ml_step_seize(&arming->step, 0, NULL);
 	if (!error)
 		error = ml_step_stop(&arming->step);
 	if (!error)

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "inject/injection_private.h"
+#include "inject/running.h"
 
 #include <errno.h>
 #include <string.h>
@@ -109,16 +110,19 @@ static struct ml_error *map_parts(struct mapping *mapping)
 	return error ? error : map_tables(mapping);
 }
 
-/* With the main thread stopped; what can be done before is. */
+/* With the main thread stopped, or in a crowd all of them; what can be done before is. */
 static struct ml_error *map_all(void *context)
 {
 	struct mapping *mapping = context;
 	struct ml_step *step = &mapping->step;
 	struct ml_maps maps = {0};
-	struct ml_error *error = ml_step_seize(step, true, &maps);
+	pid_t only = ml_running_is_crowd(step->pid) ? 0 : step->pid;
+	struct ml_error *error = ml_step_seize(step, only, &maps);
 
 	if (!error)
 		error = check_alone(step);
+	if (!error)
+		error = ml_injection_check_room(step->pid, mapping->size);
 	if (!error)
 		error = ml_step_stop(step);
 	if (!error) {
@@ -311,7 +315,7 @@ static struct ml_error *extend(void *context)
 	struct ml_injection *injection = extension->injection;
 	struct ml_step *step = &extension->step;
 	struct ml_maps maps = {0};
-	struct ml_error *error = ml_step_seize(step, true, &maps);
+	struct ml_error *error = ml_step_seize(step, step->pid, &maps);
 
 	if (!error)
 		error = ml_step_stop(step);
@@ -375,7 +379,7 @@ static struct ml_error *check_filter(void *context)
 {
 	struct check *check = context;
 	struct ml_step *step = &check->step;
-	struct ml_error *error = ml_step_seize(step, false, NULL);
+	struct ml_error *error = ml_step_seize(step, 0, NULL);
 
 	if (!error)
 		error = ml_step_stop(step);

@@ -46,11 +46,11 @@ struct ml_error *ml_step_prepare(const struct ml_process *process, struct ml_ste
 /** The same for a process whose filters may have become stricter since it was attached to. */
 struct ml_error *ml_step_prepare_end(const struct ml_process *process, struct ml_step *step);
 /**
- * Takes hold of the process, all threads or the main one; to be called by what ml_step_run() runs.
- * Its maps are read then, into @p maps (NULL: not needed), for what comes. Then ml_step_stop(), and
- * in any case ml_step_leave().
+ * Takes hold of the process, all threads (@p only 0) or one; to be called by what ml_step_run()
+ * runs. Its maps are read then, into @p maps (NULL: not needed), for what comes. Then
+ * ml_step_stop(), and in any case ml_step_leave().
  */
-struct ml_error *ml_step_seize(struct ml_step *step, bool only_main, struct ml_maps *maps);
+struct ml_error *ml_step_seize(struct ml_step *step, pid_t only, struct ml_maps *maps);
 struct ml_error *ml_step_stop(struct ml_step *step);
 /** Forgets what the two took; those that are not stopped any more may be gone. */
 void ml_step_leave(struct ml_step *step, struct ml_maps *maps);

@@ -26,6 +26,9 @@
 bool ml_registers_get(pid_t tid, struct user_regs_struct *out);
 bool ml_registers_set(pid_t tid, const struct user_regs_struct *registers);
 
+/** Where stopped thread @p tid stands; 0 when it is gone. */
+uint64_t ml_registers_read_ip(pid_t tid);
+
 /** Where the thread stands. */
 uint64_t ml_registers_ip(const struct user_regs_struct *registers);
 void ml_registers_set_ip(struct user_regs_struct *registers, uint64_t ip);

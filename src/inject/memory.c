@@ -176,13 +176,10 @@ static struct ml_error *explain_locked(struct ml_error *error, const struct ml_s
 static struct ml_error *map_tables(struct making *making, int flags, int fd)
 {
 	struct ml_step *step = making->step;
-	struct ml_error *error = ml_injection_check_room(step->pid, making->size);
+	struct ml_error *error = explain_locked(
+		ml_step_mmap(step, 0, making->size, PROT_NONE, flags, fd, &making->address), step);
 	int64_t result;
 
-	if (!error)
-		error = explain_locked(
-			ml_step_mmap(step, 0, making->size, PROT_NONE, flags, fd, &making->address),
-			step);
 	if (error)
 		return error;
 

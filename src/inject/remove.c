@@ -1,157 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** Taking the agent out of a process. */
+/**
+ * Taking the agent out of a process. All threads are stopped together only for as long as it takes
+ * to put the functions back: from then on nobody comes into the agent, and who has left it stays
+ * out. So the threads are then looked at one by one, and the last one to be looked at unmaps it.
+ */
+#include "base/clock.h"
 #include "base/file.h"
-#include "inject/injection_private.h"
+#include "inject/removal.h"
+#include "inject/running.h"
 #include "target/maps.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* How often it is looked whether all threads have left the agent. */
-#define ATTEMPTS       200
+/* For how long, and how often, it is looked whether all threads have left the agent. */
 #define ATTEMPT_GAP_US 1000
-#define QUICK_ATTEMPTS 4
-
-/* Bytes of stack looked at for the frame of a signal handler that interrupted the agent. */
-#define SCAN_LIMIT (1u << 20)
-
-struct removal {
-	struct ml_agent_memory *memory; /* ours; NULL: read through the process */
-	struct ml_agent_header header;  /* a copy: the memory goes */
-	struct ml_step step;
-	struct ml_maps maps;
-	int descriptor;      /* of the memory's file, left open; -1 */
-	bool maps_are_exact; /* read with all threads stopped */
-	uint64_t *stack;     /* SCAN_LIMIT bytes to read one into */
-	/* The threads' places that are in use, as of when so many threads had got one. */
-	ML_ARRAY(uint32_t) places;
-	uint32_t tid_count;
-};
-
-static bool is_inside(const struct ml_agent_header *header, uint64_t address)
-{
-	if (address - header->image.start < header->image.size)
-		return true;
-	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
-		if (address - header->islands[i].start < header->islands[i].size)
-			return true;
-	return false;
-}
-
-static bool is_restorer(const struct removal *removal, uint64_t address)
-{
-	uint8_t code[ML_RESTORER_BYTES];
-
-	return ml_stop_read(&removal->step.stop, address, code, sizeof(code)) &&
-	       ml_machine_is_restorer(code);
-}
-
-/* A signal handler runs that interrupted the agent: the frame below its saved rip tells. A forked
- * child, whose calls nobody notes, may have been in one that the agent made. */
-static bool is_interrupted(const struct removal *removal, uint64_t sp)
-{
-	const struct ml_mapping *stack = ml_maps_find(&removal->maps, sp);
-	uint64_t low = sp & ~7ull, size;
-	uint64_t *words = removal->stack;
-
-	/* Mapped since the maps were read, perhaps. */
-	if (!stack)
-		return !removal->maps_are_exact;
-	size = stack->end - low < SCAN_LIMIT ? stack->end - low : SCAN_LIMIT;
-	if (!ml_stop_read(&removal->step.stop, low, words, size))
-		return false;
-	for (uint64_t i = (ML_SIGNAL_RIP + 8) / 8; i < size / 8; i++)
-		if (is_inside(&removal->header, words[i]) &&
-		    (is_restorer(removal, words[i - (ML_SIGNAL_RIP + 8) / 8]) ||
-		     (!removal->header.address && words[i] == removal->header.returned)))
-			return true;
-	return false;
-}
-
-/* Reads what the agent keeps at @offset of its memory. */
-static void read_memory(const struct removal *removal, size_t offset, void *out, size_t size)
-{
-	memset(out, 0, size);
-	if (removal->memory)
-		memcpy(out, (const char *)removal->memory + offset, size);
-	else if (removal->header.address)
-		ml_process_read(removal->step.process, removal->header.address + offset, out, size);
-}
-
-static uint64_t thread_word(const struct removal *removal, uint32_t i, size_t member)
-{
-	uint64_t word;
-
-	read_memory(removal,
-		    offsetof(struct ml_agent_memory, threads) + i * sizeof(struct ml_agent_thread) +
-			    member,
-		    &word, sizeof(word));
-	return word;
-}
-
-/* Since the agent is off no thread gets a place that is not about to, which is rare: the places are
- * looked for before anybody is stopped, and again only when there is a new one. */
-static void find_places(struct removal *removal)
-{
-	uint32_t tid_count;
-
-	read_memory(removal, offsetof(struct ml_agent_memory, tid_count), &tid_count,
-		    sizeof(tid_count));
-	if (removal->places.count && tid_count == removal->tid_count)
-		return;
-	removal->tid_count = tid_count;
-	removal->places.count = 0;
-	for (uint32_t i = 0; i < ML_AGENT_THREADS; i++)
-		if (thread_word(removal, i, offsetof(struct ml_agent_thread, pointer)))
-			*ml_array_push(&removal->places) = i;
-}
-
-/* A function the agent called has not returned: its return address still stands where the agent
- * called from. One left by a longjmp does not count. */
-static bool is_called(const struct removal *removal)
-{
-	ml_array_each (i, &removal->places) {
-		uint64_t call = thread_word(removal, *i, offsetof(struct ml_agent_thread, call));
-		uint64_t word;
-
-		if (call && ml_stop_read(&removal->step.stop, call - 8, &word, sizeof(word)) &&
-		    word == removal->header.returned)
-			return true;
-	}
-	return false;
-}
-
-static bool is_within(const struct removal *removal, pid_t tid)
-{
-	struct user_regs_struct regs;
-
-	return ml_registers_get(tid, &regs) &&
-	       (is_inside(&removal->header, ml_registers_ip(&regs)) ||
-		is_interrupted(removal, ml_registers_sp(&regs)));
-}
-
-/* Whether no thread is within the agent. The functions are restored, so none comes in any more:
- * each but the first can go on as soon as it has been looked at. */
-static bool let_go_unused(struct removal *removal)
-{
-	struct ml_stop *stop = &removal->step.stop;
-
-	find_places(removal);
-	if (is_called(removal))
-		return false;
-	for (size_t i = 1; i < stop->threads.count;) {
-		if (is_within(removal, stop->threads.items[i].tid))
-			return false;
-		if (!ml_stop_let_go(stop, i))
-			i++;
-	}
-	return stop->threads.count && !is_within(removal, stop->threads.items[0].tid);
-}
+#define LIMIT_NS       (5000 * ML_NS_PER_MS)
+/* Threads that are asked to unmap it, one after the other: those that do not stop take long. */
+#define UNMAPPERS 4
+/* Pages of the memory that a thread unmaps in one stop, some 300 ns each, and how many such stops
+ * there may be. */
+#define STOP_PAGES 700u
+#define PARTS_MAX  200
 
 /* Puts the functions back. False when one is no more as we left it: then the stubs must stay. */
-static bool restore(const struct removal *removal)
+static bool restore(const struct ml_removal *removal)
 {
 	const struct ml_agent_header *header = &removal->header;
 	bool all = true;
@@ -174,8 +51,8 @@ static bool restore(const struct removal *removal)
 }
 
 /* A tool that was killed at this may have taken it away, and something else be there now. */
-static void unmap_part(struct removal *removal, const struct ml_agent_range *part, uint64_t offset,
-		       uint64_t magic)
+static void unmap_part(struct ml_removal *removal, const struct ml_agent_range *part,
+		       uint64_t offset, uint64_t magic)
 {
 	uint64_t word = 0;
 
@@ -186,7 +63,7 @@ static void unmap_part(struct removal *removal, const struct ml_agent_range *par
 }
 
 /* The memory comes last: it tells of the others. */
-static void unmap_all(struct removal *removal)
+static void unmap_all(struct ml_removal *removal)
 {
 	struct ml_agent_header *header = &removal->header;
 	const uint64_t arguments[6] = {(uint64_t)removal->descriptor};
@@ -200,35 +77,52 @@ static void unmap_all(struct removal *removal)
 	ml_step_munmap(&removal->step, header->address, header->size);
 }
 
-static struct ml_error *read_maps(struct removal *removal, bool is_exact)
-{
-	struct ml_maps maps = {0};
-	struct ml_error *error = ml_process_maps(removal->step.process, &maps);
+/* ---- the stops --------------------------------------------------------------------------------
+ */
 
-	if (error)
-		return error;
-	ml_maps_deinit(&removal->maps);
-	removal->maps = maps;
-	removal->maps_are_exact = is_exact;
-	return NULL;
+static struct ml_error *explain_filter(const struct ml_removal *removal)
+{
+	return ml_error_new(ML_ERROR_TARGET,
+			    "process %d has got a seccomp filter since it was attached to, which "
+			    "might kill it for munmap: its functions are restored, but the agent's "
+			    "memory is left mapped; memleak doctor --repair -p %d as root takes it "
+			    "out",
+			    removal->step.pid, removal->step.pid);
 }
 
-/* With all threads stopped; @done when none is within the agent. Then its memory is left to the
- * first of them: the others can go on. */
-static struct ml_error *take_out(struct removal *removal, bool *done)
+static uint64_t remover_at(const struct ml_removal *removal)
+{
+	return removal->header.address + offsetof(struct ml_agent_header, remover);
+}
+
+/* Threads go on between the stops, so another memleak, which takes the agent for one that was left
+ * behind, may come in between. It would stop all threads: who did so last unmaps the agent. */
+static bool is_ours(const struct ml_removal *removal)
+{
+	uint32_t remover;
+
+	return !removal->is_marked ||
+	       (ml_stop_read(&removal->step.stop, remover_at(removal), &remover, sizeof(remover)) &&
+		remover == removal->id);
+}
+
+static struct ml_error *explain_other(const struct ml_removal *removal)
+{
+	return ml_error_new(ML_ERROR_TARGET, "another memleak takes the agent out of process %d",
+			    removal->step.pid);
+}
+
+/* With all threads stopped. */
+static struct ml_error *restore_all(struct ml_removal *removal)
 {
 	bool is_restored = restore(removal);
 
+	/* Not where there is no memory, or none that can be written yet. */
+	removal->is_marked =
+		removal->header.address && ml_stop_write(&removal->step.stop, remover_at(removal),
+							 &removal->id, sizeof(removal->id));
 	if (!removal->step.may_call)
-		return ml_error_new(ML_ERROR_TARGET,
-				    "process %d has got a seccomp filter since it was attached to, "
-				    "which might kill it for munmap: its functions are restored, "
-				    "but the agent's memory is left mapped; memleak doctor "
-				    "--repair -p %d as root takes it out",
-				    removal->step.pid, removal->step.pid);
-	*done = is_restored && let_go_unused(removal);
-	if (*done)
-		unmap_all(removal);
+		return explain_filter(removal);
 	return is_restored ? NULL
 			   : ml_error_new(ML_ERROR_TARGET,
 					  "something else patched functions of process %d over "
@@ -236,49 +130,251 @@ static struct ml_error *take_out(struct removal *removal, bool *done)
 					  removal->step.pid);
 }
 
-/* One stop. The maps of a process with many threads take long to read: at first that is done before
- * it is stopped. */
-static struct ml_error *try_once(struct removal *removal, bool reads_stopped, bool *done)
+/* Ends a stop, which is counted with the looks at threads before it: nobody was in both. */
+static void end_stop(struct ml_removal *removal)
+{
+	struct ml_stop *stop = &removal->step.stop;
+
+	ml_stop_end(stop);
+	if (stop->longest_ns < removal->looks.longest_ns)
+		stop->longest_ns = removal->looks.longest_ns;
+	removal->looks.longest_ns = 0;
+	if (removal->memory)
+		ml_stop_count(stop, &removal->memory->header);
+}
+
+/* Of all threads (@only 0), or of one; in a crowd of all. */
+static struct ml_error *begin_stop(struct ml_removal *removal, pid_t only)
 {
 	struct ml_step *step = &removal->step;
-	struct ml_error *error = reads_stopped ? NULL : read_maps(removal, false);
+	bool stops_all = !only || ml_running_is_crowd(step->pid);
+	struct ml_error *error = ml_step_seize(step, stops_all ? 0 : only, NULL);
 
-	if (!error)
-		error = ml_step_seize(step, false, NULL);
-	if (!error)
+	if (!error && step->stop.threads.count)
 		error = ml_step_stop(step);
-	if (error)
-		error = ml_error_wrap(error,
-				      "the agent stays in process %d, switched off, until the next "
-				      "memleak with one or memleak doctor --repair",
-				      step->pid);
+	return error;
+}
+
+static struct ml_error *wrap(const struct ml_removal *removal, struct ml_error *error)
+{
+	if (!error)
+		return NULL;
+	return ml_error_wrap(error,
+			     "the agent stays in process %d, switched off, until the next memleak "
+			     "with one or memleak doctor --repair",
+			     removal->step.pid);
+}
+
+/* Restores the functions, and notes who was there then: nobody else can be within the agent. */
+static struct ml_error *put_back(struct ml_removal *removal)
+{
+	struct ml_step *step = &removal->step;
+	struct ml_error *error = wrap(removal, begin_stop(removal, 0));
+
 	if (!error) {
-		error = reads_stopped ? read_maps(removal, true) : NULL;
-		if (!error)
-			error = take_out(removal, done);
-		ml_stop_end(&step->stop);
-		if (removal->memory)
-			ml_stop_count(&step->stop, &removal->memory->header);
+		error = restore_all(removal);
+		/* That one may make system calls. */
+		removal->caller = step->stop.threads.items[0].tid;
+		for (size_t i = 1; i < step->stop.threads.count; i++)
+			*ml_array_push(&removal->rest) = step->stop.threads.items[i].tid;
+		end_stop(removal);
 	}
 	ml_step_leave(step, NULL);
 	return error;
 }
 
+/* Whether the thread that was not looked at with the others is out: it may be among those stopped,
+ * or has ended. */
+static bool is_caller_out(struct ml_removal *removal)
+{
+	ml_array_each (thread, &removal->step.stop.threads)
+		if (thread->tid == removal->caller)
+			return ml_removal_is_out(removal, &removal->step.stop, thread);
+	return true;
+}
+
+/* Has the first stopped thread unmap the agent, if the caller is not within it. */
+static struct ml_error *unmap_stopped(struct ml_removal *removal, bool *done)
+{
+	struct ml_step *step = &removal->step;
+
+	if (!step->may_call)
+		return explain_filter(removal);
+	if (!is_ours(removal))
+		return explain_other(removal);
+	*done = is_caller_out(removal);
+	if (*done)
+		unmap_all(removal);
+	return NULL;
+}
+
+/* False when @tid has ended, or could not be stopped or asked, for the reason in @error. */
+static bool unmap_by(struct ml_removal *removal, pid_t tid, bool *done, struct ml_error **error)
+{
+	bool is_stopped;
+
+	*error = begin_stop(removal, tid);
+	is_stopped = !*error && removal->step.stop.threads.count;
+	if (is_stopped) {
+		*error = unmap_stopped(removal, done);
+		end_stop(removal);
+	}
+	ml_step_leave(&removal->step, NULL);
+	return is_stopped && !*error;
+}
+
+/* Where the part of the memory that begins at @start ends, with its STOP_PAGES of pages that are in
+ * use; 0 when there are not so many. */
+static uint64_t find_part(const struct ml_removal *removal, uint64_t start)
+{
+	uint64_t room = STOP_PAGES * (uint64_t)ML_AGENT_PAGE;
+	off_t data = (off_t)start, hole;
+
+	for (;;) {
+		data = lseek(removal->fd, data, SEEK_DATA);
+		hole = data < 0 ? -1 : lseek(removal->fd, data, SEEK_HOLE);
+		if (hole <= data)
+			return 0;
+		if ((uint64_t)(hole - data) >= room)
+			return (uint64_t)data + room;
+		room -= (uint64_t)(hole - data);
+		data = hole;
+	}
+}
+
+static bool drop_pages(struct ml_removal *removal, uint64_t start, uint64_t end)
+{
+	const uint64_t arguments[6] = {removal->header.address + start, end - start, MADV_DONTNEED};
+	struct ml_step *step = &removal->step;
+	ML_ERROR_CLEANUP struct ml_error *error = begin_stop(removal, removal->caller);
+	bool is_stopped = !error && step->stop.threads.count;
+	int64_t result;
+
+	if (is_stopped) {
+		if (is_ours(removal))
+			error = ml_step_call(step, "madvise", SYS_madvise, arguments, &result);
+		end_stop(removal);
+	}
+	ml_step_leave(step, NULL);
+	return is_stopped && !error;
+}
+
+/* When they are many the memory's pages leave the process before the memory does, in more stops
+ * that are short. They stay in the file, so it would do no harm if a thread used them. */
+static void drop_most_pages(struct ml_removal *removal)
+{
+	struct stat file;
+	uint64_t parts = 0;
+
+	if (removal->fd >= 0 && !removal->has_dropped && !fstat(removal->fd, &file))
+		parts = (uint64_t)file.st_blocks * 512 / ML_AGENT_PAGE / STOP_PAGES;
+	/* The last ones go with the memory. */
+	for (uint64_t i = 1, start = 0; i < parts && i < PARTS_MAX; i++) {
+		uint64_t end = find_part(removal, start);
+
+		if (!end || !drop_pages(removal, start, end))
+			break;
+		start = end;
+		usleep(ATTEMPT_GAP_US);
+	}
+	removal->has_dropped = true;
+}
+
+/* All are out: one that can be asked unmaps the agent. */
+static struct ml_error *unmap_by_any(struct ml_removal *removal, bool *done)
+{
+	ml_proc_tids tids = {0};
+	struct ml_error *error = NULL;
+	int failed = 0;
+
+	ml_proc_threads(removal->step.pid, &tids);
+	for (size_t i = 0; i < tids.count && !*done && failed < UNMAPPERS; i++) {
+		ml_error_free(error);
+		unmap_by(removal, tids.items[i], done, &error);
+		failed += error != NULL;
+	}
+	ml_array_free(&tids);
+	return wrap(removal, error);
+}
+
+/* All but the caller are out. When it cannot unmap the agent, it is looked at like the others. */
+static struct ml_error *unmap(struct ml_removal *removal, bool *done)
+{
+	ML_ERROR_CLEANUP struct ml_error *error = NULL;
+
+	if (!removal->caller)
+		return unmap_by_any(removal, done);
+	if (!unmap_by(removal, removal->caller, done, &error)) {
+		*ml_array_push(&removal->rest) = removal->caller;
+		removal->caller = 0;
+	}
+	return NULL;
+}
+
+/* Looks at those that may be within the agent; the last one unmaps it. */
+static struct ml_error *try_once(struct ml_removal *removal, bool *done)
+{
+	struct ml_error *error = ml_removal_read_maps(removal);
+
+	if (!error)
+		error = wrap(removal, ml_stop_visit(&removal->looks, &removal->rest,
+						    ml_removal_is_out, removal));
+	if (error || removal->rest.count)
+		return error;
+	drop_most_pages(removal);
+	return unmap(removal, done);
+}
+
+static struct ml_error *remove_running(struct ml_removal *removal, bool *done)
+{
+	struct ml_error *error = put_back(removal);
+	uint64_t end_ns = ml_monotonic_ns() + LIMIT_NS;
+
+	for (; ml_monotonic_ns() < end_ns && !error && !*done; removal->attempt++) {
+		if (removal->attempt)
+			usleep(ATTEMPT_GAP_US);
+		error = try_once(removal, done);
+	}
+	return error;
+}
+
+/* One that is held by our own ptrace has one thread, and does not run meanwhile. */
+static struct ml_error *remove_held(struct ml_removal *removal, bool *done)
+{
+	struct ml_error *error = ml_removal_read_maps(removal);
+
+	if (!error)
+		error = wrap(removal, begin_stop(removal, 0));
+	if (!error) {
+		error = restore_all(removal);
+		removal->caller = removal->step.pid;
+		if (!error)
+			error = unmap_stopped(removal, done);
+		end_stop(removal);
+	}
+	ml_step_leave(&removal->step, NULL);
+	return error;
+}
+
 static struct ml_error *remove_stopped(void *context)
 {
-	struct removal *removal = context;
-	struct ml_error *error = NULL;
+	struct ml_removal *removal = context;
+	struct ml_error *error;
 	bool done = false;
 
-	removal->stack = ml_alloc(SCAN_LIMIT);
-	find_places(removal);
-	for (int i = 0; i < ATTEMPTS && !error && !done; i++) {
-		if (i)
-			usleep(ATTEMPT_GAP_US);
-		error = try_once(removal, i >= QUICK_ATTEMPTS, &done);
-	}
+	removal->stack = ml_alloc(ML_REMOVAL_STACK);
+	removal->looks = (struct ml_stop){
+		.pid = removal->step.pid,
+		.memory_fd = -1,
+		.is_filtered = removal->step.filter != ML_FILTER_NONE,
+	};
+	removal->id = (uint32_t)ml_monotonic_ns() | 1;
+	ml_removal_find_places(removal);
+	error = ml_process_is_held(removal->step.process) ? remove_held(removal, &done)
+							  : remove_running(removal, &done);
 	ml_maps_deinit(&removal->maps);
 	ml_array_free(&removal->places);
+	ml_array_free(&removal->rest);
 	free(removal->stack);
 	if (error || done)
 		return error;
@@ -305,7 +401,7 @@ static bool is_there(const struct ml_process *process, const struct ml_agent_hea
 	return there;
 }
 
-static struct ml_error *remove_all(struct removal *removal, const struct ml_process *process)
+static struct ml_error *remove_all(struct ml_removal *removal, const struct ml_process *process)
 {
 	struct ml_error *error;
 
@@ -324,7 +420,8 @@ static struct ml_error *remove_all(struct removal *removal, const struct ml_proc
 
 struct ml_error *ml_injection_remove(struct ml_injection *injection)
 {
-	struct removal removal = {.memory = injection->memory, .descriptor = -1};
+	struct ml_removal removal = {
+		.memory = injection->memory, .fd = injection->fd, .descriptor = -1};
 
 	if (!injection->memory)
 		return NULL;
@@ -337,8 +434,8 @@ struct ml_error *ml_injection_remove_left(const struct ml_process *process,
 					  const struct ml_injection_left *left)
 {
 	const uint32_t off = ML_AGENT_OFF;
-	struct removal removal = {.header = left->header,
-				  .descriptor = ml_memory_descriptor(process)};
+	struct ml_removal removal = {
+		.header = left->header, .fd = -1, .descriptor = ml_memory_descriptor(process)};
 
 	if (left->header.magic)
 		ml_process_write(process,

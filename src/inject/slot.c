@@ -124,7 +124,7 @@ static struct ml_error *shorten_all(void *context)
 	const struct ml_injection *injection = shortening->injection;
 	struct ml_agent_header *header = &injection->memory->header;
 	struct ml_step *step = &shortening->step;
-	struct ml_error *error = ml_step_seize(step, false, NULL);
+	struct ml_error *error = ml_step_seize(step, 0, NULL);
 
 	if (!error)
 		error = ml_step_stop(step);

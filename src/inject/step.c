@@ -144,13 +144,16 @@ static bool find_caller(struct ml_step *step)
 	return false;
 }
 
-struct ml_error *ml_step_seize(struct ml_step *step, bool only_main, struct ml_maps *maps)
+struct ml_error *ml_step_seize(struct ml_step *step, pid_t only, struct ml_maps *maps)
 {
 	struct ml_error *error = ml_process_is_held(step->process)
 					 ? ml_stop_begin_held(step->pid, &step->stop)
-					 : ml_stop_seize(step->pid, only_main, &step->stop);
+					 : ml_stop_seize(step->pid, only, &step->stop);
 
 	step->stop.is_filtered = step->filter != ML_FILTER_NONE;
+	/* Once a thread is seized the number cannot become that of another process. */
+	if (!error && !ml_process_is_alive(step->process))
+		error = ml_error_new(ML_ERROR_TARGET, "process %d is gone", step->pid);
 	if (!error && maps)
 		error = ml_process_maps(step->process, maps);
 	step->maps = maps;

@@ -5,7 +5,8 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "inject/filter.h"
-#include "target/proc.h"
+#include "inject/machine.h"
+#include "inject/running.h"
 #include "target/ptrace_stop.h"
 #include "target/yama.h"
 
@@ -21,6 +22,13 @@
  * disk); the others must not wait for it. */
 #define STOP_LIMIT_NS (100 * ML_NS_PER_MS)
 #define STOP_ATTEMPTS 20
+/* And so long those that run do not wait for those that sleep to be stopped. */
+#define SLEEPERS_LIMIT_NS 200000u
+#define SLEEPER_NS        4000u
+#define WAIT_GAP_US       20
+/* Threads that are visited at the same time: each waits a little for the others, but they wait for
+ * a processor together. */
+#define VISITED_AT_ONCE 16
 /* Of 10 ms, for a memleak that holds the process. */
 #define STEP_WAITS     300
 #define ATTEMPT_GAP_US 5000
@@ -32,11 +40,11 @@
 enum wait_result { WAIT_STOPPED, WAIT_GONE, WAIT_LATE };
 
 /*
- * Waits until @tid, told to, has stopped. A signal that comes first is passed on. One that job
+ * Looks whether @tid, told to, has stopped. A signal that comes first is passed on. One that job
  * control has stopped stands there as well; made to run calls it does, and when it is let go of the
  * kernel stops it again, and tells nobody (__ptrace_unlink() in kernel/ptrace.c, since Linux 3.0).
  */
-static enum wait_result wait_stopped(pid_t tid, uint64_t deadline_ns)
+static enum wait_result look_at(pid_t tid)
 {
 	int status;
 
@@ -45,12 +53,8 @@ static enum wait_result wait_stopped(pid_t tid, uint64_t deadline_ns)
 
 		if (got < 0 || (got == tid && !WIFSTOPPED(status)))
 			return WAIT_GONE;
-		if (!got) {
-			if (ml_monotonic_ns() > deadline_ns)
-				return WAIT_LATE;
-			usleep(20);
-			continue;
-		}
+		if (!got)
+			return WAIT_LATE;
 		switch (ml_ptrace_stop_kind(status)) {
 		case ML_PTRACE_TRAP:
 		case ML_PTRACE_GROUP:
@@ -139,18 +143,62 @@ static struct ml_error *seize(struct ml_stop *stop, pid_t tid)
 	return NULL;
 }
 
-/* Seizes the threads that are not yet; how many there were goes to @fresh. */
-static struct ml_error *seize_new(struct ml_stop *stop, size_t *fresh)
+static bool is_thread_of(pid_t pid, pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", pid, tid);
+	return !access(path, F_OK);
+}
+
+/* For one that was listed a while ago: its number may be that of another process's thread by now.
+ * Once it is seized it keeps it. */
+static struct ml_error *seize_known(struct ml_stop *stop, pid_t tid)
+{
+	size_t before = stop->threads.count;
+	struct ml_error *error = is_thread_of(stop->pid, tid) ? seize(stop, tid) : NULL;
+
+	if (!error && stop->threads.count > before && !is_thread_of(stop->pid, tid))
+		stop->threads.count = before;
+	return error;
+}
+
+/* The threads that are not seized yet. */
+static bool list_new(const struct ml_stop *stop, ml_proc_tids *out)
+{
+	size_t kept = 0;
+
+	if (!ml_proc_threads(stop->pid, out))
+		return false;
+	ml_array_each (tid, out)
+		if (!is_listed(stop, *tid))
+			out->items[kept++] = *tid;
+	out->count = kept;
+	return true;
+}
+
+/* Seizes the threads that are not yet; how many there were goes to @fresh. Which ones run is looked
+ * at, unless there is no time for it, before any of them is seized. */
+static struct ml_error *seize_new(struct ml_stop *stop, bool looks, size_t *fresh)
 {
 	size_t before = stop->threads.count;
 	struct ml_error *error = NULL;
 	ml_proc_tids tids = {0};
 
-	if (!ml_proc_threads(stop->pid, &tids))
+	if (!list_new(stop, &tids))
 		return ml_error_new(ML_ERROR_TARGET, "process %d is gone", stop->pid);
-	for (size_t i = 0; !error && i < tids.count; i++)
-		if (!is_listed(stop, tids.items[i]))
-			error = seize(stop, tids.items[i]);
+
+	ML_FREE_CLEANUP bool *runs = ml_alloc(tids.count + 1);
+
+	for (size_t i = 0; looks && i < tids.count; i++)
+		runs[i] = ml_running_is(stop->pid, tids.items[i]);
+	for (size_t i = 0; !error && i < tids.count; i++) {
+		size_t count = stop->threads.count;
+
+		error = seize(stop, tids.items[i]);
+		if (stop->threads.count > count)
+			stop->threads.items[count].was_running = runs[i];
+	}
 	ml_array_free(&tids);
 	*fresh = stop->threads.count - before;
 	return error;
@@ -166,24 +214,73 @@ static void spare_restart(const struct ml_stop *stop, pid_t tid)
 		ml_registers_set(tid, &registers);
 }
 
-/* Waits for the threads from @first on; those that are gone leave the list. */
-static void await(struct ml_stop *stop, size_t first, bool *late)
+static void interrupt(struct ml_stopped *thread)
 {
-	uint64_t deadline_ns = ml_monotonic_ns() + STOP_LIMIT_NS;
+	thread->begin_ns = ml_monotonic_ns();
+	ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+}
 
+static void drop(struct ml_stop *stop, size_t i)
+{
+	stop->threads.items[i] = stop->threads.items[--stop->threads.count];
+}
+
+/* One that waits for a processor is not stopped by us. */
+static enum wait_result look_again(struct ml_stopped *thread)
+{
+	uint64_t now_ns = ml_monotonic_ns();
+	enum wait_result result = look_at(thread->tid);
+
+	if (result == WAIT_LATE)
+		thread->begin_ns = now_ns;
+	return result;
+}
+
+static void note_stopped(const struct ml_stop *stop, struct ml_stopped *thread)
+{
+	thread->is_stopped = true;
+	thread->ip = ml_registers_read_ip(thread->tid);
+	spare_restart(stop, thread->tid);
+}
+
+/* Looks once at each thread from @first on that was told to stop and is not known to be; whether
+ * one was found to be, or gone. Where it stands is read while others still come to their stop. */
+static bool look_at_all(struct ml_stop *stop, size_t first, size_t *pending)
+{
+	bool is_news = false;
+
+	*pending = 0;
 	for (size_t i = first; i < stop->threads.count;) {
-		switch (wait_stopped(stop->threads.items[i].tid, deadline_ns)) {
-		case WAIT_GONE:
-			stop->threads.items[i] = stop->threads.items[--stop->threads.count];
-			continue;
-		case WAIT_LATE:
-			*late = true;
-			break;
-		case WAIT_STOPPED:
-			spare_restart(stop, stop->threads.items[i].tid);
-			break;
-		}
-		i++;
+		struct ml_stopped *thread = &stop->threads.items[i];
+		bool is_told = thread->begin_ns && !thread->is_stopped;
+		enum wait_result result = is_told ? look_again(thread) : WAIT_STOPPED;
+
+		is_news |= is_told && result != WAIT_LATE;
+		if (is_told && result == WAIT_STOPPED)
+			note_stopped(stop, thread);
+		*pending += result == WAIT_LATE;
+		if (result == WAIT_GONE)
+			drop(stop, i);
+		else
+			i++;
+	}
+	return is_news;
+}
+
+/* Waits for the threads from @first on that were told; those that are gone leave the list. False
+ * when some are late. */
+static bool await(struct ml_stop *stop, size_t first, uint64_t limit_ns)
+{
+	uint64_t deadline_ns = ml_monotonic_ns() + limit_ns;
+	size_t pending;
+
+	for (;;) {
+		bool is_news = look_at_all(stop, first, &pending);
+
+		if (!pending || ml_monotonic_ns() > deadline_ns)
+			return !pending;
+		if (!is_news)
+			usleep(WAIT_GAP_US);
 	}
 }
 
@@ -192,10 +289,10 @@ static struct ml_error *seize_all(struct ml_stop *stop)
 	struct ml_error *error = NULL;
 	size_t fresh = 1;
 
-	if (stop->only_main)
-		return seize(stop, stop->pid);
+	if (stop->only)
+		return seize_known(stop, stop->only);
 	for (int i = 0; !error && fresh && i < SEIZE_ROUNDS; i++)
-		error = seize_new(stop, &fresh);
+		error = seize_new(stop, true, &fresh);
 	return error;
 }
 
@@ -210,21 +307,29 @@ static bool may_have_new(const struct ml_stop *stop)
 	return stat(path, &folder) || folder.st_nlink != stop->threads.count + 2;
 }
 
-/* All are told before any is waited for. */
+static void interrupt_from(struct ml_stop *stop, size_t first, bool was_running)
+{
+	for (size_t i = first; i < stop->threads.count; i++)
+		if (stop->threads.items[i].was_running == was_running)
+			interrupt(&stop->threads.items[i]);
+}
+
+/* Those that sleep are stopped first, since they miss nothing, and for a while the others run on.
+ */
 static struct ml_error *stop_threads(struct ml_stop *stop, bool *late)
 {
 	struct ml_error *error = NULL;
 	size_t first = 0, fresh;
 
-	*late = false;
 	do {
-		for (size_t i = first; i < stop->threads.count; i++)
-			ptrace(PTRACE_INTERRUPT, stop->threads.items[i].tid, NULL, NULL);
-		await(stop, first, late);
+		interrupt_from(stop, first, false);
+		await(stop, first, SLEEPERS_LIMIT_NS + stop->threads.count * SLEEPER_NS);
+		interrupt_from(stop, first, true);
+		*late = !await(stop, first, STOP_LIMIT_NS);
 		first = stop->threads.count;
 		fresh = 0;
-		if (!error && !*late && !stop->only_main && may_have_new(stop))
-			error = seize_new(stop, &fresh);
+		if (!error && !*late && !stop->only && may_have_new(stop))
+			error = seize_new(stop, false, &fresh);
 	} while (!error && !*late && fresh);
 	return error;
 }
@@ -237,7 +342,15 @@ static void send_signals(const struct ml_stop *stop, const struct ml_stopped *th
 		syscall(SYS_tgkill, stop->pid, thread->tid, thread->signals[i]);
 }
 
-static void let_thread_go(const struct ml_stop *stop, const struct ml_stopped *thread)
+static void note_length(struct ml_stop *stop, const struct ml_stopped *thread)
+{
+	uint64_t stopped_ns = ml_monotonic_ns() - thread->begin_ns;
+
+	if (thread->begin_ns && stopped_ns > stop->longest_ns)
+		stop->longest_ns = stopped_ns;
+}
+
+static void detach(const struct ml_stop *stop, const struct ml_stopped *thread)
 {
 	long number = thread->signal_count ? thread->signals[0] : 0;
 
@@ -247,26 +360,30 @@ static void let_thread_go(const struct ml_stop *stop, const struct ml_stopped *t
 	 */
 	for (int i = 0; i < LET_GO_WAITS; i++) {
 		if (!ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)number) || errno != ESRCH ||
-		    wait_stopped(thread->tid, 0) == WAIT_GONE || kill(thread->tid, 0))
+		    look_at(thread->tid) == WAIT_GONE || kill(thread->tid, 0))
 			return;
 		usleep(1000);
 	}
 }
 
-static void let_go(struct ml_stop *stop)
+static void let_thread_go(struct ml_stop *stop, const struct ml_stopped *thread)
 {
-	ml_array_each (thread, &stop->threads)
-		let_thread_go(stop, thread);
-	ml_array_free(&stop->threads);
+	detach(stop, thread);
+	note_length(stop, thread);
 }
 
-bool ml_stop_let_go(struct ml_stop *stop, size_t i)
+static void let_these_go(struct ml_stop *stop, bool was_running)
 {
-	if (stop->is_held)
-		return false;
-	let_thread_go(stop, &stop->threads.items[i]);
-	stop->threads.items[i] = stop->threads.items[--stop->threads.count];
-	return true;
+	ml_array_each (thread, &stop->threads)
+		if (thread->was_running == was_running)
+			let_thread_go(stop, thread);
+}
+
+static void let_go(struct ml_stop *stop)
+{
+	let_these_go(stop, true);
+	let_these_go(stop, false);
+	ml_array_free(&stop->threads);
 }
 
 static struct ml_error *open_memory(struct ml_stop *stop)
@@ -295,29 +412,46 @@ static void leave_exec(pid_t pid)
 
 struct ml_error *ml_stop_begin_held(pid_t pid, struct ml_stop *out)
 {
-	struct ml_stop stop = {
-		.pid = pid, .memory_fd = -1, .is_held = true, .begin_ns = ml_monotonic_ns()};
+	struct ml_stop stop = {.pid = pid, .memory_fd = -1, .is_held = true};
 	struct ml_error *error = open_memory(&stop);
 
 	if (error)
 		return error;
 	leave_exec(pid);
-	*ml_array_push(&stop.threads) = (struct ml_stopped){.tid = pid};
+	*ml_array_push(&stop.threads) = (struct ml_stopped){
+		.tid = pid,
+		.is_stopped = true,
+		.ip = ml_registers_read_ip(pid),
+		.begin_ns = ml_monotonic_ns(),
+	};
 	*out = stop;
 	return NULL;
 }
 
-struct ml_error *ml_stop_seize(pid_t pid, bool only_main, struct ml_stop *out)
+struct ml_error *ml_stop_seize(pid_t pid, pid_t only, struct ml_stop *out)
 {
 	struct ml_error *error;
 
-	*out = (struct ml_stop){.pid = pid, .memory_fd = -1, .only_main = only_main};
+	*out = (struct ml_stop){.pid = pid, .memory_fd = -1, .only = only};
 	await_step_of_killed(pid);
 	error = seize_all(out);
 	/* That of an earlier image would be the wrong one. */
 	if (!error)
 		error = open_memory(out);
 	return error;
+}
+
+/* If it is there: it is the one whose tid is known to the process itself. */
+static void put_main_first(struct ml_stop *stop)
+{
+	ml_array_each (thread, &stop->threads) {
+		struct ml_stopped first = stop->threads.items[0];
+
+		if (thread->tid != stop->pid)
+			continue;
+		stop->threads.items[0] = *thread;
+		*thread = first;
+	}
 }
 
 struct ml_error *ml_stop_begin(struct ml_stop *stop)
@@ -330,7 +464,6 @@ struct ml_error *ml_stop_begin(struct ml_stop *stop)
 			usleep(ATTEMPT_GAP_US);
 			error = seize_all(stop);
 		}
-		stop->begin_ns = ml_monotonic_ns();
 		if (!error)
 			error = stop_threads(stop, &late);
 		if (error || late)
@@ -344,20 +477,81 @@ struct ml_error *ml_stop_begin(struct ml_stop *stop)
 			stop->pid);
 	if (!error && !stop->threads.count)
 		error = ml_error_new(ML_ERROR_TARGET, "process %d is gone", stop->pid);
+	put_main_first(stop);
+	return error;
+}
+
+/* ---- threads one by one ----------------------------------------------------------------------
+ */
+
+/* Lets each go on as soon as it has been looked at; those to be looked at again go to @again. */
+static void look_and_let_go(struct ml_stop *stop, ml_stop_look *look, void *context,
+			    ml_proc_tids *again)
+{
+	uint64_t deadline_ns = ml_monotonic_ns() + STOP_LIMIT_NS;
+	size_t pending;
+
+	ml_array_each (thread, &stop->threads)
+		interrupt(thread);
+	while (stop->threads.count) {
+		bool is_news = look_at_all(stop, 0, &pending);
+		bool is_late = ml_monotonic_ns() > deadline_ns;
+
+		for (size_t i = 0; i < stop->threads.count;) {
+			const struct ml_stopped *thread = &stop->threads.items[i];
+
+			if (!thread->is_stopped && !is_late) {
+				i++;
+				continue;
+			}
+			if (!thread->is_stopped || !look(context, stop, thread))
+				*ml_array_push(again) = thread->tid;
+			if (thread->is_stopped)
+				let_thread_go(stop, thread);
+			drop(stop, i);
+		}
+		if (stop->threads.count && !is_news)
+			usleep(WAIT_GAP_US);
+	}
+}
+
+struct ml_error *ml_stop_visit(struct ml_stop *stop, ml_proc_tids *tids, ml_stop_look *look,
+			       void *context)
+{
+	ml_proc_tids again = {0};
+	struct ml_error *error = NULL;
+
+	for (size_t i = 0; i < tids->count;) {
+		for (; !error && i < tids->count && stop->threads.count < VISITED_AT_ONCE; i++)
+			error = seize_known(stop, tids->items[i]);
+		if (!error && stop->threads.count)
+			error = open_memory(stop);
+		if (error)
+			break;
+		look_and_let_go(stop, look, context, &again);
+		ml_fd_close(&stop->memory_fd);
+	}
+	ml_stop_forget(stop);
+	ml_array_free(tids);
+	*tids = again;
 	return error;
 }
 
 static void keep_held(struct ml_stop *stop)
 {
+	note_length(stop, &stop->threads.items[0]);
 	send_signals(stop, &stop->threads.items[0], 0);
 	ml_array_free(&stop->threads);
 }
 
 void ml_stop_count(const struct ml_stop *stop, struct ml_agent_header *header)
 {
-	uint64_t stopped_ns = ml_monotonic_ns() - stop->begin_ns;
+	uint64_t stopped_ns = stop->longest_ns;
 	uint64_t stops = __atomic_load_n(&header->stops, __ATOMIC_RELAXED);
 
+	/* That of the tables' making is in them before it ends. */
+	if (stop->threads.count)
+		stopped_ns = ml_monotonic_ns() - stop->threads.items[0].begin_ns;
 	if (stops < ML_AGENT_STOPS)
 		header->stop_ns[stops] = stopped_ns;
 	header->stops = stops + 1;

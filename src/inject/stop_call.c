@@ -2,10 +2,13 @@
 /** System calls made in the name of a stopped thread. */
 #include "inject/stop.h"
 
+#include "base/clock.h"
 #include "target/proc.h"
 #include "target/ptrace_stop.h"
 
 #include <sys/wait.h>
+
+#define SPIN_NS 50000u
 
 static struct ml_error *explain(const struct ml_stop *stop)
 {
@@ -43,19 +46,36 @@ static void keep_signal(struct ml_stopped *thread, int number)
 		thread->signals[thread->signal_count++] = (uint8_t)number;
 }
 
+/* On another processor the thread comes to its stop sooner than this process could sleep and wake;
+ * where it has none, it needs this one. */
+static bool wait_for_stop(struct ml_stop *stop, pid_t tid, int *status)
+{
+	uint64_t end_ns = ml_monotonic_ns() + SPIN_NS;
+	pid_t got = 0;
+
+	while (!stop->is_alone && !got) {
+		got = waitpid(tid, status, __WALL | WNOHANG);
+		stop->is_alone = !got && ml_monotonic_ns() > end_ns;
+	}
+	if (!got)
+		got = waitpid(tid, status, __WALL);
+	return got == tid && WIFSTOPPED(*status);
+}
+
 /*
  * On to the entry of the call and to its exit, by PTRACE_SYSCALL: of a thread that is stepped
  * (PTRACE_SINGLESTEP) the kernel leaves the trap flag set when its tracer dies (exit_ptrace() does
  * not call user_disable_single_step()), and it would die of SIGTRAP. Other signals than the trap,
  * which can only be stops, wait until the thread goes on.
  */
-static bool run(struct ml_stopped *thread, uint64_t behind, struct user_regs_struct *registers)
+static bool run(struct ml_stop *stop, struct ml_stopped *thread, uint64_t behind,
+		struct user_regs_struct *registers)
 {
 	int status, seen = 0;
 
 	while (seen < 2) {
 		if (ptrace(PTRACE_SYSCALL, thread->tid, NULL, NULL) ||
-		    waitpid(thread->tid, &status, __WALL) < 0 || !WIFSTOPPED(status))
+		    !wait_for_stop(stop, thread->tid, &status))
 			return false;
 		if (!ml_registers_get(thread->tid, registers))
 			return false;
@@ -97,7 +117,7 @@ struct ml_error *ml_stop_syscall(struct ml_stop *stop, const struct ml_call_plac
 	ml_registers_set_call(&registers, place->address, number, arguments);
 	ok = ml_registers_set(thread->tid, &registers);
 	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(all), &all);
-	ok = ok && run(thread, place->address + ML_CALL_BYTES, &registers);
+	ok = ok && run(stop, thread, place->address + ML_CALL_BYTES, &registers);
 	/* Also after a failure: what was interrupted must go on as it was. */
 	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(mask), &mask);
 	ml_registers_set(thread->tid, &saved);

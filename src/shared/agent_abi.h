@@ -458,13 +458,13 @@ struct ml_agent_header {
 	uint32_t denied;
 	/** All are denied for a filter that was seen and is not looked at yet. */
 	uint32_t is_suspect;
-	uint32_t main_tid; /**< as the target knows it */
-	uint32_t reserved;
-	uint64_t stack_end;       /**< of the main thread's stack; 0 not known */
-	uint64_t pointer;         /**< where in the target the agent has the memory's address */
-	uint64_t returned;        /**< where functions return to that were called by the agent */
-	uint64_t longest_stop_ns; /**< how long threads were stopped at most … */
-	uint64_t stops;           /**< … and how often; */
+	uint32_t main_tid;  /**< as the target knows it */
+	uint32_t remover;   /**< who put the functions back last, and is to unmap it; 0 nobody */
+	uint64_t stack_end; /**< of the main thread's stack; 0 not known */
+	uint64_t pointer;   /**< where in the target the agent has the memory's address */
+	uint64_t returned;  /**< where functions return to that were called by the agent */
+	uint64_t longest_stop_ns;         /**< how long threads were stopped at most … */
+	uint64_t stops;                   /**< … and how often; */
 	uint64_t stop_ns[ML_AGENT_STOPS]; /**< the first ones */
 	struct ml_agent_patch patches[ML_AGENT_PATCHES];
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "inject/machine.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <sys/ptrace.h>
 
 bool ml_registers_get(pid_t tid, struct user_regs_struct *out)
@@ -11,6 +13,15 @@ bool ml_registers_get(pid_t tid, struct user_regs_struct *out)
 bool ml_registers_set(pid_t tid, const struct user_regs_struct *registers)
 {
 	return !ptrace(PTRACE_SETREGS, tid, NULL, registers);
+}
+
+uint64_t ml_registers_read_ip(pid_t tid)
+{
+	long ip;
+
+	errno = 0;
+	ip = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user_regs_struct, rip), NULL);
+	return errno ? 0 : (uint64_t)ip;
 }
 
 uint64_t ml_registers_ip(const struct user_regs_struct *registers)
