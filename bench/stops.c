@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * A program of N threads (first argument) that allocate now and then, and one more that reads the
- * clock all the time: what stops it is a gap. Each line on stdin is answered by the longest gap
- * since the line before, in microseconds.
+ * clock all the time while it is to watch: what stops it is a gap. A line on stdin begins a watch
+ * or ends it; each is answered by the longest gap of the watch that ended, in microseconds, or by
+ * -1 when that took so long that it ended by itself.
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+/* It may be one that comes before all others, and must not take a processor from them for long. */
+#define WATCH_NS 1000000000u
 /* All threads together allocate about so often a second. */
 #define ALLOCATIONS_S 1000
 
 static atomic_uint_fast64_t longest_ns;
+static atomic_bool is_watching, is_watched, is_over;
 static unsigned int gap_us;
 
 static uint64_t now_ns(void)
@@ -28,10 +33,22 @@ static uint64_t now_ns(void)
 
 static void *watch(void *argument)
 {
-	for (uint64_t last = now_ns(), now;; last = now) {
-		now = now_ns();
-		if (now - last > longest_ns)
-			longest_ns = now - last;
+	for (;;) {
+		is_watched = false;
+		while (!is_watching)
+			usleep(500);
+		longest_ns = 0;
+		is_over = false;
+		is_watched = true;
+		for (uint64_t last = now_ns(), end = last + WATCH_NS, now; is_watching;
+		     last = now) {
+			now = now_ns();
+			if (now - last > longest_ns)
+				longest_ns = now - last;
+			is_over = now > end;
+			while (is_over && is_watching)
+				usleep(500);
+		}
 	}
 	return argument;
 }
@@ -64,7 +81,10 @@ int main(int argc, char **argv)
 	for (int c; (c = getchar()) != EOF;) {
 		if (c != '\n')
 			continue;
-		printf("%lu\n", (unsigned long)(atomic_exchange(&longest_ns, 0) / 1000));
+		is_watching = !is_watching;
+		while (is_watched != is_watching)
+			usleep(100);
+		printf("%ld\n", is_over ? -1 : (long)(longest_ns / 1000));
 		fflush(stdout);
 	}
 	return 0;
