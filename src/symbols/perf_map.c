@@ -16,6 +16,8 @@
 /* Of a larger file the end is read: the code that is there now. */
 #define TEXT_SIZE_MAX (128U << 20)
 #define LINES_MAX     (1U << 20)
+/* What is longer is cut: a name is repeated in each stack of a report. */
+#define NAME_MAX_BYTES 1024
 /* A runtime that compiles without end makes its file grow without end; reading it again and again
  * may take this fraction of the time at most. */
 #define REST_FACTOR 10
@@ -45,15 +47,18 @@ static bool parse_hex(const char **at, uint64_t *value)
 	return digits > 0;
 }
 
-static bool parse_line(const char *line, struct ml_jit_entry *out)
+static bool parse_line(char *line, struct ml_jit_entry *out)
 {
+	const char *at = line;
 	uint64_t size;
 
-	if (!parse_hex(&line, &out->start) || *line++ != ' ' || !parse_hex(&line, &size) ||
-	    *line++ != ' ' || !*line || size == 0 || size > UINT64_MAX - out->start)
+	if (!parse_hex(&at, &out->start) || *at++ != ' ' || !parse_hex(&at, &size) ||
+	    *at++ != ' ' || !*at || size == 0 || size > UINT64_MAX - out->start)
 		return false;
 	out->end = out->start + size;
-	out->name = line;
+	out->name = at;
+	if (strnlen(at, NAME_MAX_BYTES) == NAME_MAX_BYTES)
+		line[at - line + NAME_MAX_BYTES] = '\0';
 	return true;
 }
 

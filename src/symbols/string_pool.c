@@ -33,10 +33,20 @@ static const char *keep(struct ml_string_pool *pool, char *text, uint64_t *slot)
 	return text;
 }
 
+static char *cut(const char *text)
+{
+	char *beginning = ml_alloc(ML_POOLED_BYTES_MAX + 1);
+
+	memcpy(beginning, text, ML_POOLED_BYTES_MAX);
+	return beginning;
+}
+
 const char *ml_string_pool_add(struct ml_string_pool *pool, const char *text)
 {
 	if (!text)
 		return NULL;
+	if (strnlen(text, ML_POOLED_BYTES_MAX + 1) > ML_POOLED_BYTES_MAX)
+		return ml_string_pool_take(pool, cut(text));
 
 	uint64_t *slot;
 	const char *known = find(pool, text, &slot);

@@ -12,6 +12,9 @@ struct ml_string_pool {
 	struct ml_u64map by_hash; /**< hash -> index in strings */
 };
 
+/** Longer texts are cut: names of the target, which a report repeats in each stack. */
+#define ML_POOLED_BYTES_MAX 65536u
+
 /** The pool's copy of @p text; NULL for NULL. */
 const char *ml_string_pool_add(struct ml_string_pool *pool, const char *text);
 

@@ -89,6 +89,21 @@ static void skips_nonsense(void **state)
 	ml_perf_map_deinit(&map);
 }
 
+static void cuts_long_names(void **state)
+{
+	struct ml_perf_map map = {0};
+	size_t size = 1u << 20;
+	char *text = malloc(size);
+
+	(void)state;
+	memset(text, 'a', size);
+	memcpy(text, "1000 10 ", 8);
+	text[size - 1] = '\0';
+	ml_perf_map_parse(&map, text);
+	assert_int_equal(strlen(ml_perf_map_find(&map, 0x1000)->name), 1024);
+	ml_perf_map_deinit(&map);
+}
+
 /* Against the plain rule, on random entries: the last line that holds the address. */
 static void agrees_with_the_plain_rule(void **state)
 {
@@ -204,6 +219,7 @@ int main(void)
 		cmocka_unit_test(reads_lines),
 		cmocka_unit_test(later_code_wins),
 		cmocka_unit_test(skips_nonsense),
+		cmocka_unit_test(cuts_long_names),
 		cmocka_unit_test(agrees_with_the_plain_rule),
 		cmocka_unit_test(follows_a_growing_file),
 		cmocka_unit_test(takes_only_regular_files),
