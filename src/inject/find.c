@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /** What others left in a process. */
+#include "base/file.h"
 #include "inject/agent_image.h"
 #include "inject/injection_private.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define BEATS_MS 500
@@ -18,7 +21,17 @@ static bool read_beat(const struct ml_process *process, const struct ml_agent_he
 			       beat, sizeof(*beat));
 }
 
-static bool is_at_work(const struct ml_process *process, const struct ml_agent_header *header)
+/* The tool that made the memory holds a lock on it, which goes with the tool however that ends. Who
+ * may not open it (not root) must go by the heartbeat. */
+static bool is_held(const struct ml_process *process, const struct ml_mapping *mapping)
+{
+	ML_FD_CLEANUP int fd = -1;
+	ML_ERROR_CLEANUP struct ml_error *error = ml_process_open_mapping(process, mapping, &fd);
+
+	return !error && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+static bool beats(const struct ml_process *process, const struct ml_agent_header *header)
 {
 	uint64_t before = 0, now;
 
@@ -33,6 +46,16 @@ static bool is_at_work(const struct ml_process *process, const struct ml_agent_h
 	return now != before;
 }
 
+/* In this order: what a killed tool had begun may hold the lock a little longer. */
+static enum ml_injection_kind kind_of(const struct ml_process *process,
+				      const struct ml_mapping *mapping,
+				      const struct ml_agent_header *header)
+{
+	return (header->magic && beats(process, header)) || is_held(process, mapping)
+		       ? ML_INJECTION_AT_WORK
+		       : ML_INJECTION_STALE;
+}
+
 static struct ml_error *read_header(const struct ml_process *process,
 				    const struct ml_mapping *mapping, struct ml_injection_left *out)
 {
@@ -43,14 +66,14 @@ static struct ml_error *read_header(const struct ml_process *process,
 	if (header->magic == ML_AGENT_MAGIC && header->version == ML_AGENT_VERSION &&
 	    header->size == mapping->end - mapping->start && header->address == mapping->start &&
 	    header->island_count <= ML_AGENT_ISLANDS && header->patch_count <= ML_AGENT_PATCHES) {
-		out->kind = is_at_work(process, header) ? ML_INJECTION_AT_WORK : ML_INJECTION_STALE;
+		out->kind = kind_of(process, mapping, header);
 		return NULL;
 	}
 	if (!header->magic) {
-		/* Its tool was killed before it wrote there. */
+		/* Its tool has not written there yet, or was killed before it did. */
+		out->kind = kind_of(process, mapping, header);
 		*header = (struct ml_agent_header){.address = mapping->start,
 						   .size = mapping->end - mapping->start};
-		out->kind = ML_INJECTION_STALE;
 		return NULL;
 	}
 	return ml_error_new(ML_ERROR_TARGET,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -146,6 +147,9 @@ static struct ml_error *open_memory(struct ml_injection *injection, int fd)
 				      "cannot map the agent's memory, %zu MiB of addresses (see "
 				      "ulimit -v)",
 				      injection->size >> 20);
+	/* Tells other tools that this one lives; none needs to know more where that is not
+	 * possible. */
+	flock(fd, LOCK_EX | LOCK_NB);
 	injection->memory = memory;
 	injection->fd = fd;
 	return NULL;

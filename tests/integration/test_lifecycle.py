@@ -75,6 +75,19 @@ def test_killed_at_random_moments(bench, ticker, reference):
     check_works_on(ticker, reference)
 
 
+def test_stopped_is_not_dead(bench, ticker, reference):
+    """A memleak that gets no CPU time, here since it is stopped, keeps its agent."""
+    first = bench.attach(ticker.pid, "--backend", "agent")
+    first.signal(signal.SIGSTOP)
+    status, _, err = bench.run("--backend", "agent", "-p", ticker.pid, "1", "1")
+    assert status == 3 and "another memleak" in err
+    first.signal(signal.SIGCONT)
+    ticker.wait_lines(2)
+    first.interrupt()
+    assert first.final().site("leak_now_and_then")[1] > 0
+    check_works_on(ticker, reference)
+
+
 def test_two_at_once(bench, ticker, reference):
     """Two memleaks on one target: both work, or the second says why it cannot."""
     first = bench.attach(ticker.pid)
