@@ -53,6 +53,18 @@ static __always_inline uint64_t points_in(struct thread_state *thread, uint64_t 
 	return points;
 }
 
+/*
+ * How many blocks of @size bytes one that is kept stands for: 1 / p, where it is kept with p,
+ * rounded up or down by chance, so that sums of many are right. Not static, as above.
+ */
+__noinline uint64_t blocks_of(uint64_t size, uint64_t mean)
+{
+	uint64_t count_q16 =
+		(ml_sample_bytes_per_mean_q24(size, mean) >> 8) * mean / (size ? size : 1);
+
+	return (count_q16 + (bpf_get_prandom_u32() & 0xffff)) >> 16;
+}
+
 /* Sets the weights of the call in @thread; weight_count stays 0 when it is not kept. */
 static __always_inline void sample(struct thread_state *thread, const struct ml_trace_config *cfg,
 				   uint64_t size)
@@ -64,9 +76,8 @@ static __always_inline void sample(struct thread_state *thread, const struct ml_
 		uint64_t points = points_in(thread, size ? size : 1, mean);
 
 		thread->weight_bytes = points * mean;
-		thread->weight_count = size ? (points * mean + size / 2) / size : points * mean;
-		if (points && !thread->weight_count)
-			thread->weight_count = 1;
+		if (points)
+			thread->weight_count = blocks_of(size ? size : 1, mean) ?: 1;
 		return;
 	}
 	if (cfg->sample_every > 1) {

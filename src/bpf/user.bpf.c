@@ -21,6 +21,7 @@
 #include <bpf/bpf_core_read.h>
 
 #include "shared/counters.h"
+#include "shared/sample_weight.h"
 #include "shared/trace_abi.h"
 #include "shared/walk_end.h"
 
