@@ -6,8 +6,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
-mkdir -p cfi code containers debug_file demangle dwarf elf java jitdump mini_debug_info options perf_map \
-	proc python_line record split suppressions walk
+mkdir -p agent_books cfi code containers debug_file demangle dwarf elf java jitdump mini_debug_info \
+	options perf_map proc python_line record split suppressions walk
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -16,6 +16,12 @@ with_byte() {
 	printf "\\$1"
 	cat "$2"
 }
+
+# A region with a table of 16 lines, which leads to itself, a block, and a stack of two words.
+printf '\200\000\000\100\001\000\000\000\000\000\000\001\001\000\100\001\000\000\000\000\000\000' \
+	>agent_books/tables
+printf '\002\002\000\001\340\000\200\000\000\000\000\005\003\000\002\000\002\000\000\000\000\000' \
+	>agent_books/stack
 
 cat >"$work/program.c" <<'END'
 volatile int sink;
