@@ -62,7 +62,8 @@ static void read_all(struct ml_agent_books *books)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	size_t bytes = sizeof(struct ml_agent_memory) + LINES * sizeof(struct ml_agent_line);
+	/* And one more, for the end of a word that is written to the last one's last member. */
+	size_t bytes = sizeof(struct ml_agent_memory) + (LINES + 1) * sizeof(struct ml_agent_line);
 	struct ml_agent_books books = {.lines = LINES, .pid = 1};
 
 	books.fd = memfd_create("books", MFD_CLOEXEC);

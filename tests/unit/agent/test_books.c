@@ -26,13 +26,21 @@ static uint64_t live;
 /* Who gives out blocks is one after the other: what comes next is told by a global. */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
+/* One that lives was freed unseen before. */
 static void take(uint32_t i, uint32_t size)
 {
-	pthread_mutex_lock(&turn);
 	live += !blocks[i].size;
 	blocks[i].size = size;
 	bench_next = (void *)blocks[i].address;
 	bench_malloc(size);
+}
+
+/* Another thread may have taken it since the caller saw that it is free. */
+static void take_free(uint32_t i, uint32_t size)
+{
+	pthread_mutex_lock(&turn);
+	if (!blocks[i].size)
+		take(i, size);
 	pthread_mutex_unlock(&turn);
 }
 
@@ -157,7 +165,7 @@ static void churn(unsigned int seed, uint32_t size)
 		if (blocks[i].size && rand_r(&seed) % (n / 50000 % 2 ? 2 : 1) == 0)
 			give(i);
 		else if (!blocks[i].size)
-			take(i, size);
+			take_free(i, size);
 	}
 }
 
