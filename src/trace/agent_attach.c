@@ -427,7 +427,7 @@ static struct ml_error *patch_new(struct ml_agent_attached *attached,
 /* Another tracer that has the process already keeps its tables elsewhere. */
 static struct ml_error *check_lock(struct ml_agent_attached *attached, bool has_other)
 {
-	const char *name = ml_agent_lock_find(&attached->code);
+	const char *name = ml_agent_lock_find(&attached->code, &attached->common->lockers);
 	struct ml_error *error;
 
 	if (!name)

@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "base/intern.h"
+#include "base/u64map.h"
 #include "inject/injection.h"
 #include "trace/agent_heart.h"
 #include "trace/agent_python.h"
@@ -22,6 +23,7 @@ struct ml_agent_common {
 	struct ml_agent_heart *heart;
 	struct ml_agent_rows rows;
 	struct ml_function_names functions;
+	struct ml_u64map lockers; /**< see ml_agent_lock_find() */
 	/** Another tracer of ours had probes: what is forked inherits breakpoints. */
 	bool takes_over;
 };

@@ -381,6 +381,7 @@ void ml_agent_processes_deinit(struct ml_agent_processes *processes)
 	ml_agent_heart_destroy(processes->common.heart);
 	ml_agent_rows_deinit(&processes->common.rows);
 	ml_function_names_deinit(&processes->common.functions);
+	ml_u64map_free(&processes->common.lockers);
 	ml_map_books_destroy(processes->map_books);
 	ml_stack_store_destroy(processes->stacks);
 	ml_module_cache_destroy(processes->common.modules);
