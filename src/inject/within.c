@@ -7,16 +7,6 @@
 /* From then on maps are read while a thread is stopped, if need be. */
 #define QUICK_ATTEMPTS 4
 
-static bool is_inside(const struct ml_agent_header *header, uint64_t address)
-{
-	if (address - header->image.start < header->image.size)
-		return true;
-	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
-		if (address - header->islands[i].start < header->islands[i].size)
-			return true;
-	return false;
-}
-
 static bool is_restorer(const struct ml_stop *stop, uint64_t address)
 {
 	uint8_t code[ML_RESTORER_BYTES];
@@ -64,7 +54,7 @@ static bool is_interrupted(struct ml_removal *removal, const struct ml_stop *sto
 	if (!ml_stop_read(stop, low, words, size))
 		return false;
 	for (uint64_t i = (ML_SIGNAL_RIP + 8) / 8; i < size / 8; i++)
-		if (is_inside(&removal->header, words[i]) &&
+		if (ml_agent_has_code(&removal->header, words[i]) &&
 		    (is_restorer(stop, words[i - (ML_SIGNAL_RIP + 8) / 8]) ||
 		     (!removal->header.address && words[i] == removal->header.returned)))
 			return true;
@@ -140,7 +130,7 @@ bool ml_removal_is_out(void *context, const struct ml_stop *stop, const struct m
 	if (!ml_registers_get(thread->tid, &regs))
 		return true; /* killed meanwhile */
 	ml_removal_find_places(removal);
-	return !is_inside(&removal->header, ml_registers_ip(&regs)) &&
+	return !ml_agent_has_code(&removal->header, ml_registers_ip(&regs)) &&
 	       !is_called(removal, stop, ml_registers_thread(&regs)) &&
 	       !is_interrupted(removal, stop, ml_registers_sp(&regs));
 }

@@ -14,6 +14,8 @@
 #include "shared/types.h"
 #include "shared/unwind_rows.h"
 
+#include <stdbool.h>
+
 #define ML_AGENT_MAGIC   0x746e6567616b6c6dull
 #define ML_AGENT_VERSION 23u
 /** The memory file's name: /memfd:memleak-agent (deleted) in the maps. */
@@ -476,6 +478,17 @@ static inline uint32_t ml_agent_islands(const struct ml_agent_header *header)
 	uint32_t count = __atomic_load_n(&header->island_count, __ATOMIC_RELAXED);
 
 	return count < ML_AGENT_ISLANDS ? count : ML_AGENT_ISLANDS;
+}
+
+/** In the agent's code, in a stub, or in what was moved behind one, which is of the function. */
+static inline bool ml_agent_has_code(const struct ml_agent_header *header, uint64_t ip)
+{
+	if (ip - header->image.start < header->image.size)
+		return true;
+	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
+		if (ip - header->islands[i].start < header->islands[i].size)
+			return true;
+	return false;
 }
 
 static inline uint32_t ml_agent_patches(const struct ml_agent_header *header)

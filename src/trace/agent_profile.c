@@ -92,17 +92,6 @@ void ml_agent_profile_drop(struct ml_agent_profile *profile, pid_t pid)
 				profile->processes.items[--profile->processes.count];
 }
 
-/* In its code, in a stub, or in what was moved behind one, which is of the function. */
-static bool is_in_agent(const struct ml_agent_header *header, uint64_t ip)
-{
-	if (ip - header->image.start < header->image.size)
-		return true;
-	for (uint32_t i = 0; i < ml_agent_islands(header); i++)
-		if (ip - header->islands[i].start < header->islands[i].size)
-			return true;
-	return false;
-}
-
 static void look(void *context, const struct perf_event_header *header)
 {
 	const struct sample *sample = (const struct sample *)header;
@@ -111,7 +100,8 @@ static void look(void *context, const struct perf_event_header *header)
 	if (header->type != PERF_RECORD_SAMPLE || !sample->abi)
 		return;
 	ml_array_each (process, &profile->processes)
-		if ((pid_t)sample->pid == process->pid && is_in_agent(process->header, sample->ip))
+		if ((pid_t)sample->pid == process->pid &&
+		    ml_agent_has_code(process->header, sample->ip))
 			profile->found++;
 }
 
