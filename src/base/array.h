@@ -10,6 +10,7 @@
 #define ML_BASE_ARRAY_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 /** An array type: `items` (owned), `count` in use, `capacity` allocated. All-zero is empty. */
@@ -46,6 +47,12 @@ void *ml_grow(void *items, size_t *capacity, size_t need, size_t size);
 	for (__typeof__((array)->items + 0) it = (array)->items,                                   \
 					    it##_end = it ? it + (array)->count : it;              \
 	     it != it##_end; it++)
+
+/** What a comparison for qsort() gives for two numbers, the smaller one first. */
+static inline int ml_compare_u64(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
 
 /**
  * How many of the first @p count_ @p items, which are sorted by their @p member, have one of at

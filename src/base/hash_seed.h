@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * What hashes begin with: another number in each process, so that nobody who makes the keys can
- * choose them so that they all meet in one place.
+ * How hashes go on, and what they begin with where others choose the keys: another number in each
+ * process, so that nobody who makes the keys can choose them so that they all meet in one place.
  */
 #ifndef ML_BASE_HASH_SEED_H
 #define ML_BASE_HASH_SEED_H
@@ -23,6 +23,12 @@ static inline uint64_t ml_hash_seed(void)
 		seed |= 1;
 	}
 	return seed;
+}
+
+/** One more word of a hash (FNV-1a, by words). */
+static inline uint64_t ml_hash_word(uint64_t hash, uint64_t word)
+{
+	return (hash ^ word) * 0x100000001b3ull;
 }
 
 #endif

@@ -11,7 +11,7 @@ static uint64_t hash_bytes(const unsigned char *bytes, size_t length)
 	uint64_t hash = 0xcbf29ce484222325ULL ^ ml_hash_seed();
 
 	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
+		hash = ml_hash_word(hash, bytes[i]);
 	return hash;
 }
 

@@ -178,7 +178,7 @@ static int compare(const void *left, const void *right)
 {
 	const struct ml_dead_range *a = left, *b = right;
 
-	return (a->start > b->start) - (a->start < b->start);
+	return ml_compare_u64(a->start, b->start);
 }
 
 void ml_dead_ranges_find(const struct ml_process *process, const struct ml_maps *maps,
@@ -193,15 +193,5 @@ void ml_dead_ranges_find(const struct ml_process *process, const struct ml_maps 
 
 size_t ml_dead_ranges_after(const ml_dead_ranges *ranges, uint64_t address)
 {
-	size_t low = 0, high = ranges->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges->items[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return ml_sorted_up_to(ranges->items, ranges->count, end, address);
 }

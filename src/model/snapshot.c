@@ -6,7 +6,7 @@ static int compare_sites(const void *left, const void *right)
 	uint64_t a = ((const struct ml_site_books *)left)->stack;
 	uint64_t b = ((const struct ml_site_books *)right)->stack;
 
-	return (a > b) - (a < b);
+	return ml_compare_u64(a, b);
 }
 
 void ml_snapshot_sort(struct ml_snapshot *snapshot)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash_seed.h"
 #include "base/human.h"
 #include "base/u64map.h"
 #include "report/foreign_code.h"
@@ -40,12 +41,6 @@ struct build {
 	struct ml_u64map comms;    /**< pid → its name, a pointer into report->strings */
 };
 
-/** FNV-1a over words. */
-static uint64_t hash_word(uint64_t hash, uint64_t word)
-{
-	return (hash ^ word) * 0x100000001b3ULL;
-}
-
 /**
  * What tells @p frame from others: an interpreter's loop is the same one wherever it stands, and an
  * interpreted function is at the same line even when its instruction was replaced by a faster one.
@@ -59,10 +54,10 @@ static uint64_t frame_key(const struct ml_stack_frame *frame)
 
 static uint64_t hash_stack(const struct ml_stack *stack, size_t skip)
 {
-	uint64_t hash = hash_word(0xcbf29ce484222325ULL, (uint64_t)stack->pid);
+	uint64_t hash = ml_hash_word(0xcbf29ce484222325ULL, (uint64_t)stack->pid);
 
 	for (size_t i = skip; i < stack->count; i++)
-		hash = hash_word(hash, frame_key(&stack->frames[i]));
+		hash = ml_hash_word(hash, frame_key(&stack->frames[i]));
 	return hash;
 }
 
@@ -192,33 +187,28 @@ static void add_books(struct build *build, const struct ml_site_books *books)
 	build->report->outstanding_count += books->shown_count;
 }
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 /** Biggest first; equal ones in an order that stays the same from report to report. */
 static int compare_drafts(const void *left, const void *right, void *context)
 {
 	const struct ml_report_site *a = &((const struct draft *)left)->site;
 	const struct ml_report_site *b = &((const struct draft *)right)->site;
 	enum ml_report_sort sort = *(const enum ml_report_sort *)context;
-	int by_bytes = compare_u64(b->bytes, a->bytes);
-	int by_count = compare_u64(b->count, a->count);
+	int by_bytes = ml_compare_u64(b->bytes, a->bytes);
+	int by_count = ml_compare_u64(b->count, a->count);
 	int first = sort == ML_SORT_COUNT ? by_count : by_bytes;
 	int second = sort == ML_SORT_COUNT ? by_bytes : by_count;
 
 	if (first)
 		return first;
-	return second ? second : compare_u64(a->id, b->id);
+	return second ? second : ml_compare_u64(a->id, b->id);
 }
 
 static int compare_blocks(const void *left, const void *right)
 {
 	const struct ml_block *a = left, *b = right;
-	int by_birth = compare_u64(a->born_ns, b->born_ns);
+	int by_birth = ml_compare_u64(a->born_ns, b->born_ns);
 
-	return by_birth ? by_birth : compare_u64(a->address, b->address);
+	return by_birth ? by_birth : ml_compare_u64(a->address, b->address);
 }
 
 static void add_blocks(struct build *build)

@@ -6,46 +6,51 @@
 
 #include <stdlib.h>
 
-/* FNV-1a over words. */
-static uint64_t hash_word(uint64_t hash, uint64_t word)
-{
-	return (hash ^ word) * 0x100000001b3ull;
-}
-
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
 	for (; text && *text; text++)
-		hash = hash_word(hash, (uint8_t)*text);
-	return hash_word(hash, 0);
+		hash = ml_hash_word(hash, (uint8_t)*text);
+	return ml_hash_word(hash, 0);
 }
 
 static uint64_t hash_frame(uint64_t hash, const struct ml_stack_frame *frame)
 {
 	/* An interpreter's loop is the same wherever it stands. */
 	if (frame->is_interpreter)
-		return hash_word(hash, 1);
+		return ml_hash_word(hash, 1);
 	if (frame->name)
-		return hash_word(hash_text(hash_text(hash, frame->name->symbol), frame->name->file),
-				 (uint64_t)frame->name->line);
+		return ml_hash_word(
+			hash_text(hash_text(hash, frame->name->symbol), frame->name->file),
+			(uint64_t)frame->name->line);
 	if (!frame->module)
-		return hash_word(hash, frame->ip);
-	return hash_word(hash_word(hash, (uint64_t)(uintptr_t)frame->module), frame->address);
+		return ml_hash_word(hash, frame->ip);
+	return ml_hash_word(ml_hash_word(hash, (uint64_t)(uintptr_t)frame->module), frame->address);
 }
 
 uint64_t ml_report_calls(const struct ml_stack *stack, size_t skip)
 {
-	uint64_t hash = hash_word(ml_hash_seed(), stack->end);
+	uint64_t hash = ml_hash_word(ml_hash_seed(), stack->end);
 
 	for (size_t i = skip; i < stack->count; i++)
 		hash = hash_frame(hash, &stack->frames[i]);
 	return hash ? hash : 1;
 }
 
-bool ml_report_is_same_group(const struct ml_report *report, const struct ml_report_site *first,
-			     const struct ml_report_site *site)
+const struct ml_report_site *ml_report_group_next(const struct ml_report *report,
+						  const struct ml_report_group *group,
+						  const struct ml_report_site *site)
 {
-	return site == first ||
-	       (report->is_many_processes && site->calls && site->calls == first->calls);
+	const struct ml_report_site *first = &report->sites.items[group->first];
+	const struct ml_report_site *end = report->sites.items + report->sites.count;
+
+	if (!site)
+		return first;
+	if (group->sites == 1)
+		return NULL;
+	while (++site < end)
+		if (site->calls == first->calls)
+			return site;
+	return NULL;
 }
 
 static struct ml_report_group *group_of(const struct ml_report *report, size_t i,
@@ -65,23 +70,19 @@ static struct ml_report_group *group_of(const struct ml_report *report, size_t i
 	return group;
 }
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 /* Equal ones, and those alone, stay in the order of their sites. */
 static int compare_groups(const void *left, const void *right, void *context)
 {
 	const struct ml_report_group *a = left, *b = right;
 	const enum ml_report_sort *sort = context;
-	int by_size = compare_u64(b->bytes, a->bytes), by_count = compare_u64(b->count, a->count);
+	int by_size = ml_compare_u64(b->bytes, a->bytes),
+	    by_count = ml_compare_u64(b->count, a->count);
 	int first = *sort == ML_SORT_COUNT ? by_count : by_size;
 	int second = *sort == ML_SORT_COUNT ? by_size : by_count;
 
 	if (first || second)
 		return first ? first : second;
-	return compare_u64(a->first, b->first);
+	return ml_compare_u64(a->first, b->first);
 }
 
 void ml_report_groups_make(const struct ml_report *report, struct ml_report_groups *out)

@@ -22,9 +22,11 @@ struct ml_report_groups {
 void ml_report_groups_make(const struct ml_report *report, struct ml_report_groups *out);
 void ml_report_groups_free(struct ml_report_groups *groups);
 
-/** True when @p site is in the group of @p first. */
-bool ml_report_is_same_group(const struct ml_report *report, const struct ml_report_site *first,
-			     const struct ml_report_site *site);
+/** The site of @p group behind @p site, biggest first; the first one for NULL, NULL for the last.
+ */
+const struct ml_report_site *ml_report_group_next(const struct ml_report *report,
+						  const struct ml_report_group *group,
+						  const struct ml_report_site *site);
 
 /** What tells the calls of @p stack from others, but for @p skip frames in front: the same number
  * for the same calls in other processes, whatever their addresses are. Never 0. */

@@ -161,15 +161,11 @@ void ml_text_add_frames(struct ml_strbuf *text, const struct ml_report_site *sit
 static void add_processes(struct ml_strbuf *text, const struct ml_report *report,
 			  const struct ml_report_group *group)
 {
-	const struct ml_report_site *first = &report->sites.items[group->first];
+	const struct ml_report_site *site = NULL;
 	size_t shown = 0;
 
 	ml_strbuf_printf(text, "\t\t→ in %zu processes: ", group->sites);
-	for (size_t i = group->first; i < report->sites.count && shown < PROCESSES_SHOWN; i++) {
-		const struct ml_report_site *site = &report->sites.items[i];
-
-		if (!ml_report_is_same_group(report, first, site))
-			continue;
+	while (shown < PROCESSES_SHOWN && (site = ml_report_group_next(report, group, site))) {
 		ml_strbuf_puts(text, shown++ ? ", " : "");
 		add_process(text, site);
 		ml_strbuf_putc(text, ' ');
@@ -184,33 +180,26 @@ static void add_processes(struct ml_strbuf *text, const struct ml_report *report
 static const struct ml_report_site *judged_site(const struct ml_report *report,
 						const struct ml_report_group *group)
 {
-	const struct ml_report_site *first = &report->sites.items[group->first], *growing = NULL;
+	const struct ml_report_site *site = NULL, *growing = NULL;
 
-	for (size_t i = group->first; i < report->sites.count; i++) {
-		const struct ml_report_site *site = &report->sites.items[i];
-
-		if (!ml_report_is_same_group(report, first, site))
-			continue;
+	while ((site = ml_report_group_next(report, group, site))) {
 		if (site->verdict.class == ML_VERDICT_LEAK)
 			return site;
 		if (!growing && site->verdict.class == ML_VERDICT_GROWING)
 			growing = site;
 	}
-	return growing ? growing : first;
+	return growing ? growing : &report->sites.items[group->first];
 }
 
 static void add_blocks(struct ml_strbuf *text, const struct ml_report *report,
 		       const struct ml_report_group *group)
 {
-	for (size_t i = group->first; i < report->sites.count; i++) {
-		const struct ml_report_site *site = &report->sites.items[i];
+	const struct ml_report_site *site = NULL;
 
-		if (!ml_report_is_same_group(report, &report->sites.items[group->first], site))
-			continue;
+	while ((site = ml_report_group_next(report, group, site)))
 		ml_array_each (block, &site->blocks)
 			ml_strbuf_printf(text, "\taddr = %" PRIx64 " size = %" PRIu64 "\n",
 					 block->address, block->size);
-	}
 }
 
 static void add_group(struct ml_strbuf *text, const struct ml_report *report,

@@ -2,6 +2,7 @@
 /** The kernel's programs first, and the agent when they cost too much: one tracer to whoever asks.
  */
 #include "base/file.h"
+#include "base/hash_seed.h"
 #include "base/u64map.h"
 #include "trace/takeover.h"
 
@@ -59,7 +60,7 @@ static uint64_t hash_of(const struct ml_stack *stack)
 		const struct ml_stack_frame *frame = &stack->frames[i];
 		uint64_t line = frame->name ? (uint64_t)frame->name->line : 0;
 
-		hash = (hash ^ frame->ip ^ line << 47) * 0x100000001b3ull;
+		hash = ml_hash_word(hash, frame->ip ^ line << 47);
 		hash ^= hash >> 29;
 	}
 	return hash;
